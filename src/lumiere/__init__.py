@@ -1,0 +1,1 @@
+"""Lumiere: text-to-video with a Space-Time U-Net."""

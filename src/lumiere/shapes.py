@@ -1,0 +1,15 @@
+"""Names of axes, and of the tensors that they make up.
+
+    b  clips in a batch        c  channels
+    t  frames                  h  rows          w  columns
+    l  text tokens             d  width of a text token
+
+A *video* is in pixels, a *sample* in whatever the net works in (see ``lumiere.models.codec``).
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+Video = Float[Tensor, "b 3 t h w"]
+Sample = Float[Tensor, "b c t h w"]
+Context = Float[Tensor, "b l d"]

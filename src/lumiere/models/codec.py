@@ -1,0 +1,128 @@
+"""What the net works in: patches of pixels, or the code of a small learned autoencoder.
+
+The paper's base model works on pixels. A codec keeps that choice out of the rest of the code: it has
+``channels``, ``factor``, ``encode`` and ``decode``, and works frame by frame, so that time is left to the
+space-time net alone.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from lumiere.shapes import Sample, Video
+
+
+class Codec(Protocol):
+    """Between videos in [-1, 1] and samples of about zero mean and unit variance."""
+
+    channels: int
+    factor: int
+
+    def encode(self, video: Video) -> Sample: ...
+
+    def decode(self, sample: Sample) -> Video: ...
+
+
+def _fold(video: Tensor) -> Tensor:
+    return video.transpose(1, 2).flatten(0, 1)
+
+
+def _unfold(frames: Tensor, batch: int) -> Tensor:
+    return frames.unflatten(0, (batch, -1)).transpose(1, 2)
+
+
+class PatchCodec(ModelMixin, ConfigMixin):
+    """Pixels, ``patch_size`` x ``patch_size`` of them stacked into channels. Exact both ways.
+
+    ``patch_size=1`` is the paper's pixel space.
+    """
+
+    @register_to_config
+    def __init__(self, patch_size: int = 4):
+        super().__init__()
+        self.factor = patch_size
+        self.channels = 3 * patch_size**2
+
+    def encode(self, video: Video) -> Sample:
+        return _unfold(F.pixel_unshuffle(_fold(video), self.factor), len(video))
+
+    def decode(self, sample: Sample) -> Video:
+        return _unfold(F.pixel_shuffle(_fold(sample), self.factor), len(sample))
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.silu(self.conv1(self.norm(x))))
+
+
+class PatchAutoencoder(ModelMixin, ConfigMixin):
+    """A small learned autoencoder over 4 x 4 patches, with a factor of 8 on each side.
+
+    Full-resolution convolutions, the bulk of an ordinary VAE's cost, are replaced by a pixel-unshuffle:
+    everything runs on grids of a quarter and an eighth of the frame's side. Samples are shifted and scaled
+    per channel by ``mean`` and ``std``, measured on the training data once the weights are fixed.
+
+    Args:
+        channels: channels of the sample.
+        widths: channels on the quarter and on the eighth grid.
+        blocks: residual blocks on the eighth grid, encoder and decoder each; the decoder has as many
+            again on the quarter grid.
+    """
+
+    factor = 8
+    frames_at_once = 16
+
+    @register_to_config
+    def __init__(self, channels: int = 8, widths: tuple[int, int] = (48, 96), blocks: int = 2):
+        super().__init__()
+        self.channels = channels
+        fine, coarse = widths
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(48, fine, 3, padding=1),
+            _ResidualBlock(fine),
+            nn.Conv2d(fine, coarse, 4, stride=2, padding=1),
+            *[_ResidualBlock(coarse) for _ in range(blocks)],
+            nn.Conv2d(coarse, channels, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(channels, coarse, 3, padding=1),
+            *[_ResidualBlock(coarse) for _ in range(blocks)],
+            nn.Conv2d(coarse, 4 * fine, 1),
+            nn.PixelShuffle(2),
+            *[_ResidualBlock(fine) for _ in range(blocks)],
+            nn.Conv2d(fine, 48, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Frames n x 3 x H x W in [-1, 1] to samples n x channels x H/8 x W/8, normalised."""
+        return (self.encoder(frames) - self.mean[:, None, None]) / self.std[:, None, None]
+
+    def decode_frames(self, sample: Tensor) -> Tensor:
+        """The inverse of ``encode_frames``, up to what the autoencoder loses; not clamped."""
+        return self.decoder(sample * self.std[:, None, None] + self.mean[:, None, None])
+
+    def encode(self, video: Video) -> Sample:
+        slices = _fold(video).split(self.frames_at_once)
+        return _unfold(torch.cat([self.encode_frames(frames) for frames in slices]), len(video))
+
+    def decode(self, sample: Sample) -> Video:
+        slices = _fold(sample).split(self.frames_at_once)
+        return _unfold(torch.cat([self.decode_frames(frames).clamp(-1, 1) for frames in slices]), len(sample))

@@ -1,0 +1,122 @@
+"""The command line: one verb per file of this folder, imported only when it is called.
+
+A verb's file exports ``command``, a :class:`click.Command`. It keeps heavy imports (torch, diffusers, av,
+numpy) inside functions, so that ``lumiere VERB --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from lumiere.errors import InputError
+
+VERBS = {
+    "generate": ("lumiere.cli.generate", "Make a clip from a prompt."),
+    "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
+    "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),
+    "data": ("lumiere.cli.data", "Fetch and compose training data."),
+    "train": ("lumiere.cli.train", "Train a model from a configuration file."),
+    "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),
+    "bench": ("lumiere.cli.bench", "Time one denoising step beside other networks."),
+}
+INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
+USERS_TO_MEND = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs are listed without importing them, and whose users see no traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            raise click.UsageError(f"no verb {args[0]!r}; there are {', '.join(VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, help_line) for verb, (_, help_line) in VERBS.items()])
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(args, prog_name or "lumiere", **extra)
+            sys.stdout.flush()
+            sys.exit(status if isinstance(status, int) else 0)
+        except click.exceptions.NoArgsIsHelpError as exception:
+            exception.show()
+            sys.exit(2)
+        except click.UsageError as exception:
+            where = exception.ctx.command_path if exception.ctx else "lumiere"
+            _fail(f"{exception.format_message().rstrip('.')} (see {where} --help)")
+        except click.ClickException as exception:
+            _fail(exception.format_message())
+        except InputError as exception:
+            _fail(str(exception))
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader left; what Python would still flush at exit has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except OSError as exception:
+            if exception.errno not in USERS_TO_MEND:
+                raise
+            _fail(f"{exception.strerror}: {exception.filename or 'while writing'}")
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo("error: " + " ".join(message.split()), err=True)
+    sys.exit(2)
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"lumiere {version('lumiere-video')}")
+        except PackageNotFoundError:
+            click.echo("lumiere, from a source tree that is not installed")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    subcommand_metavar="VERB [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def main() -> None:
+    """Text-to-video with a Space-Time U-Net: every frame of a clip in one pass.
+
+    \b
+    lumiere generate "a black cat stretching on a purple background" --out cat.mp4
+    lumiere show cat.mp4
+    """

@@ -1,0 +1,51 @@
+# make demo [PROMPT="..."]   a clip with the shipped model, its contact sheet and its x-t slice, in out/
+# make test                  the test suite
+# make check                 ruff and mypy
+# make bench                 one denoising step beside other nets
+# Everything runs in $(VENV), made on the first call and left alone until pyproject.toml changes.
+# TORCH="torch==2.8.0" chooses a build of torch; else it is the CPU build where there is no NVIDIA GPU.
+
+PYTHON ?= python3
+VENV   ?= .venv
+OUT    ?= out
+PROMPT ?= a black cat stretching on a purple background
+SEED   ?= 7
+
+LUMIERE := $(VENV)/bin/lumiere
+CLIP     = $(OUT)/$(shell printf '%s' '$(subst ','\'',$(PROMPT))' | tr -cs '[:alnum:]' '-' | cut -c1-60 | sed 's/^-*//; s/-*$$//').mp4
+
+export PROMPT
+
+.PHONY: demo test check bench format help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+demo: $(VENV)/.user
+	@mkdir -p '$(OUT)'
+	$(LUMIERE) generate "$$PROMPT" --seed $(SEED) --out '$(CLIP)' --overwrite
+	$(LUMIERE) show '$(CLIP)' --sheet --xt-slice
+
+test: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.user
+	$(LUMIERE) bench
+
+$(VENV)/.user: pyproject.toml scripts/setup
+	scripts/setup '$(VENV)' '$(PYTHON)'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml scripts/setup
+	scripts/setup '$(VENV)' '$(PYTHON)' dev,train
+	@touch $@ '$(VENV)/.user'

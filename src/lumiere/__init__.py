@@ -1,1 +1,59 @@
-"""Lumiere: text-to-video with a Space-Time U-Net."""
+"""Lumiere: text-to-video with a Space-Time U-Net.
+
+The public names, each imported when it is first asked for, so that ``import lumiere`` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lumiere.errors import InputError
+    from lumiere.evaluate.xt_slice import xt_slice
+    from lumiere.models.codec import PatchAutoencoder, PatchCodec
+    from lumiere.models.stunet import STUNet
+    from lumiere.models.text import MiniLMTextEncoder
+    from lumiere.pipeline import LumierePipeline
+    from lumiere.video import Clip, read_metadata
+
+__all__ = [
+    "Clip",
+    "InputError",
+    "LumierePipeline",
+    "MiniLMTextEncoder",
+    "PatchAutoencoder",
+    "PatchCodec",
+    "STUNet",
+    "read_metadata",
+    "xt_slice",
+]
+
+# A bundle's model_index.json names its parts as attributes of this package.
+_HOMES = {
+    "Clip": "lumiere.video",
+    "InputError": "lumiere.errors",
+    "LumierePipeline": "lumiere.pipeline",
+    "MiniLMTextEncoder": "lumiere.models.text",
+    "PatchAutoencoder": "lumiere.models.codec",
+    "PatchCodec": "lumiere.models.codec",
+    "STUNet": "lumiere.models.stunet",
+    "read_metadata": "lumiere.video",
+    "xt_slice": "lumiere.evaluate.xt_slice",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("lumiere-video")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lumiere' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

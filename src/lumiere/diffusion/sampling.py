@@ -1,0 +1,122 @@
+"""Sampling: from noise to a sample, with any denoiser and any of diffusers' schedulers.
+
+A denoiser is a function ``(x, t) -> prediction``, the prediction being what the scheduler's
+``prediction_type`` says. Nothing here knows a model, a prompt or a clip.
+
+The noise schedule ends in pure noise (zero terminal SNR: Lin et al. 2023, "Common diffusion noise schedules
+and sample steps are flawed"), so that sampling starts where training ended. Inference steps are therefore
+spaced "trailing", the last training step being the first taken.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from jaxtyping import Float
+from torch import Tensor
+
+from lumiere.errors import InputError
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+StepCallback = Callable[[int, Tensor, Tensor], "Tensor | None"]
+
+# DDIM is DPM-Solver++ of first order (Lu et al. 2022). Diffusers' own DDIMScheduler is not used for sampling:
+# unless the number of steps divides 1000 it miscounts the next timestep, and can end in noise.
+SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "ddim": (DPMSolverMultistepScheduler, {"solver_order": 1}),
+    "dpm++": (DPMSolverMultistepScheduler, {"solver_order": 2}),
+    "euler": (EulerDiscreteScheduler, {}),
+}
+
+
+class StopSampling(Exception):
+    """Raised by a step callback to end the sampling; what is sampled so far is returned."""
+
+
+def noise_schedule() -> DDIMScheduler:
+    """The schedule that models are trained with: cosine, zero terminal SNR, v-prediction, 1000 steps."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        rescale_betas_zero_snr=True,
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+
+
+def make_scheduler(name: str, config: Mapping[str, Any]) -> Any:
+    """A sampler by its short name, on the noise schedule of another scheduler's ``config``.
+
+    Raises:
+        InputError: ``name`` is none of ``SCHEDULERS``.
+    """
+    if name not in SCHEDULERS:
+        raise InputError(f"unknown scheduler {name!r}; choose one of {', '.join(SCHEDULERS)}")
+    kind, options = SCHEDULERS[name]
+    return kind.from_config({**config, **options})
+
+
+def scheduler_name(scheduler: Any) -> str:
+    """The short name of a scheduler, or the name of its class if it has none."""
+    for name, (kind, options) in SCHEDULERS.items():
+        if type(scheduler) is kind and options.items() <= dict(scheduler.config).items():
+            return name
+    return type(scheduler).__name__
+
+
+def _set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
+    scheduler.set_timesteps(steps, device=device)
+    # For some numbers of steps (61, 103, ...) diffusers' trailing spacing rounds its way to one step more,
+    # at timestep -1, which would be looked up as pure noise.
+    if len(scheduler.timesteps) == steps + 1 and scheduler.timesteps[-1] < 0:
+        scheduler.timesteps = scheduler.timesteps[:steps]
+        if hasattr(scheduler, "sigmas"):
+            scheduler.sigmas = torch.cat([scheduler.sigmas[:steps], scheduler.sigmas[-1:]])
+
+
+@torch.no_grad()
+def sample(
+    denoiser: Denoiser,
+    noise: Float[Tensor, "b ..."],
+    scheduler: Any,
+    num_inference_steps: int,
+    *,
+    generator: torch.Generator | None = None,
+    callback: StepCallback | None = None,
+) -> Float[Tensor, "b ..."]:
+    """Denoise ``noise`` in ``num_inference_steps`` steps.
+
+    Args:
+        denoiser: called once a step as ``denoiser(x, t)``; ``x`` is shaped as ``noise``, ``t`` is a scalar.
+        noise: standard normal; scaled here if the scheduler wants it scaled.
+        scheduler: one of diffusers'. Its timesteps are set here.
+        generator: for schedulers that add noise at each step.
+        callback: called after each step as ``callback(step, t, x)``, ``step`` counting from 0. A tensor that
+            it returns takes the place of ``x``; ``StopSampling`` ends the sampling.
+
+    Raises:
+        InputError: the number of steps is not within 1 and the schedule's own number.
+    """
+    limit = scheduler.config.num_train_timesteps
+    if not 1 <= num_inference_steps <= limit:
+        raise InputError(f"steps is {num_inference_steps}; give a number from 1 to {limit}")
+    _set_timesteps(scheduler, num_inference_steps, noise.device)
+    takes_generator = "generator" in inspect.signature(scheduler.step).parameters
+    extra = {"generator": generator} if takes_generator else {}
+
+    x = noise * scheduler.init_noise_sigma
+    for step, t in enumerate(scheduler.timesteps):
+        prediction = denoiser(scheduler.scale_model_input(x, t), t)
+        x = scheduler.step(prediction, t, x, return_dict=False, **extra)[0]
+        if callback is not None:
+            try:
+                replaced = callback(step, t, x)
+            except StopSampling:
+                break
+            x = x if replaced is None else replaced
+    return x

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import EulerAncestralDiscreteScheduler
+
+from lumiere.diffusion.sampling import (
+    SCHEDULERS,
+    StopSampling,
+    make_scheduler,
+    noise_schedule,
+    sample,
+    scheduler_name,
+)
+from lumiere.errors import InputError
+
+SHAPE = (2, 3, 5, 4, 4)
+
+
+def perfect_denoiser(clean, seen=None):
+    """Predicts v for the one clean sample that there is, from x alone."""
+    alphas_cumprod = noise_schedule().alphas_cumprod
+
+    def denoiser(x, t):
+        if seen is not None:
+            seen.append((float(t), x))
+        alpha = alphas_cumprod[int(t)].sqrt()
+        sigma = (1 - alphas_cumprod[int(t)]).sqrt()
+        noise = (x - alpha * clean) / sigma
+        return alpha * noise - sigma * clean
+
+    return denoiser
+
+
+def seeded(shape=SHAPE, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_schedule_ends_in_pure_noise():
+    schedule = noise_schedule()
+    assert schedule.alphas_cumprod[-1] == 0
+    assert schedule.alphas_cumprod[0] > 0.999
+
+
+# 61 and 103 are among the numbers of steps for which diffusers' trailing spacing overshoots.
+@pytest.mark.parametrize("steps", [1, 2, 7, 20, 50, 61, 103])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_perfect_denoiser_is_recovered(name, steps):
+    clean = 3 * seeded(seed=1)  # outside [-1, 1]: nothing may clip it
+    seen = []
+    out = sample(
+        perfect_denoiser(clean, seen), seeded(), make_scheduler(name, noise_schedule().config), steps
+    )
+    # A scheduler that stands in for an infinite noise level with a ratio of 4096 is off by 1 / 4096.
+    torch.testing.assert_close(out, clean, atol=2e-3, rtol=0)
+    timesteps = [t for t, _ in seen]
+    assert len(timesteps) == steps
+    assert timesteps[0] == 999
+    assert timesteps == sorted(set(timesteps), reverse=True) and timesteps[-1] >= 0
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_the_denoiser_is_shown_the_noise_level_that_it_is_told(name):
+    seen = []
+    sample(
+        perfect_denoiser(torch.zeros(1, 4, 64, 64), seen),
+        seeded((1, 4, 64, 64)),
+        make_scheduler(name, noise_schedule().config),
+        20,
+    )
+    alphas_cumprod = noise_schedule().alphas_cumprod
+    for t, x in seen:
+        assert float(x.std()) == pytest.approx(float((1 - alphas_cumprod[int(t)]).sqrt()), rel=0.03)
+
+
+def test_schedulers_agree_in_the_limit_of_many_steps():
+    # A smooth denoiser with no closed form: what is solved is an ODE, whose solution is one.
+    def denoiser(x, t):
+        return torch.tanh(x) * 0.5 - x * (1 - float(t) / 1000)
+
+    outs = [sample(denoiser, seeded(), make_scheduler(n, noise_schedule().config), 250) for n in SCHEDULERS]
+    for other in outs[1:]:
+        torch.testing.assert_close(other, outs[0], atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("other", SCHEDULERS)
+def test_a_scheduler_can_be_made_of_any_others_configuration(name, other):
+    made = make_scheduler(name, make_scheduler(other, noise_schedule().config).config)
+    assert scheduler_name(made) == name
+    assert made.config.prediction_type == "v_prediction"
+    assert made.config.rescale_betas_zero_snr and made.config.timestep_spacing == "trailing"
+
+
+def test_ddim_takes_diffusers_own_ddim_steps():
+    def denoiser(x, t):
+        return torch.tanh(x) * 0.5 - x * (1 - float(t) / 1000)
+
+    theirs = sample(denoiser, seeded(), noise_schedule(), 20)
+    ours = sample(denoiser, seeded(), make_scheduler("ddim", noise_schedule().config), 20)
+    torch.testing.assert_close(ours, theirs, atol=5e-3, rtol=5e-3)
+
+
+def test_callback_sees_each_step_and_may_replace_what_is_sampled():
+    steps = []
+
+    def callback(step, t, x):
+        steps.append((step, int(t), x.shape))
+        return torch.zeros_like(x) if step == 3 else None
+
+    out = sample(lambda x, t: torch.zeros_like(x), seeded(), noise_schedule(), 4, callback=callback)
+    assert [s[0] for s in steps] == [0, 1, 2, 3]
+    assert [s[1] for s in steps] == [999, 749, 499, 249]
+    assert not out.any()
+
+
+def test_callback_may_stop_the_sampling():
+    calls = []
+
+    def denoiser(x, t):
+        calls.append(int(t))
+        return torch.zeros_like(x)
+
+    def callback(step, t, x):
+        if step == 1:
+            raise StopSampling
+
+    sample(denoiser, seeded(), noise_schedule(), 10, callback=callback)
+    assert calls == [999, 899]
+
+
+def test_generator_feeds_schedulers_that_add_noise():
+    scheduler = EulerAncestralDiscreteScheduler.from_config(noise_schedule().config)
+    denoiser = perfect_denoiser(seeded(seed=1))
+
+    def noisy_state(seed):
+        states = []
+        sample(
+            denoiser,
+            seeded(),
+            scheduler,
+            5,
+            generator=torch.Generator().manual_seed(seed),
+            callback=lambda step, t, x: states.append(x),
+        )
+        return states[2]
+
+    assert torch.equal(noisy_state(7), noisy_state(7))
+    assert not torch.equal(noisy_state(7), noisy_state(8))
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001])
+def test_impossible_numbers_of_steps_are_refused(steps):
+    with pytest.raises(InputError, match=rf"steps is {steps}; give a number from 1 to 1000"):
+        sample(lambda x, t: x, seeded(), noise_schedule(), steps)
+
+
+def test_unknown_scheduler_names_the_known_ones():
+    with pytest.raises(InputError, match=r"'heun'; choose one of ddim, dpm\+\+, euler"):
+        make_scheduler("heun", noise_schedule().config)

@@ -1,0 +1,172 @@
+"""A bundle is a folder: a pipeline's configuration, scheduler and weights, with their hashes.
+
+Weights are safetensors and nothing else, since a pickle runs code when it is read. Loading is strict: every
+file must be the one that was written, and weights must fit their configuration exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from lumiere.errors import InputError
+
+SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
+INDEX = "model_index.json"
+MANIFEST = "SHA256SUMS"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+HASHED = {".json", ".safetensors"}
+
+
+def shipped() -> list[str]:
+    """Names of the bundles that come with the package."""
+    return sorted(index.parent.name for index in SHIPPED.glob(f"*/{INDEX}"))
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The folder of a shipped bundle, by its name, or of any other, by its path.
+
+    Raises:
+        InputError: there is no such bundle.
+    """
+    if str(name_or_path) in shipped():
+        return SHIPPED / str(name_or_path)
+    folder = Path(name_or_path)
+    if folder.suffix in PICKLES:
+        raise InputError(f"{folder} is a pickle, which is never loaded; give a folder with safetensors")
+    if not (folder / INDEX).is_file():
+        names = ", ".join(shipped()) or "none"
+        raise InputError(f"no model at {folder}; give a folder with {INDEX}, or a shipped model ({names})")
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the hashes of a bundle's files to ``SHA256SUMS``, as ``sha256sum -c`` reads them."""
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _hashed_files(folder)]
+    (folder / MANIFEST).write_text("".join(lines))
+
+
+def _hashed_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in HASHED)
+
+
+def verify(folder: Path) -> None:
+    """Check that a bundle is whole and unaltered, before anything of it is used.
+
+    Raises:
+        InputError: a file is missing, altered or unlisted, or a pickle lies there.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in PICKLES:
+            raise InputError(f"{path} is a pickle, which is never loaded; a model has safetensors only")
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise InputError(f"{manifest} is missing; save the model again with save_pretrained")
+    expected: dict[str, str] = {}
+    for line in manifest.read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        expected[name] = digest
+    for name, digest in expected.items():
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name} is missing; fetch the model again")
+        if sha256(folder / name) != digest:
+            raise InputError(f"{folder / name} is truncated or altered: its SHA-256 is not {MANIFEST}'s")
+    for path in _hashed_files(folder):
+        if path.relative_to(folder).as_posix() not in expected:
+            raise InputError(f"{path} is not listed in {MANIFEST}; remove it, or save the model again")
+
+
+def read_index(folder: Path, pipeline: str) -> dict[str, Any]:
+    """A bundle's ``model_index.json``, which must name the class ``pipeline``.
+
+    Raises:
+        InputError: it is not JSON, or another pipeline's.
+    """
+    index = _read_json(folder / INDEX)
+    if index.get("_class_name") != pipeline:
+        raise InputError(f"{folder / INDEX} is a {index.get('_class_name')}'s; it must be a {pipeline}'s")
+    return index
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}; it must hold an object")
+    return content
+
+
+def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype = torch.float32) -> Any:
+    """Load one model of a bundle, every weight of it and no other, as ``dtype``.
+
+    Args:
+        folder: holds ``config.json`` and the weights, in one file or in shards.
+        library, class_name: as ``model_index.json`` names them. The module must be imported already: a file
+            does not choose what code runs.
+
+    Raises:
+        InputError: the class is unknown, or the weights do not fit the configuration.
+    """
+    kind = getattr(sys.modules.get(library), class_name, None)
+    if kind is None:
+        raise InputError(f"{folder.parent / INDEX} names {library}.{class_name}, which is not a model here")
+    config = _read_json(folder / "config.json")
+    if config.get("_class_name") != class_name:
+        raise InputError(f"{folder / 'config.json'} is a {config.get('_class_name')}'s, not a {class_name}'s")
+    try:
+        model = kind.from_config(config)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(f"{folder / 'config.json'} does not make a {class_name}: {_line(error)}") from None
+    state = _read_weights(folder)
+    expected = model.state_dict()
+    for what, names in (
+        ("lacks", expected.keys() - state.keys()),
+        ("has in excess", state.keys() - expected.keys()),
+    ):
+        if names:
+            raise InputError(
+                f"{folder} is of another configuration: it {what} {len(names)} weights, such as {min(names)}"
+            )
+    for name, weight in expected.items():
+        if state[name].shape != weight.shape:
+            shapes = f"{tuple(state[name].shape)}, not {tuple(weight.shape)}"
+            raise InputError(f"{folder} is of another configuration: {name} is {shapes}")
+    model.load_state_dict(state)
+    return model.to(dtype).eval()
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    index = folder / f"{WEIGHTS}.index.json"
+    names = sorted(set(_read_json(index)["weight_map"].values())) if index.is_file() else [WEIGHTS]
+    state: dict[str, torch.Tensor] = {}
+    for name in names:
+        try:
+            state |= load_file(folder / name)
+        except FileNotFoundError:
+            raise InputError(f"{folder / name} is missing; fetch the model again") from None
+        except SafetensorError as error:
+            raise InputError(f"{folder / name} is not a whole safetensors file: {_line(error)}") from None
+    return state
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,268 @@
+"""Captioned scenes, composed of animated sprites. The captions are true by construction.
+
+A scene is one to three objects on a background, under one scripted motion on top of the artist's own
+animation. Whole combinations (object x background colour, object x motion, pairs of objects) are held out
+by a hash of their names, so that what a model does with them is generalisation, not memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+FPS = 16
+SIZE = 128
+CLIP_FRAMES = 80
+HELD_OUT_SHARE = 1 / 12
+
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "white": (245, 245, 245),
+    "black": (20, 20, 24),
+    "gray": (130, 130, 134),
+    "red": (208, 40, 44),
+    "orange": (240, 140, 30),
+    "yellow": (250, 220, 60),
+    "green": (52, 160, 74),
+    "blue": (40, 96, 210),
+    "purple": (126, 62, 172),
+    "pink": (246, 158, 196),
+}
+
+BackgroundKind = Literal["solid", "gradient", "stripes", "checks", "dots"]
+_BACKGROUND_PHRASES: dict[str, str] = {
+    "solid": "a {0} background",
+    "gradient": "a background fading from {0} to {1}",
+    "stripes": "a background with {0} and {1} stripes",
+    "checks": "a {0} and {1} checkered background",
+    "dots": "a {0} background with {1} dots",
+}
+_BACKGROUND_SHARES = {"solid": 0.82, "gradient": 0.06, "stripes": 0.04, "checks": 0.04, "dots": 0.04}
+
+Motion = Literal["none", "left", "right", "up", "down", "grow", "shrink", "spin", "bounce"]
+_MOTION_PHRASES: dict[str, tuple[str, ...]] = {
+    "none": ("",),
+    "left": ("moving left", "moving to the left"),
+    "right": ("moving right", "moving to the right"),
+    "up": ("moving up", "rising"),
+    "down": ("moving down", "sinking"),
+    "grow": ("growing", "getting bigger"),
+    "shrink": ("shrinking", "getting smaller"),
+    "spin": ("spinning", "turning around"),
+    "bounce": ("bouncing", "hopping up and down"),
+}
+MOTIONS: tuple[str, ...] = tuple(_MOTION_PHRASES)
+
+Relation = Literal["alone", "beside", "above", "row"]
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """One animated object.
+
+    Attributes:
+        code: its code points, joined by ``-``.
+        label: its Unicode name, the words that captions use.
+        tags: other words for it, many of them shared with other objects.
+        frames: uint8, t x 128 x 128 x 4, premultiplied RGBA at 16 fps; loops.
+    """
+
+    code: str
+    label: str
+    tags: tuple[str, ...]
+    frames: np.ndarray
+
+
+@dataclass(frozen=True)
+class Background:
+    """A kind of background and the names of its one or two colours."""
+
+    kind: BackgroundKind
+    colours: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a composed clip shows.
+
+    Attributes:
+        objects: codes of the sprites; for ``beside`` from left to right, for ``above`` from the top down.
+        relation: how they stand to each other.
+        motion: the scripted motion of all of them together.
+        size: width of an object, as a share of the frame, before the motion changes it.
+        offset: displacement of the whole from the centre, (x, y) as shares of the frame.
+    """
+
+    objects: tuple[str, ...]
+    relation: Relation
+    background: Background
+    motion: Motion
+    size: float
+    offset: tuple[float, float]
+
+
+def _is_held_out(*names: str) -> bool:
+    digest = hashlib.blake2s("|".join(names).encode()).digest()
+    return int.from_bytes(digest[:4], "little") / 2**32 < HELD_OUT_SHARE
+
+
+def held_out_combinations(scene: Scene) -> list[str]:
+    """Which held-out combinations the scene contains: of ``background``, ``motion`` and ``pair``."""
+    found = []
+    if any(_is_held_out(code, colour) for code in scene.objects for colour in scene.background.colours):
+        found.append("background")
+    if scene.motion != "none" and any(_is_held_out(code, scene.motion) for code in scene.objects):
+        found.append("motion")
+    if any(_is_held_out(*pair) for pair in zip(scene.objects, scene.objects[1:], strict=False)):
+        found.append("pair")
+    return found
+
+
+def random_scene(rng: np.random.Generator, codes: Sequence[str], held_out: bool = False) -> Scene:
+    """Draw a scene from ``codes``; with ``held_out`` one that holds a held-out combination, else none."""
+    while True:
+        relation = str(rng.choice(["alone", "beside", "above", "row"], p=[0.91, 0.04, 0.03, 0.02]))
+        count = {"alone": 1, "row": 3}.get(relation, 2)
+        objects = tuple(codes[i] for i in rng.choice(len(codes), count, replace=False))
+        kind = str(rng.choice(list(_BACKGROUND_SHARES), p=list(_BACKGROUND_SHARES.values())))
+        colours = tuple(rng.choice(list(COLOURS), 1 if kind == "solid" else 2, replace=False).tolist())
+        motion = "none" if rng.random() < 0.4 else str(rng.choice(MOTIONS[1:]))
+        size = float(rng.uniform(0.8, 0.9) if count == 1 else 0.46 if count == 2 else 0.32)
+        offset = tuple(rng.uniform(-0.03, 0.03, 2).tolist())
+        scene = Scene(objects, relation, Background(kind, colours), motion, size, offset)
+        if bool(held_out_combinations(scene)) == held_out:
+            return scene
+
+
+def own_tags(sprites: Sequence[Sprite]) -> dict[str, tuple[str, ...]]:
+    """For each code, the tags that no other sprite has and that are not words of its label: true synonyms."""
+    counts = Counter(tag for sprite in sprites for tag in sprite.tags)
+    labels = {sprite.label for sprite in sprites}
+    return {
+        sprite.code: tuple(
+            tag for tag in sprite.tags if counts[tag] == 1 and tag not in labels and tag not in sprite.label.split()
+        )
+        for sprite in sprites
+    }
+
+
+def _with_article(label: str) -> str:
+    if label.endswith("s") and not label.endswith("ss"):
+        return label
+    return ("an " if label[0].lower() in "aeiou" else "a ") + label
+
+
+def caption(
+    scene: Scene,
+    labels: dict[str, str],
+    synonyms: dict[str, tuple[str, ...]] | None = None,
+    rng: np.random.Generator | None = None,
+) -> str:
+    """The scene in words.
+
+    Without ``rng`` the one canonical wording; with it, wordings vary: synonyms, word order, and now and
+    then the background or the motion goes unsaid.
+    """
+    plain = rng is None
+    rng = rng or np.random.default_rng(0)
+
+    def name(code: str) -> str:
+        options = () if plain or synonyms is None or rng.random() > 0.15 else synonyms[code]
+        return _with_article(str(rng.choice(options)) if options else labels[code])
+
+    names = [name(code) for code in scene.objects]
+    subject = {
+        "alone": "{0}",
+        "beside": "{0} to the left of {1}" if plain or rng.random() < 0.5 else "{1} to the right of {0}",
+        "above": "{0} above {1}" if plain or rng.random() < 0.5 else "{1} below {0}",
+        "row": "{0}, {1} and {2} in a row",
+    }[scene.relation].format(*names)
+    phrases = _MOTION_PHRASES[scene.motion]
+    motion = phrases[0] if plain else str(rng.choice(phrases))
+    background = _BACKGROUND_PHRASES[scene.background.kind].format(*scene.background.colours)
+    if not plain and rng.random() < 0.04:
+        motion = ""
+    subject = f"{subject} {motion}".strip()
+    if plain or (choice := rng.random()) < 0.75:
+        return f"{subject} on {background}"
+    return subject if choice < 0.8 else f"on {background}, {subject}"
+
+
+def _background(background: Background) -> torch.Tensor:
+    first, last = (torch.tensor(COLOURS[background.colours[i]]) / 255.0 for i in (0, -1))
+    y, x = torch.meshgrid(*[(torch.arange(SIZE) + 0.5) / SIZE] * 2, indexing="ij")
+    share = {
+        "solid": lambda: torch.zeros_like(y),
+        "gradient": lambda: y,
+        "stripes": lambda: ((x * 8) % 2 >= 1).float(),
+        "checks": lambda: (((x * 6).floor() + (y * 6).floor()) % 2),
+        "dots": lambda: (((x * 6) % 1 - 0.5) ** 2 + ((y * 6) % 1 - 0.5) ** 2 < 0.05).float(),
+    }[background.kind]()
+    return first[:, None, None] * (1 - share) + last[:, None, None] * share
+
+
+def trajectory(scene: Scene, seconds: torch.Tensor, duration: float) -> tuple[torch.Tensor, ...]:
+    """The group's centre x, y (shares of the frame from its centre), size and angle (radians) at times.
+
+    Motions are not symmetric about their middle: where an object is in a single frame says something about
+    where it is going, so that even an image model learns the words.
+    """
+    s = seconds / duration
+    x, y = (torch.full_like(s, o) for o in scene.offset)
+    size, angle = torch.full_like(s, scene.size), torch.zeros_like(s)
+    path = 0.14 - 0.36 * s
+    match scene.motion:
+        case "left":
+            x, size = x + path, size * 0.68
+        case "right":
+            x, size = x - path, size * 0.68
+        case "up":
+            y, size = y + path, size * 0.68
+        case "down":
+            y, size = y - path, size * 0.68
+        case "grow":
+            size = size * (0.5 + 0.6 * s)
+        case "shrink":
+            size = size * (0.9 - 0.55 * s)
+        case "spin":
+            size, angle = size * 0.9, 2 * torch.pi * s
+        case "bounce":
+            y, size = y + 0.16 - 0.32 * torch.sin(torch.pi * seconds).abs(), size * 0.72
+    return x, y, size, angle
+
+
+def _slots(scene: Scene) -> list[tuple[float, float]]:
+    """Where each object stands within the group, in units of an object's size."""
+    count = len(scene.objects)
+    places = [(i - (count - 1) / 2) * 1.04 for i in range(count)]
+    return [(0.0, place) if scene.relation == "above" else (place, 0.0) for place in places]
+
+
+def render(
+    scene: Scene, sprites: dict[str, Sprite], num_frames: int = CLIP_FRAMES, start: int = 0
+) -> np.ndarray:
+    """Frames ``start`` to ``start + num_frames`` of the scene: uint8, t x 128 x 128 x 3, at 16 fps."""
+    index = torch.arange(start, start + num_frames)
+    x, y, size, angle = trajectory(scene, index / FPS, CLIP_FRAMES / FPS)
+    canvas = _background(scene.background).expand(num_frames, -1, -1, -1)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    for code, (slot_x, slot_y) in zip(scene.objects, _slots(scene), strict=True):
+        frames = sprites[code].frames
+        layer = torch.from_numpy(frames[index.numpy() % len(frames)]).permute(0, 3, 1, 2) / 255.0
+        if size.min() < 0.6:
+            layer = F.avg_pool2d(layer, 2)
+        centre_x, centre_y = 2 * (x + slot_x * size), 2 * (y + slot_y * size)
+        rows = [
+            torch.stack([cos, sin, -(cos * centre_x + sin * centre_y)], -1) / size[:, None],
+            torch.stack([-sin, cos, -(-sin * centre_x + cos * centre_y)], -1) / size[:, None],
+        ]
+        grid = F.affine_grid(torch.stack(rows, 1), [num_frames, 4, SIZE, SIZE], align_corners=False)
+        layer = F.grid_sample(layer, grid, align_corners=False)
+        canvas = layer[:, :3] + canvas * (1 - layer[:, 3:])
+    return (canvas * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()

@@ -1,0 +1,314 @@
+"""The Space-Time U-Net (section 3.1 of arXiv 2401.12945): an image model whose own blocks, unchanged,
+alternate with temporal ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from accelerate import init_empty_weights
+from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.utils import BaseOutput
+from torch import Tensor, nn
+
+from lumiere.errors import InputError
+from lumiere.models.temporal import TemporalAttentionBlock, TemporalConvBlock, TemporalDown, TemporalUp
+from lumiere.shapes import Context, Sample
+
+BLOCKS = (
+    "CrossAttnDownBlock2D",
+    "CrossAttnUpBlock2D",
+    "DownBlock2D",
+    "ResnetDownsampleBlock2D",
+    "ResnetUpsampleBlock2D",
+    "SimpleCrossAttnDownBlock2D",
+    "SimpleCrossAttnUpBlock2D",
+    "UNetMidBlock2DCrossAttn",
+    "UNetMidBlock2DSimpleCrossAttn",
+    "UpBlock2D",
+)
+
+
+@dataclass
+class STUNetOutput(BaseOutput):
+    """``sample``: the prediction for every frame, ``b c t h w``."""
+
+    sample: Tensor
+
+
+class TemporalLevel(nn.Module):
+    """One level's temporal layers: a block per spatial layer block, and the resampling at its end."""
+
+    def __init__(self, blocks: Sequence[nn.Module], resample: nn.Module | None = None):
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.resample = resample
+
+
+class TemporalLayers(nn.Module):
+    """All that inflation adds to ``unet``, level by level, in the order in which the walk meets it."""
+
+    def __init__(self, unet: UNet2DConditionModel, resample: Sequence[bool], attention_blocks: int):
+        super().__init__()
+        emb_channels = unet.mid_block.resnets[0].time_emb_proj.in_features
+
+        def level(spatial: nn.Module, coarsest: bool, resampler: type[nn.Module] | None) -> TemporalLevel:
+            widths = [resnet.out_channels for resnet in spatial.resnets]
+            if coarsest:
+                blocks = [TemporalAttentionBlock(width, emb_channels, attention_blocks) for width in widths]
+            else:
+                blocks = [TemporalConvBlock(width, emb_channels) for width in widths]
+            return TemporalLevel(blocks, resampler and resampler(widths[-1]))
+
+        last = len(resample)
+        downs = [TemporalDown if wanted else None for wanted in resample] + [None]
+        ups = [TemporalUp if wanted else None for wanted in reversed(resample)] + [None]
+        self.down = nn.ModuleList(
+            level(spatial, i == last, downs[i]) for i, spatial in enumerate(unet.down_blocks)
+        )
+        self.mid = level(unet.mid_block, True, None)
+        self.up = nn.ModuleList(level(spatial, i == 0, ups[i]) for i, spatial in enumerate(unet.up_blocks))
+
+
+class _PerFrame:
+    """Each clip's conditions for each of its frames, made once per number of frames; of one clip, views."""
+
+    def __init__(self, emb: Tensor, context: Tensor):
+        self.clip_emb = emb
+        self._clip_context = context
+        self._made: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def _for(self, folded: int) -> tuple[Tensor, Tensor]:
+        if folded not in self._made:
+            frames = folded // len(self.clip_emb)
+            emb = self.clip_emb[:, None].expand(-1, frames, -1)
+            context = self._clip_context[:, None].expand(-1, frames, -1, -1)
+            self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1)
+        return self._made[folded]
+
+    def emb(self, x: Tensor) -> Tensor:
+        """``(b t) e`` for the ``b t`` frames of ``x``."""
+        return self._for(len(x))[0]
+
+    def context(self, x: Tensor) -> Tensor:
+        """``(b t) l d`` for the ``b t`` frames of ``x``."""
+        return self._for(len(x))[1]
+
+
+class STUNet(ModelMixin, ConfigMixin):
+    """A text-to-video denoiser over all frames of a clip at once.
+
+    After every spatial layer block (a resnet with its transformer, if it has one) stands a temporal block:
+    convolution at all levels but the coarsest, attention at the coarsest. After every spatial resize the
+    frames are resampled likewise. The image model stays whole under ``spatial``, frozen and in evaluation
+    mode; what trains is under ``temporal``.
+
+    At initialisation a clip of equal frames gives the image model's output in every frame; without temporal
+    resampling any clip does.
+
+    Args:
+        spatial_config: configuration of the image model, a ``UNet2DConditionModel``.
+        temporal_resample: for each spatial resize, from the finest, whether frames are halved and doubled
+            with it. None: with all. How often the paper's model does is not published.
+        attention_blocks: attention layers stacked after each spatial layer block of the coarsest level.
+
+    On a CPU without gradients, ``net.to(memory_format=torch.channels_last)`` is faster.
+
+    Raises:
+        InputError: for an image model with blocks that cannot be walked, or options that do not fit it.
+    """
+
+    _supports_gradient_checkpointing = True
+    _no_split_modules: ClassVar = ["ResnetBlock2D", "Transformer2DModel", "TemporalConvBlock"]
+
+    @register_to_config
+    def __init__(
+        self,
+        spatial_config: dict[str, Any],
+        temporal_resample: Sequence[bool] | None = None,
+        attention_blocks: int = 1,
+    ):
+        super().__init__()
+        unet = UNet2DConditionModel.from_config(spatial_config)
+        types = {*unet.config.down_block_types, unet.config.mid_block_type, *unet.config.up_block_types}
+        if unknown := types.difference(BLOCKS):
+            known = ", ".join(BLOCKS)
+            raise InputError(f"the image model has blocks {unknown}; those that can be inflated are {known}")
+        resizes = len(unet.down_blocks) - 1
+        if temporal_resample is not None and len(temporal_resample) != resizes:
+            raise InputError(f"temporal_resample has {len(temporal_resample)} values; it needs {resizes}")
+        if attention_blocks < 1:
+            raise InputError(f"attention_blocks is {attention_blocks}; it must be at least 1")
+
+        self.temporal_resample = [True] * resizes if temporal_resample is None else list(temporal_resample)
+        self.temporal_factor = 2 ** sum(self.temporal_resample)
+        self.gradient_checkpointing = False
+        self._assemble(unet)
+
+    def _assemble(self, unet: UNet2DConditionModel) -> None:
+        self.spatial = unet.requires_grad_(False).eval()
+        self.temporal = TemporalLayers(unet, self.temporal_resample, self.config.attention_blocks)
+        self.temporal.to(unet.device, unet.dtype)
+
+    @classmethod
+    def inflate(
+        cls,
+        unet2d: UNet2DConditionModel,
+        *,
+        temporal_resample: Sequence[bool] | None = None,
+        attention_blocks: int = 1,
+    ) -> STUNet:
+        """A space-time net around ``unet2d`` itself, which it takes over and freezes; no weight is copied."""
+        spatial_config = {key: value for key, value in unet2d.config.items() if not key.startswith("_")}
+        with init_empty_weights():
+            net = cls(
+                spatial_config=spatial_config,
+                temporal_resample=temporal_resample,
+                attention_blocks=attention_blocks,
+            )
+        net._assemble(unet2d)
+        return net
+
+    def temporal_parameters(self) -> Iterator[nn.Parameter]:
+        """All that trains."""
+        return self.temporal.parameters()
+
+    def temporal_state_dict(self) -> dict[str, Tensor]:
+        """The entries of ``state_dict`` that training changes, under the same names."""
+        return {name: value for name, value in self.state_dict().items() if name.startswith("temporal.")}
+
+    def train(self, mode: bool = True) -> STUNet:
+        """Switch the temporal layers; the frozen image model stays in evaluation mode."""
+        super().train(mode)
+        self.spatial.eval()
+        return self
+
+    def forward(
+        self,
+        sample: Sample,
+        timestep: Tensor | float | int,
+        encoder_hidden_states: Context,
+        class_labels: Tensor | None = None,
+        timestep_cond: Tensor | None = None,
+        added_cond_kwargs: dict[str, Tensor] | None = None,
+        return_dict: bool = True,
+    ) -> STUNetOutput | tuple[Tensor]:
+        """Predict for every frame at once.
+
+        Args:
+            sample: noisy clips, ``b c t h w``; any number of frames, any size that the image model takes.
+            timestep: one for all clips, or ``(b,)``.
+            encoder_hidden_states: a text context per clip, ``b l d``.
+            class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them.
+
+        Raises:
+            InputError: if channels or batch sizes do not fit.
+        """
+        unet, temporal = self.spatial, self.temporal
+        clips, channels, frames = sample.shape[:3]
+        if channels != unet.config.in_channels:
+            raise InputError(f"sample has {channels} channels; the net takes {unet.config.in_channels}")
+        if len(encoder_hidden_states) != clips:
+            raise InputError(f"there are {len(encoder_hidden_states)} text contexts for {clips} clips")
+
+        # Embeddings and context, one per clip
+        emb = self._embed(
+            sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added_cond_kwargs or {}
+        )
+        context = unet.process_encoder_hidden_states(encoder_hidden_states, added_cond_kwargs or {})
+        conditions = _PerFrame(emb, context)
+        layer = self._layer(conditions)
+
+        # Frames join the batch, the last repeated up to a length that resampling divides
+        padding = -frames % self.temporal_factor
+        x = F.pad(sample, (0, 0, 0, 0, 0, padding), mode="replicate") if padding else sample
+        x = x.transpose(1, 2).flatten(0, 1)
+        x = unet.conv_in(2 * x - 1 if unet.config.center_input_sample else x)
+
+        # Down: skips keep each level's own size and number of frames
+        skips = [x]
+        for space, time in zip(unet.down_blocks, temporal.down, strict=True):
+            for resnet, attention, block in zip(space.resnets, _attentions(space), time.blocks, strict=True):
+                x = layer(x, resnet, attention, block)
+                skips.append(x)
+            for downsample in space.downsamplers or []:
+                x = _resize(downsample, x, conditions)
+                x = time.resample(x, clips) if time.resample else x
+                skips.append(x)
+
+        # Middle
+        x = layer(x, unet.mid_block.resnets[0], None, temporal.mid.blocks[0])
+        for attention, resnet, block in zip(
+            unet.mid_block.attentions, unet.mid_block.resnets[1:], temporal.mid.blocks[1:], strict=True
+        ):
+            x = _attend(attention, x, conditions) if attention else x
+            x = layer(x, resnet, None, block)
+
+        # Up
+        for space, time in zip(unet.up_blocks, temporal.up, strict=True):
+            for resnet, attention, block in zip(space.resnets, _attentions(space), time.blocks, strict=True):
+                x = layer(torch.cat([x, skips.pop()], dim=1), resnet, attention, block)
+            for upsample in space.upsamplers or []:
+                x = _resize(upsample, x, conditions, skips[-1].shape[-2:])
+                x = time.resample(x, clips) if time.resample else x
+
+        # Out: frames leave the batch, and the repeated ones the clip
+        x = unet.conv_act(unet.conv_norm_out(x)) if unet.conv_norm_out else x
+        x = unet.conv_out(x).unflatten(0, (clips, -1)).transpose(1, 2)[:, :, :frames]
+        return STUNetOutput(sample=x) if return_dict else (x,)
+
+    def _embed(
+        self,
+        sample: Tensor,
+        timestep: Tensor | float | int,
+        context: Tensor,
+        class_labels: Tensor | None,
+        timestep_cond: Tensor | None,
+        added: dict[str, Tensor],
+    ) -> Tensor:
+        """The image model's own embedding of time, class and pooled text, ``(b, e)``."""
+        unet = self.spatial
+        emb = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timestep), timestep_cond)
+        class_emb = unet.get_class_embed(sample=sample, class_labels=class_labels)
+        if class_emb is not None:
+            concat = unet.config.class_embeddings_concat
+            emb = torch.cat([emb, class_emb], dim=-1) if concat else emb + class_emb
+        aug_emb = unet.get_aug_embed(emb=emb, encoder_hidden_states=context, added_cond_kwargs=added)
+        emb = emb if aug_emb is None else emb + aug_emb
+        return unet.time_embed_act(emb) if unet.time_embed_act is not None else emb
+
+    def _layer(self, conditions: _PerFrame) -> Callable[..., Tensor]:
+        """A spatial layer block and its temporal block, under these conditions."""
+
+        def run(x: Tensor, resnet: nn.Module, attention: nn.Module | None, block: nn.Module) -> Tensor:
+            x = resnet(x, conditions.emb(x))
+            x = _attend(attention, x, conditions) if attention else x
+            return block(x, conditions.clip_emb)
+
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return lambda *inputs: self._gradient_checkpointing_func(run, *inputs)
+        return run
+
+
+def _attentions(space: nn.Module) -> list[nn.Module | None]:
+    return list(getattr(space, "attentions", None) or [None] * len(space.resnets))
+
+
+def _attend(attention: nn.Module, x: Tensor, conditions: _PerFrame) -> Tensor:
+    context = conditions.context(x)
+    if isinstance(attention, Transformer2DModel):
+        return attention(x, encoder_hidden_states=context, return_dict=False)[0]
+    return attention(x, encoder_hidden_states=context)
+
+
+def _resize(resize: nn.Module, x: Tensor, conditions: _PerFrame, size: torch.Size | None = None) -> Tensor:
+    if isinstance(resize, ResnetBlock2D):
+        return resize(x, conditions.emb(x))
+    return resize(x) if size is None else resize(x, size)

@@ -1,0 +1,162 @@
+"""What inflation adds to an image model: temporal convolution, attention, down- and up-sampling.
+
+Everything here works on frames folded into the batch, ``(b t) c h w``, as the spatial layers leave them, and
+on ``emb`` of shape ``(b, e)``, the clip's time and text embedding that the spatial resnets also get. Blocks
+add their result to their input; the last linear map of each starts at zero, so that a fresh block is the
+identity (section 3.1 of arXiv 2401.12945).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def frame_positions(frames: int, channels: int, like: Tensor) -> Tensor:
+    """Sinusoidal embedding of the frame index, ``(t, c)``, in ``like``'s type; the clip starts at 0."""
+    half = (channels + 1) // 2
+    rates = torch.exp(-math.log(10_000) / half * torch.arange(half, device=like.device, dtype=torch.float32))
+    angles = torch.arange(frames, device=like.device, dtype=torch.float32)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :channels].to(like.dtype)
+
+
+class TimeConv(nn.Module):
+    """A 3x1x1 convolution over the frames of each clip, zero-padded at its two ends.
+
+    With ``stride=2`` only the even frames are computed.
+    """
+
+    def __init__(self, channels: int, stride: int = 1):
+        super().__init__()
+        self.stride = stride
+        self.weight = nn.Parameter(torch.zeros(channels, channels, 3))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, clips: int) -> Tensor:
+        height, width = x.shape[-2:]
+        # Rows of this picture are frames, columns are pixels. If x is channels_last, so is the picture,
+        # and nothing is copied.
+        picture = x.flatten(2).unflatten(0, (clips, -1)).transpose(1, 2)
+        out = F.conv2d(picture, self.weight[..., None], self.bias, stride=(self.stride, 1), padding=(1, 0))
+        return out.transpose(1, 2).flatten(0, 1).unflatten(2, (height, width))
+
+
+class IdentityTimeConv(TimeConv):
+    """The same, starting as the identity: the paper's initialisation of temporal resampling."""
+
+    def __init__(self, channels: int, stride: int = 1):
+        super().__init__(channels, stride)
+        nn.init.dirac_(self.weight)
+
+
+class TemporalDown(nn.Module):
+    """Halve the frames: a temporal convolution that starts as the identity, at stride 2."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = IdentityTimeConv(channels, stride=2)
+
+    def forward(self, x: Tensor, clips: int) -> Tensor:
+        return self.conv(x, clips)
+
+
+class TemporalUp(nn.Module):
+    """Double the frames: each twice, then a temporal convolution that starts as the identity."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = IdentityTimeConv(channels)
+
+    def forward(self, x: Tensor, clips: int) -> Tensor:
+        return self.conv(x.repeat_interleave(2, dim=0), clips)
+
+
+class Modulation(nn.Module):
+    """Scale and shift of every channel by the clip's embedding; starts as the identity."""
+
+    def __init__(self, emb_channels: int, channels: int):
+        super().__init__()
+        self.proj = nn.Linear(emb_channels, 2 * channels)
+        nn.init.zeros_(self.proj.weight)
+        nn.init.zeros_(self.proj.bias)
+
+    def forward(self, emb: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift, each ``(b, c)``."""
+        scale, shift = self.proj(F.silu(emb)).chunk(2, dim=1)
+        return 1 + scale, shift
+
+
+class TemporalConvBlock(nn.Module):
+    """A factorised space-time convolution: a spatial kernel, then a temporal one (section 3.1).
+
+    The paper's spatial 1x3x3 is here one kernel per channel, starting as the identity, and the temporal
+    3x1x1 mixes the channels. A full 1x3x3 would quadruple the block's operations, and the space-time net
+    would no longer be cheaper than its image model; without any, what a block sees of the frame before is
+    one pixel.
+    """
+
+    def __init__(self, channels: int, emb_channels: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(math.gcd(32, channels), channels)
+        self.modulation = Modulation(emb_channels, channels)
+        self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        nn.init.dirac_(self.space.weight, groups=channels)
+        nn.init.zeros_(self.space.bias)
+        self.time = TimeConv(channels)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        clips = len(emb)
+        scale, shift = (each.repeat_interleave(len(x) // clips, 0) for each in self.modulation(emb))
+        hidden = torch.addcmul(shift[..., None, None], self.norm(x), scale[..., None, None])
+        hidden = self.space(F.silu(hidden))
+        return x + self.time(hidden, clips)
+
+
+class TemporalAttentionLayer(nn.Module):
+    """Attention along the frames, then a feed-forward net, both pre-normalised; on ``(b, s, t, c)``."""
+
+    def __init__(self, channels: int, emb_channels: int):
+        super().__init__()
+        self.heads = channels // math.gcd(64, channels)
+        self.norm_attention = nn.LayerNorm(channels)
+        self.modulation_attention = Modulation(emb_channels, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.norm_feed = nn.LayerNorm(channels)
+        self.modulation_feed = Modulation(emb_channels, channels)
+        self.feed_in = nn.Linear(channels, 4 * channels)
+        self.feed_out = nn.Linear(4 * channels, channels)
+        for last in (self.out, self.feed_out):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        scale, shift = (each[:, None, None] for each in self.modulation_attention(emb))
+        hidden = torch.addcmul(shift, self.norm_attention(x), scale)
+        hidden = hidden + frame_positions(x.shape[2], x.shape[3], like=hidden)
+        # b s t (3 heads d) -> 3 tensors of (b s) heads t d
+        qkv = self.qkv(hidden).flatten(0, 1).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(*qkv.unbind()).transpose(1, 2).flatten(2)
+        x = x + self.out(attended).view_as(x)
+
+        scale, shift = (each[:, None, None] for each in self.modulation_feed(emb))
+        hidden = torch.addcmul(shift, self.norm_feed(x), scale)
+        return x + self.feed_out(F.gelu(self.feed_in(hidden)))
+
+
+class TemporalAttentionBlock(nn.Module):
+    """``layers`` attention layers along the frames; pixels are batch. For the coarsest level alone."""
+
+    def __init__(self, channels: int, emb_channels: int, layers: int):
+        super().__init__()
+        self.layers = nn.ModuleList([TemporalAttentionLayer(channels, emb_channels) for _ in range(layers)])
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        height = x.shape[2]
+        tokens = x.unflatten(0, (len(emb), -1)).permute(0, 3, 4, 1, 2).flatten(1, 2)  # b (h w) t c
+        for layer in self.layers:
+            tokens = layer(tokens, emb)
+        return tokens.unflatten(1, (height, -1)).permute(0, 3, 4, 1, 2).flatten(0, 1)

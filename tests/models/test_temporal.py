@@ -1,0 +1,133 @@
+"""Each temporal layer alone: what it starts as, and what it computes."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumiere.models.temporal import (
+    TemporalAttentionBlock,
+    TemporalConvBlock,
+    TemporalDown,
+    TemporalUp,
+    TimeConv,
+    frame_positions,
+)
+
+
+def frames(clips: int, length: int, channels: int = 6, layout: torch.memory_format = torch.contiguous_format):
+    generator = torch.Generator().manual_seed(length)
+    x = torch.randn(clips * length, channels, 3, 5, generator=generator, dtype=torch.float64)
+    return x.contiguous(memory_format=layout)
+
+
+def randomise(module: torch.nn.Module) -> torch.nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.double().parameters():
+        torch.nn.init.normal_(parameter, std=0.5, generator=generator)
+    return module
+
+
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    clips=st.integers(1, 3),
+    length=st.integers(1, 9),
+    stride=st.sampled_from([1, 2]),
+    layout=st.sampled_from(LAYOUTS),
+)
+def test_time_convolution_is_a_3x1x1_convolution(clips, length, stride, layout):
+    conv = randomise(TimeConv(6, stride))
+    x = frames(clips, length, layout=layout)
+    video = x.unflatten(0, (clips, length)).transpose(1, 2)
+    expected = F.conv3d(
+        video, conv.weight[..., None, None], conv.bias, stride=(stride, 1, 1), padding=(1, 0, 0)
+    )
+    torch.testing.assert_close(conv(x, clips), expected.transpose(1, 2).flatten(0, 1))
+
+
+@settings(max_examples=20, deadline=None)
+@given(clips=st.integers(1, 3), pairs=st.integers(1, 5), layout=st.sampled_from(LAYOUTS))
+def test_resampling_is_duplication_or_thinning_then_a_convolution(clips, pairs, layout):
+    down, up = TemporalDown(6).double(), TemporalUp(6).double()
+    x = frames(clips, 2 * pairs, layout=layout)
+    assert torch.equal(down(x, clips), x[::2])
+    torch.testing.assert_close(up(x[::2], clips), x[::2].repeat_interleave(2, 0), rtol=0, atol=1e-15)
+
+    randomise(up)
+    video = x.repeat_interleave(2, 0).unflatten(0, (clips, -1)).transpose(1, 2)
+    expected = F.conv3d(video, up.conv.weight[..., None, None], up.conv.bias, padding=(1, 0, 0))
+    torch.testing.assert_close(up(x, clips), expected.transpose(1, 2).flatten(0, 1))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "block",
+    [TemporalConvBlock(6, 4), TemporalAttentionBlock(6, 4, layers=2)],
+    ids=["convolution", "attention"],
+)
+def test_fresh_blocks_are_the_identity_whatever_the_embedding(block, layout):
+    x = frames(2, 5, layout=layout)
+    assert torch.equal(block.double()(x, torch.randn(2, 4, dtype=torch.float64)), x)
+
+
+def test_convolution_sees_one_frame_and_one_pixel_around():
+    block = randomise(TemporalConvBlock(1, 4))
+    emb = torch.randn(1, 4, dtype=torch.float64)
+    x = torch.randn(7, 1, 9, 9, dtype=torch.float64)
+    # the norm looks at a whole frame; a fixed one shows the kernels' reach alone
+    block.norm = torch.nn.Identity()
+    y = x.clone()
+    y[3, :, 4, 4] += 1
+    changed = (block(x, emb) != block(y, emb)).squeeze(1).nonzero()
+    assert changed.amin(0).tolist() == [2, 3, 3]
+    assert changed.amax(0).tolist() == [4, 5, 5]
+
+
+def test_clips_and_pixels_do_not_mix_in_attention():
+    block = randomise(TemporalAttentionBlock(6, 4, layers=1))
+    emb = torch.randn(2, 4, dtype=torch.float64)
+    x = frames(2, 5)
+    y = x.clone()
+    y[1, :, 2, 3] += torch.arange(6)
+    changed = (block(x, emb) - block(y, emb)).abs().amax(1) > 1e-12
+    assert changed[:5, 2, 3].all()
+    changed[:5, 2, 3] = False
+    assert not changed.any()
+
+
+def test_attention_is_that_of_pytorch():
+    block = randomise(TemporalAttentionBlock(6, 4, layers=1))
+    layer, emb, x = block.layers[0], torch.zeros(1, 4, dtype=torch.float64), frames(1, 5)
+    tokens = x.permute(2, 3, 0, 1).flatten(0, 1)
+    scale, shift = layer.modulation_attention(emb)
+    inputs = layer.norm_attention(tokens) * scale + shift
+    inputs = inputs + frame_positions(5, 6, like=inputs)
+    attended, _ = F.multi_head_attention_forward(
+        *[inputs.transpose(0, 1)] * 3,
+        embed_dim_to_check=6,
+        num_heads=layer.heads,
+        in_proj_weight=layer.qkv.weight,
+        in_proj_bias=layer.qkv.bias,
+        bias_k=None,
+        bias_v=None,
+        add_zero_attn=False,
+        dropout_p=0.0,
+        out_proj_weight=layer.out.weight,
+        out_proj_bias=layer.out.bias,
+    )
+    tokens = tokens + attended.transpose(0, 1)
+    scale, shift = layer.modulation_feed(emb)
+    tokens = tokens + layer.feed_out(F.gelu(layer.feed_in(layer.norm_feed(tokens) * scale + shift)))
+    expected = tokens.unflatten(0, (3, 5)).permute(2, 3, 0, 1)
+    torch.testing.assert_close(block(x, emb), expected)
+
+
+def test_positions_tell_frames_apart_and_do_not_depend_on_length():
+    positions = frame_positions(320, 16, like=torch.zeros(1, dtype=torch.float64))
+    distances = torch.cdist(positions, positions) + torch.eye(320)
+    assert distances.min() > 0.05
+    assert torch.equal(positions[:80], frame_positions(80, 16, like=positions))

@@ -1,0 +1,67 @@
+"""The training loss: v-prediction on a noise schedule that ends in pure noise.
+
+Nothing here knows a model: a denoiser is a function ``(x, t) -> v``. All randomness comes from the generator.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lumiere.diffusion.sampling import Denoiser
+
+
+def draw_timesteps(
+    count: int, num_train_timesteps: int, generator: torch.Generator, power: float = 1.0
+) -> Int[Tensor, "b"]:
+    """Timesteps from 0 (clean) to ``num_train_timesteps - 1`` (pure noise), one in each ``count``-th of the
+    draw, which makes the loss of a batch less noisy than independent draws do.
+
+    A timestep is ``u ** power`` of the schedule, u being uniform: 1 is uniform, below 1 leans towards noise.
+    """
+    u = torch.rand(count, generator=generator, device=generator.device)
+    u = ((torch.arange(count, device=u.device) + u) / count) ** power
+    return (u * num_train_timesteps).long().clamp_(max=num_train_timesteps - 1)
+
+
+def training_loss(
+    denoiser: Denoiser,
+    clean: Float[Tensor, "b *shape"],
+    alphas_cumprod: Float[Tensor, "n"],
+    generator: torch.Generator,
+    *,
+    timestep_power: float = 1.0,
+    min_snr_gamma: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D).
+
+    Args:
+        denoiser: called once with the noised samples and their timesteps ``(b,)``.
+        clean: samples of about unit variance.
+        alphas_cumprod: a^2 for each timestep, as diffusers' schedulers have it; its last value may be 0.
+        generator: on the device of ``clean``.
+        timestep_power: see :func:`draw_timesteps`.
+        min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023). The
+            weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
+    """
+    t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power)
+    power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
+    a, s = power.sqrt(), (1 - power).sqrt()
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
+    predicted = denoiser(a * clean + s * noise, t)
+    error = (predicted.float() - (a * noise - s * clean)).square().flatten(1).mean(1)
+    if min_snr_gamma:
+        snr = power.flatten() / (1 - power.flatten())
+        error = error * snr.clamp(max=min_snr_gamma) / (snr + 1)
+    return error.mean()
+
+
+def drop_captions(
+    context: Float[Tensor, "b l d"], empty: Float[Tensor, "1 l d"], share: float, generator: torch.Generator
+) -> Float[Tensor, "b l d"]:
+    """Replace a ``share`` of the contexts by the empty prompt's, for classifier-free guidance."""
+    if not share:
+        return context
+    drop = torch.rand(len(context), generator=generator, device=context.device) < share
+    return torch.where(drop[:, None, None], empty, context)

@@ -1,0 +1,108 @@
+"""Checkpoints: folders that are there whole or not at all, without pickles.
+
+``step-00001000/`` holds ``weights.safetensors`` and ``ema.safetensors`` (what trains, by name),
+``optimizer.safetensors`` (AdamW's moments, ``{name}.{key}``) and ``state.json``: step, seconds,
+configuration, hashes of what the stage builds on and of these files.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lumiere.errors import InputError
+from lumiere.files import replacing
+from lumiere.models.bundle import sha256
+
+STATE = "state.json"
+TENSORS = ("weights", "ema", "optimizer")
+#: keys that do not change what a step computes, and may differ from one start to the next
+FREE = ("run.", "name", "init", "data.workers", "data.cache", "samples.")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    step: int
+    seconds: float
+    config: Mapping[str, Any]
+    frozen: Mapping[str, str]
+    weights: Mapping[str, Tensor]
+    ema: Mapping[str, Tensor]
+    optimizer: Mapping[str, Tensor]
+
+
+def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
+    """Write a checkpoint into ``folder``, then remove all but the newest ``keep``."""
+    path = folder / f"step-{checkpoint.step:08d}"
+    with replacing(path) as beside:
+        beside.mkdir()
+        for kind in TENSORS:
+            tensors = {name: value.detach().contiguous() for name, value in getattr(checkpoint, kind).items()}
+            save_file(tensors, beside / f"{kind}.safetensors")
+        state = {
+            "step": checkpoint.step,
+            "seconds": checkpoint.seconds,
+            "config": dict(checkpoint.config),
+            "frozen": dict(checkpoint.frozen),
+            "sha256": {kind: sha256(beside / f"{kind}.safetensors") for kind in TENSORS},
+        }
+        (beside / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    for old in all_in(folder)[keep:]:
+        shutil.rmtree(old)
+    return path
+
+
+def all_in(folder: Path) -> list[Path]:
+    """Checkpoints, the newest first."""
+    return sorted(folder.glob("step-" + "[0-9]" * 8), reverse=True)
+
+
+def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that is whole; None if there is none at all.
+
+    Raises :class:`InputError` if there are some and none is whole.
+    """
+    paths = all_in(folder)
+    for path in paths:
+        try:
+            return _load(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            warn(f"warning: the checkpoint {path} is damaged ({error}); trying the one before it")
+    if paths:
+        raise InputError(f"no checkpoint in {folder} is whole; start anew with --restart")
+    return None
+
+
+def _load(path: Path) -> Checkpoint:
+    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    for kind in TENSORS:
+        if sha256(path / f"{kind}.safetensors") != state["sha256"][kind]:
+            raise ValueError(f"{kind}.safetensors is truncated or altered")
+    tensors = {kind: load_file(path / f"{kind}.safetensors") for kind in TENSORS}
+    return Checkpoint(state["step"], state["seconds"], state["config"], state["frozen"], **tensors)
+
+
+def check_same(checkpoint: Checkpoint, config: Mapping[str, Any], frozen: Mapping[str, str]) -> None:
+    """Raise :class:`InputError` naming the first key in which a run differs from the checkpoint's."""
+    for key in sorted(config.keys() | checkpoint.config.keys()):
+        if key.startswith(FREE):
+            continue
+        old, new = checkpoint.config.get(key), config.get(key)
+        if old != new:
+            raise InputError(
+                f"the checkpoint at step {checkpoint.step} was made with {key} = {old!r}, not {new!r} as the "
+                f"configuration says; set it back, or start anew with --restart"
+            )
+    for part, old in checkpoint.frozen.items():
+        if frozen.get(part) != old:
+            raise InputError(
+                f"the {part} has changed since the checkpoint at step {checkpoint.step} was made; put the "
+                "old one back, or start anew with --restart"
+            )

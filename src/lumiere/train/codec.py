@@ -1,0 +1,101 @@
+"""The codec's stage: an autoencoder of single pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lumiere.models.codec import PatchAutoencoder
+from lumiere.train.config import CodecConfig
+from lumiere.train.draw import numbers
+from lumiere.train.encode import to_video
+from lumiere.train.stages import Mixture, Stage, load_part, open_pictures
+
+CALIBRATION = 256
+SHOWN = 8
+
+
+class CodecStage(Stage):
+    unit = "images"
+
+    def __init__(self, config: CodecConfig, device: torch.device):
+        super().__init__()
+        self.config, self.device = config, device
+        stills, clips = open_pictures(config.data)
+        self.mixture = Mixture(stills, clips, config.data.clip_share)
+        if config.init:
+            net = load_part(config.init, "lumiere.models.codec", "PatchAutoencoder")
+        else:
+            net = PatchAutoencoder(config.model.channels, config.model.widths, config.model.blocks)
+        self.net = net.to(device).train()
+
+    def load(self, draw: int, rank: int) -> Tensor:
+        rng = numbers("batch", self.config.seed, draw, rank)
+        side = self.config.loss.crop
+        crops = []
+        for _ in range(self.config.data.batch_size):
+            picture = self._picture(rng)
+            y, x = (int(rng.integers(length - side + 1)) for length in picture.shape[1:3])
+            crops.append(picture[:, y : y + side, x : x + side])
+        return torch.from_numpy(np.stack(crops))
+
+    def _picture(self, rng: Any) -> np.ndarray:
+        pictures, i, position = self.mixture.pick(rng)
+        frame: np.ndarray = pictures.read(i, position)
+        return frame
+
+    def prepare(self, loaded: Tensor) -> tuple[Tensor, ...]:
+        return (to_video(loaded, self.device)[:, :, 0].contiguous(),)
+
+    def forward(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        loss = self.config.loss
+        code = self.net.encoder(frames)
+        spread = code.detach().std((0, 2, 3), keepdim=True)
+        noise = torch.randn(code.shape, generator=generator, device=code.device, dtype=code.dtype)
+        # With noise on it, the code has to be smooth: what the image model gets nearly right decodes well.
+        error = self.net.decoder(code + loss.noise * spread * noise) - frames
+        slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        return (
+            error.abs().mean()
+            + loss.squared * error.square().mean()
+            + loss.gradient * slopes
+            + loss.code * code.square().mean()
+        )
+
+    @torch.no_grad()
+    def export(self, folder: Path) -> None:
+        """Save the codec, with the mean and deviation of its code measured on pictures of the data."""
+        rng = numbers("calibration", self.config.seed)
+        codes = [self.net.encoder(self._frames(rng, 16)) for _ in range(CALIBRATION // 16)]
+        per_channel = torch.cat(codes).transpose(0, 1).flatten(1)
+        self.net.mean.copy_(per_channel.mean(1))
+        self.net.std.copy_(per_channel.std(1))
+        self.net.save_pretrained(folder)
+
+    def _frames(self, rng: Any, count: int) -> Tensor:
+        pixels = torch.from_numpy(np.stack([self._picture(rng) for _ in range(count)]))
+        return self.prepare(pixels)[0]
+
+    @torch.no_grad()
+    def draw_samples(self, folder: Path) -> None:
+        """Pictures above, what is left of them below."""
+        from PIL import Image
+
+        frames = self._frames(numbers("shown", self.config.seed), SHOWN)
+        decoded = self.net.decoder(self.net.encoder(frames)).clamp(-1, 1)
+        mse = (decoded - frames).square().mean().item()
+        psnr = 10 * np.log10(4 / max(mse, 1e-12))
+        Image.fromarray(sheet(torch.cat([frames, decoded]), SHOWN)).save(folder / f"psnr-{psnr:.1f}.png")
+
+
+def sheet(frames: Tensor, columns: int) -> np.ndarray:
+    """Frames n x 3 x h x w in [-1, 1] as one uint8 picture, row by row."""
+    pixels = ((frames.cpu() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    rows = [np.concatenate(list(pixels[i : i + columns]), 1) for i in range(0, len(pixels), columns)]
+    return np.concatenate(
+        [np.pad(row, ((0, 0), (0, rows[0].shape[1] - row.shape[1]), (0, 0))) for row in rows]
+    )

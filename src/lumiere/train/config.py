@@ -1,0 +1,374 @@
+"""What a run is: frozen dataclasses, read from TOML.
+
+Every key has one place and one type; an unknown one is refused by name. The resolved configuration, defaults
+and ``--set`` included, is saved with the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lumiere.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where samples come from. Patterns are shell globs of WebDataset shards (``data/emoji/clips-*.tar``)."""
+
+    stills: tuple[str, ...] = ()
+    clips: tuple[str, ...] = ()
+    #: height and width of every picture, pixels
+    size: tuple[int, int] = (128, 128)
+    #: length of the windows cut from clips
+    frames: int = 80
+    #: of the images that the codec and image stages see, the share that are frames of clips
+    clip_share: float = 0.5
+    batch_size: int = 32
+    #: threads that read and decode ahead of the net
+    workers: int = 1
+    #: folder for latents and text states computed once; none if empty
+    cache: str = ""
+    #: cache the latents of clips too (two bytes for each number of 80 frames)
+    cache_clips: bool = False
+
+
+@dataclass(frozen=True)
+class Optim:
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    warmup_steps: int = 100
+    #: "cosine" falls over the whole run; "constant" holds, then falls over the last ``cooldown`` of it
+    schedule: Literal["cosine", "constant"] = "constant"
+    cooldown: float = 0.2
+    accumulate: int = 1
+    #: decay of the weights' moving average per update, and steps from one update to the next
+    ema_decay: float = 0.999
+    ema_every: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long, how often, where: nothing here changes what a step computes, apart from the end of the
+    learning rate's schedule."""
+
+    out: str = ""
+    #: the run ends at the first of these two that is not 0; at least one must be given
+    max_steps: int = 0
+    max_minutes: float = 0.0
+    checkpoint_steps: int = 1000
+    checkpoint_minutes: float = 15.0
+    keep: int = 2
+    sample_minutes: float = 30.0
+    log_steps: int = 20
+    precision: Literal["no", "bf16"] = "no"
+    device: str = ""
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Objective:
+    """See :func:`lumiere.diffusion.objective.training_loss`."""
+
+    #: below 1, more of the training falls on noisy timesteps
+    timestep_power: float = 1.0
+    #: share of captions replaced by the empty prompt, for classifier-free guidance
+    caption_dropout: float = 0.1
+    #: min-SNR weighting's gamma; 0 switches it off
+    min_snr_gamma: float = 0.0
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What is drawn while training, to be looked at."""
+
+    prompts: tuple[str, ...] = ()
+    steps: int = 20
+    guidance_scale: float = 4.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CodecModel:
+    """Arguments of :class:`lumiere.models.codec.PatchAutoencoder`."""
+
+    channels: int = 8
+    widths: tuple[int, int] = (48, 96)
+    blocks: int = 2
+
+
+@dataclass(frozen=True)
+class CodecLoss:
+    """L1 plus weighted terms: squared error, L1 of the finite differences, size of the code."""
+
+    squared: float = 0.5
+    gradient: float = 0.5
+    code: float = 1e-4
+    #: Gaussian noise on the code before decoding, in its standard deviations
+    noise: float = 0.1
+    #: side of the crops, pixels, a multiple of 8
+    crop: int = 64
+
+
+@dataclass(frozen=True)
+class Text:
+    """Arguments of :class:`lumiere.models.text.MiniLMTextEncoder`."""
+
+    length: int = 24
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class UNet:
+    """Arguments of :class:`diffusers.UNet2DConditionModel` under its names; channels, grid and text width
+    come from the codec and the text encoder. An empty or zero value is its None."""
+
+    block_out_channels: tuple[int, ...] = (64, 160, 320)
+    down_block_types: tuple[str, ...] = ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D")
+    up_block_types: tuple[str, ...] = ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")
+    layers_per_block: int = 1
+    #: heads at each level, in spite of its name
+    attention_head_dim: tuple[int, ...] = (2, 5, 10)
+    norm_num_groups: int = 16
+    resnet_time_scale_shift: Literal["default", "scale_shift"] = "scale_shift"
+    time_embedding_dim: int = 512
+    #: "text" adds the pooled text to the time embedding
+    addition_embed_type: Literal["", "text"] = "text"
+    addition_embed_type_num_heads: int = 6
+
+
+@dataclass(frozen=True)
+class Inflation:
+    """Arguments of :meth:`lumiere.models.stunet.STUNet.inflate`."""
+
+    #: which resizes resample time, finest first; all if empty
+    temporal_resample: tuple[bool, ...] = ()
+    attention_blocks: int = 1
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    name: str
+    stage: Literal["codec"] = "codec"
+    seed: int = 0
+    init: str = ""
+    data: Data = field(default_factory=Data)
+    model: CodecModel = field(default_factory=CodecModel)
+    loss: CodecLoss = field(default_factory=CodecLoss)
+    optim: Optim = field(default_factory=Optim)
+    run: Run = field(default_factory=Run)
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    name: str
+    #: folder of the codec
+    codec: str
+    stage: Literal["image"] = "image"
+    seed: int = 0
+    init: str = ""
+    data: Data = field(default_factory=Data)
+    text: Text = field(default_factory=Text)
+    model: UNet = field(default_factory=UNet)
+    objective: Objective = field(default_factory=Objective)
+    optim: Optim = field(default_factory=Optim)
+    samples: Samples = field(default_factory=Samples)
+    run: Run = field(default_factory=Run)
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    name: str
+    codec: str
+    #: folder of the trained image model
+    image: str
+    stage: Literal["temporal"] = "temporal"
+    seed: int = 0
+    init: str = ""
+    data: Data = field(default_factory=Data)
+    text: Text = field(default_factory=Text)
+    model: Inflation = field(default_factory=Inflation)
+    objective: Objective = field(default_factory=Objective)
+    optim: Optim = field(default_factory=Optim)
+    samples: Samples = field(default_factory=Samples)
+    run: Run = field(default_factory=Run)
+
+
+Config = CodecConfig | ImageConfig | TemporalConfig
+STAGES: dict[str, type[Config]] = {"codec": CodecConfig, "image": ImageConfig, "temporal": TemporalConfig}
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a run's configuration. ``overrides`` are ``section.key=value``, the value as TOML writes it.
+
+    Raises :class:`InputError` for a missing or unreadable file, an unknown key, a value of the wrong type or
+    out of range.
+    """
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    for override in overrides:
+        _override(table, override)
+    stage = table.get("stage")
+    if stage not in STAGES:
+        raise InputError(f"{path} has stage = {stage!r}; it must be one of {', '.join(STAGES)}")
+    config: Config = parse(STAGES[stage], table)
+    _check(config)
+    return config
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """All keys with their values, ``{"optim.lr": 0.001, ...}``, tuples as lists."""
+    pairs: dict[str, Any] = {}
+    for spec in dataclasses.fields(config):
+        value = getattr(config, spec.name)
+        if dataclasses.is_dataclass(value):
+            pairs |= flat(value, f"{prefix}{spec.name}.")
+        else:
+            pairs[prefix + spec.name] = list(value) if isinstance(value, tuple) else value
+    return pairs
+
+
+def dump(config: Config) -> str:
+    """The configuration as TOML that :func:`load` reads, defaults written out."""
+    lines: list[str] = []
+    section = ""
+    for key, value in sorted(flat(config).items(), key=lambda pair: "." in pair[0]):
+        head, _, name = key.rpartition(".")
+        if head != section:
+            section = head
+            lines += ["", f"[{section}]"]
+        lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"
+
+
+def parse(cls: type, table: Mapping[str, Any], prefix: str = "") -> Any:
+    """A dataclass from a table, nested ones from nested tables."""
+    hints = typing.get_type_hints(cls)
+    for key in table:
+        if key not in hints:
+            raise InputError(f'unknown key "{prefix}{key}"; {_nearest(key, prefix, hints)}')
+    values = {}
+    for spec in dataclasses.fields(cls):
+        where, hint = prefix + spec.name, hints[spec.name]
+        if spec.name not in table:
+            if spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+                raise InputError(f'the key "{where}" is missing; it must be given')
+        elif dataclasses.is_dataclass(hint):
+            section = table[spec.name]
+            if not isinstance(section, Mapping):
+                raise InputError(f'"{where}" is {section!r}; it must be a section [{where}]')
+            values[spec.name] = parse(typing.cast(type, hint), section, where + ".")
+        else:
+            values[spec.name] = _value(hint, table[spec.name], where)
+    return cls(**values)
+
+
+def _nearest(key: str, prefix: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    if near:
+        return f'did you mean "{prefix}{near[0]}"?'
+    return f"there are {', '.join(prefix + name for name in known)}"
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value in options:
+            return value
+        raise InputError(f'"{where}" is {value!r}; it must be one of {", ".join(map(repr, options))}')
+    if origin is tuple:
+        if isinstance(value, list):
+            kinds = [options[0]] * len(value) if options[-1] is Ellipsis else options
+            if len(kinds) == len(value):
+                return tuple(_value(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+        raise InputError(
+            f'"{where}" is {value!r}; it must be a list{_length(options)} of {options[0].__name__}'
+        )
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise InputError(f'"{where}" is {value!r}; it must be of type {hint.__name__}')
+    return value
+
+
+def _length(options: tuple[Any, ...]) -> str:
+    return "" if options[-1] is Ellipsis else f" of {len(options)}"
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    *sections, key = path.strip().split(".")
+    if not equals or not key:
+        raise InputError(f"--set {override} is not key=value, such as --set optim.lr=1e-4")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for section in sections:
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise InputError(f'--set {override}: "{section}" is a value, not a section')
+    table[key] = value
+
+
+def _check(config: Config) -> None:
+    values = flat(config)
+    for key in POSITIVE & values.keys():
+        wrong = values[key] if isinstance(values[key], list) else [values[key]]
+        if any(number <= 0 for number in wrong):
+            raise InputError(f'"{key}" is {values[key]}; it must be above 0')
+    for key, (low, high) in RANGES.items():
+        if key in values and not low <= values[key] <= high:
+            raise InputError(f'"{key}" is {values[key]}; it must be from {low} to {high}')
+    if config.run.max_steps <= 0 and config.run.max_minutes <= 0:
+        raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
+    if isinstance(config, CodecConfig) and (config.loss.crop % 8 or config.loss.crop > min(config.data.size)):
+        raise InputError(f'"loss.crop" is {config.loss.crop}; it must be a multiple of 8 within "data.size"')
+    if isinstance(config, ImageConfig):
+        levels = len(config.model.block_out_channels)
+        for key in ("down_block_types", "up_block_types", "attention_head_dim"):
+            if (count := len(getattr(config.model, key))) != levels:
+                raise InputError(
+                    f'"model.{key}" has {count} entries; it must have as many as '
+                    f'"model.block_out_channels", {levels}'
+                )
+
+
+_ABOVE_ZERO = {
+    "data": "size frames batch_size workers",
+    "optim": "lr accumulate ema_every clip_norm",
+    "run": "keep log_steps checkpoint_steps",
+    "objective": "timestep_power",
+    "samples": "steps",
+    "text": "length scale",
+    "loss": "crop",
+    "model": "block_out_channels layers_per_block attention_head_dim norm_num_groups channels widths",
+}
+POSITIVE = {f"{section}.{key}" for section, keys in _ABOVE_ZERO.items() for key in keys.split()}
+RANGES = {
+    "data.clip_share": (0.0, 1.0),
+    "optim.ema_decay": (0.0, 1.0),
+    "optim.cooldown": (0.0, 1.0),
+    "optim.warmup_steps": (0, 10**9),
+    "objective.caption_dropout": (0.0, 1.0),
+    "objective.min_snr_gamma": (0.0, 1e9),
+    "loss.noise": (0.0, 10.0),
+}

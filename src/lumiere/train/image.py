@@ -1,0 +1,128 @@
+"""The image model's stage: a 2-D U-Net on the latents of stills and of frames."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.objective import drop_captions, training_loss
+from lumiere.diffusion.sampling import noise_schedule, sample
+from lumiere.errors import InputError
+from lumiere.models.text import MiniLMTextEncoder
+from lumiere.train.codec import sheet
+from lumiere.train.config import ImageConfig
+from lumiere.train.draw import numbers
+from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
+from lumiere.train.stages import Mixture, Stage, default_prompts, load_codec, load_part, open_pictures
+
+SHOWN = 16
+COLUMNS = 8
+
+
+class ImageStage(Stage):
+    unit = "images"
+
+    def __init__(self, config: ImageConfig, device: torch.device, builds_cache: bool = True):
+        super().__init__()
+        self.config, self.device = config, device
+        data = config.data
+        stills, clips = open_pictures(data)
+        text = MiniLMTextEncoder(config.text.length, config.text.scale)
+        self.encode = Encoder(load_codec(config.codec), text, device)
+        cache = Path(data.cache) if data.cache else None
+
+        def source(pictures: Any, cache_latents: bool) -> Source | None:
+            return pictures and Source(pictures, self.encode, cache, cache_latents, builds=builds_cache)
+
+        self.mixture = Mixture(source(stills, True), source(clips, data.cache_clips), data.clip_share)
+        self.prompts = list(config.samples.prompts) or default_prompts(stills or clips, config.seed, SHOWN)
+        self.schedule: Any = noise_schedule()
+        self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
+        # The CPU's convolutions are faster in this layout.
+        self.net = self._net().to(device, memory_format=torch.channels_last).train()
+
+    def _net(self) -> Any:
+        codec, text = self.encode.codec, self.encode.text
+        if self.config.init:
+            net = load_part(self.config.init, "diffusers", "UNet2DConditionModel")
+        else:
+            model = {key: value or None for key, value in dataclasses.asdict(self.config.model).items()}
+            try:
+                net = UNet2DConditionModel(
+                    sample_size=[side // codec.factor for side in self.config.data.size],
+                    in_channels=codec.channels,
+                    out_channels=codec.channels,
+                    cross_attention_dim=text.dim,
+                    **model,
+                )
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"the section [model] does not make a UNet2DConditionModel: {error}"
+                ) from error
+        check_fits(net, codec, text, self.config.init or "[model]")
+        return net
+
+    def frozen(self) -> dict[str, str]:
+        return {"codec": fingerprint(self.encode.codec), "text": fingerprint(self.encode.text)}
+
+    def load(self, draw: int, rank: int) -> list[Loaded]:
+        rng = numbers("batch", self.config.seed, draw, rank)
+        picks = [self.mixture.pick(rng) for _ in range(self.config.data.batch_size)]
+        return [source.frame(i, position) for source, i, position in picks]
+
+    def prepare(self, loaded: list[Loaded]) -> tuple[Tensor, ...]:
+        latents, context = self.encode(loaded)
+        return latents[:, :, 0], context
+
+    def forward(self, latents: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
+        objective = self.config.objective
+        context = drop_captions(context, self.encode.empty, objective.caption_dropout, generator)
+        return training_loss(
+            lambda x, t: self.net(
+                x.contiguous(memory_format=torch.channels_last), t, context, return_dict=False
+            )[0],
+            latents,
+            self.alphas_cumprod,
+            generator,
+            timestep_power=objective.timestep_power,
+            min_snr_gamma=objective.min_snr_gamma,
+        )
+
+    def export(self, folder: Path) -> None:
+        self.net.save_pretrained(folder)
+
+    @torch.no_grad()
+    def draw_samples(self, folder: Path) -> None:
+        """One sheet: a picture for each prompt, the prompts beside it."""
+        from PIL import Image
+
+        options, codec = self.config.samples, self.encode.codec
+        height, width = (side // codec.factor for side in self.config.data.size)
+        generator = torch.Generator().manual_seed(options.seed)
+        noise = torch.randn(len(self.prompts), codec.channels, height, width, generator=generator)
+
+        def denoise(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+            prediction: Tensor = self.net(x, t, context, return_dict=False)[0]
+            return prediction
+
+        guided = classifier_free(
+            denoise, self.encode.text(self.prompts), self.encode.empty, options.guidance_scale
+        )
+        latents = sample(guided, noise.to(self.device), self.schedule, options.steps)
+        Image.fromarray(sheet(codec.decode(latents[:, :, None])[:, :, 0], COLUMNS)).save(folder / "sheet.png")
+        (folder / "prompts.txt").write_text("\n".join(self.prompts) + "\n", encoding="utf-8")
+
+
+def check_fits(unet: Any, codec: Any, text: Any, where: str) -> None:
+    """Raise :class:`InputError` unless the net works on the codec's latents and the encoder's states."""
+    channels, width = unet.config.in_channels, unet.config.cross_attention_dim
+    if channels != codec.channels:
+        raise InputError(f"the net of {where} takes {channels} channels; the codec has {codec.channels}")
+    if width != text.dim:
+        raise InputError(f"the net of {where} takes text of width {width}; the text encoder's is {text.dim}")

@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM, held back where stopping would tear something."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """While entered, a signal raises ``KeyboardInterrupt``, or, under ``held``, only sets ``received``.
+
+    A second signal always raises.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._holding = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._caught) for number in HANDLED}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+
+    def _caught(self, number: int, _frame: FrameType | None) -> None:
+        again = self.received is not None
+        self.received = number
+        if again or not self._holding:
+            raise KeyboardInterrupt

@@ -1,0 +1,113 @@
+"""The temporal layers' stage: the image model inflated, what inflation added trained on clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lumiere.diffusion.objective import drop_captions, training_loss
+from lumiere.diffusion.sampling import noise_schedule
+from lumiere.errors import InputError
+from lumiere.models.stunet import STUNet
+from lumiere.models.text import MiniLMTextEncoder
+from lumiere.train.config import TemporalConfig
+from lumiere.train.draw import numbers
+from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
+from lumiere.train.image import check_fits
+from lumiere.train.stages import Stage, default_prompts, load_codec, load_part, open_pictures
+
+SHOWN = 2
+
+
+class TemporalStage(Stage):
+    unit = "clips"
+
+    def __init__(self, config: TemporalConfig, device: torch.device, builds_cache: bool = True):
+        super().__init__()
+        self.config, self.device = config, device
+        _, clips = open_pictures(config.data, clips_only=True)
+        assert clips is not None
+        text = MiniLMTextEncoder(config.text.length, config.text.scale)
+        self.encode = Encoder(load_codec(config.codec), text, device)
+        cache = Path(config.data.cache) if config.data.cache else None
+        self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
+        self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
+        self.schedule: Any = noise_schedule()
+        self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
+        self.net = self._net().to(device).train()
+
+    def _net(self) -> STUNet:
+        config = self.config
+        image = load_part(config.image, "diffusers", "UNet2DConditionModel")
+        check_fits(image, self.encode.codec, self.encode.text, config.image)
+        resample = config.model.temporal_resample
+        net = STUNet.inflate(
+            image,
+            temporal_resample=list(resample) if resample else None,
+            attention_blocks=config.model.attention_blocks,
+        )
+        if config.init:
+            start = load_part(config.init, "lumiere.models.stunet", "STUNet").temporal_state_dict()
+            own = net.temporal_state_dict()
+            for name in sorted(own.keys() | start.keys()):
+                if name not in own or name not in start or own[name].shape != start[name].shape:
+                    raise InputError(f"the weights of {config.init} do not fit [model]: {name} differs")
+            net.load_state_dict(start, strict=False)
+        return net
+
+    def frozen(self) -> dict[str, str]:
+        parts = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
+        return {name: fingerprint(part) for name, part in parts.items()}
+
+    def load(self, draw: int, rank: int) -> list[Loaded]:
+        data = self.config.data
+        rng = numbers("batch", self.config.seed, draw, rank)
+        picks = [(int(rng.integers(len(self.clips))), float(rng.random())) for _ in range(data.batch_size)]
+        return [self.clips.window(i, data.frames, position) for i, position in picks]
+
+    def prepare(self, loaded: list[Loaded]) -> tuple[Tensor, ...]:
+        return self.encode(loaded)
+
+    def forward(self, latents: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
+        objective = self.config.objective
+        context = drop_captions(context, self.encode.empty, objective.caption_dropout, generator)
+        return training_loss(
+            lambda x, t: self.net(x, t, context, return_dict=False)[0],
+            latents,
+            self.alphas_cumprod,
+            generator,
+            timestep_power=objective.timestep_power,
+            min_snr_gamma=objective.min_snr_gamma,
+        )
+
+    def _pipeline(self) -> Any:
+        from lumiere.pipeline import LumierePipeline
+
+        return LumierePipeline(
+            unet=self.net, codec=self.encode.codec, text_encoder=self.encode.text, scheduler=self.schedule
+        )
+
+    def export(self, folder: Path) -> None:
+        """Save the whole bundle."""
+        self._pipeline().save_pretrained(folder)
+
+    def draw_samples(self, folder: Path) -> None:
+        """A clip for each prompt, made as a user would make it."""
+        options, data = self.config.samples, self.config.data
+        pipeline = self._pipeline()
+        pipeline.set_progress_bar_config(disable=True)
+        for n, prompt in enumerate(self.prompts):
+            clip = pipeline(
+                prompt,
+                num_frames=data.frames,
+                height=data.size[0],
+                width=data.size[1],
+                num_inference_steps=options.steps,
+                guidance_scale=options.guidance_scale,
+                seed=options.seed,
+            )
+            clip.save(folder / f"{n:02d}.mp4")
+        (folder / "prompts.txt").write_text("\n".join(self.prompts) + "\n", encoding="utf-8")

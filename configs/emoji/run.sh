@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# From nothing to the shipped model, from anywhere:  configs/emoji/run.sh
+# Fetches and composes the data, then runs the stages in order, in data/ and runs/ of this checkout. What is
+# finished is passed over and what was stopped resumes, so it may be called again at any time.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PATH="$PWD/.venv/bin:$PATH"
+
+lumiere data emoji --out data/emoji
+for stage in codec image temporal; do
+    lumiere train "configs/emoji/$stage.toml" --resume
+done

@@ -1,0 +1,60 @@
+"""The note that a written clip carries: how it was made, and what its format cannot say exactly.
+
+JSON in ASCII, so that it survives comment fields of every age. GIF keeps time in hundredths of a second and
+WebP in thousandths, hence the exact ``fps``; H.264 wants even sizes, hence the true ``size``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from lumiere.errors import InputError
+
+_SOFTWARE = "lumiere"
+
+
+@dataclass(frozen=True)
+class Note:
+    """``size`` is (width, height) in pixels; ``frames`` their number; ``settings`` what JSON can hold."""
+
+    fps: Fraction
+    size: tuple[int, int]
+    frames: int
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def dumps(self) -> str:
+        """Raises :class:`InputError` if a setting is not JSON."""
+        try:
+            return json.dumps(
+                {
+                    "software": _SOFTWARE,
+                    "fps": str(self.fps),
+                    "size": self.size,
+                    "frames": self.frames,
+                    "settings": self.settings,
+                }
+            )
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"a clip's metadata must be JSON (text, numbers, lists, ...): {error}"
+            ) from error
+
+
+def parse_note(text: str | bytes | None) -> Note | None:
+    """The note in a comment field, or None where it holds anything else."""
+    try:
+        fields = json.loads(text or "")
+        if fields["software"] != _SOFTWARE:
+            return None
+        width, height = fields["size"]
+        return Note(
+            Fraction(fields["fps"]),
+            (int(width), int(height)),
+            int(fields["frames"]),
+            dict(fields["settings"]),
+        )
+    except (ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None

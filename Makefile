@@ -12,7 +12,7 @@ PROMPT ?= a black cat stretching on a purple background
 SEED   ?= 7
 
 LUMIERE := $(VENV)/bin/lumiere
-CLIP     = $(OUT)/$(shell printf '%s' '$(subst ','\'',$(PROMPT))' | tr -cs '[:alnum:]' '-' | cut -c1-60 | sed 's/^-*//; s/-*$$//').mp4
+NAME     = $(OUT)/$(shell printf '%s' '$(subst ','\'',$(PROMPT))' | tr -cs '[:alnum:]' '-' | cut -c1-60 | sed 's/^-*//; s/-*$$//')
 
 export PROMPT
 
@@ -24,8 +24,8 @@ help:
 
 demo: $(VENV)/.user
 	@mkdir -p '$(OUT)'
-	$(LUMIERE) generate "$$PROMPT" --seed $(SEED) --out '$(CLIP)' --overwrite
-	$(LUMIERE) show '$(CLIP)' --sheet --xt-slice
+	$(LUMIERE) generate "$$PROMPT" --seed $(SEED) --out '$(NAME).mp4' --overwrite
+	$(LUMIERE) show '$(NAME).mp4' --sheet '$(NAME)-sheet.png' --xt-slice '$(NAME)-slice.png' --overwrite
 
 test: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest

@@ -18,7 +18,7 @@ HEAVY = {"torch", "numpy", "diffusers", "transformers", "accelerate", "av", "PIL
 
 def _modules_after(statement: str) -> set[str]:
     """The top-level modules in a fresh interpreter after ``statement``."""
-    script = f"import json, sys\n{statement}\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    script = f"import json, sys\n{statement}\nprint(json.dumps(sorted(m.split('.')[0] for m in sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -28,8 +28,8 @@ def _modules_after(statement: str) -> set[str]:
     [
         "import lumiere",
         "from lumiere import InputError",
-        "from lumiere.cli import VERBS, main\n"
         "import click\n"
+        "from lumiere.cli import VERBS, main\n"
         "for verb in VERBS: main.get_command(click.Context(main), verb)",
     ],
     ids=["package", "error", "every verb of the command line"],

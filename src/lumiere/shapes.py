@@ -1,7 +1,7 @@
 """Names of axes, and of the tensors that they make up.
 
     b  clips in a batch        c  channels
-    t  frames                  h  rows          w  columns
+    t  frames                  h  rows          w  columns   (H, W: of pixels)
     l  text tokens             d  width of a text token
 
 A *video* is in pixels, a *sample* in whatever the net works in (see ``lumiere.models.codec``).
@@ -10,6 +10,6 @@ A *video* is in pixels, a *sample* in whatever the net works in (see ``lumiere.m
 from jaxtyping import Float
 from torch import Tensor
 
-Video = Float[Tensor, "b 3 t h w"]
+Video = Float[Tensor, "b 3 t H W"]
 Sample = Float[Tensor, "b c t h w"]
 Context = Float[Tensor, "b l d"]

@@ -45,6 +45,9 @@ def command(
         extra.append(f"run.out={out!s}")
     settings = load(config, [*overrides, *extra])
 
+    from diffusers.utils.logging import set_verbosity_error
+
     from lumiere.train.loop import Trainer
 
+    set_verbosity_error()  # its notes about models that load are none of the user's business
     return Trainer(settings, resume=resume, restart=restart).run()

@@ -282,7 +282,7 @@ def parse(cls: type, table: Mapping[str, Any], prefix: str = "") -> Any:
 
 
 def _nearest(key: str, prefix: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     if near:
         return f'did you mean "{prefix}{near[0]}"?'
     return f"there are {', '.join(prefix + name for name in known)}"

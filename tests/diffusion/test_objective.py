@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
+from lumiere.diffusion.sampling import noise_schedule
+
+ALPHAS = noise_schedule().alphas_cumprod
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def perfect(clean: torch.Tensor):
+    """The true velocity, worked out from x and the clean sample alone."""
+
+    def denoise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        power = ALPHAS[t].view(-1, *[1] * (x.ndim - 1)).to(x)
+        a, s = power.sqrt(), (1 - power).sqrt()
+        return (a * x - clean) / s.clamp(min=1e-4)
+
+    return denoise
+
+
+@pytest.mark.parametrize("shape", [(16, 4, 8, 8), (8, 4, 5, 6, 7)])
+def test_the_true_velocity_has_no_loss_and_zero_has_that_of_unit_variance(shape):
+    clean = torch.randn(shape, generator=seeded(1), dtype=torch.float64)
+    assert training_loss(perfect(clean), clean, ALPHAS, seeded()) < 1e-10
+    nothing = training_loss(lambda x, t: torch.zeros_like(x), clean, ALPHAS, seeded())
+    assert nothing == pytest.approx(1, abs=0.1)
+
+
+def test_the_schedule_ends_in_pure_noise_and_its_target_is_the_clean_sample():
+    clean = torch.randn(4, 2, 3, 3, generator=seeded(1))
+    seen = {}
+
+    def denoise(x, t):
+        seen["x"], seen["t"] = x, t
+        return -clean
+
+    assert training_loss(denoise, clean, ALPHAS[-1:], seeded()) < 1e-12
+    assert seen["t"].tolist() == [0] * 4
+    assert abs(torch.corrcoef(torch.stack([seen["x"].flatten(), clean.flatten()]))[0, 1]) < 0.5
+
+
+def test_a_generator_decides_everything():
+    clean = torch.randn(4, 2, 3, 3)
+    losses = [training_loss(lambda x, t: x, clean, ALPHAS, seeded(seed)).item() for seed in (3, 3, 4)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_timesteps_fall_one_in_each_part_of_the_schedule():
+    t = draw_timesteps(10, 1000, seeded())
+    assert (t // 100).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("power", [0.6, 1.0])
+def test_a_power_below_one_leans_towards_noise(power):
+    t = draw_timesteps(4000, 1000, seeded(), power)
+    assert t.min() >= 0 and t.max() == 999
+    assert t.float().mean() / 1000 == pytest.approx(1 / (1 + power), abs=0.01)  # the mean of u ** power
+
+
+def test_min_snr_weighs_each_sample_as_in_its_paper():
+    clean = torch.randn(64, 2, 4, 4, generator=seeded(1))
+    gamma = 2.0
+    weighted = training_loss(lambda x, t: torch.zeros_like(x), clean, ALPHAS, seeded(), min_snr_gamma=gamma)
+    t = draw_timesteps(64, 1000, generator := seeded())
+    power = ALPHAS[t].view(-1, 1, 1, 1)
+    noise = torch.randn(clean.shape, generator=generator)
+    velocity = power.sqrt() * noise - (1 - power).sqrt() * clean
+    snr = (power / (1 - power)).flatten()
+    expected = (velocity.square().mean((1, 2, 3)) * snr.clamp(max=gamma) / (snr + 1)).mean()
+    assert weighted == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_captions_are_dropped_as_often_as_asked():
+    context, empty = torch.ones(2000, 3, 2), torch.zeros(1, 3, 2)
+    dropped = drop_captions(context, empty, 0.1, seeded())
+    assert (dropped[:, 0, 0] == 0).float().mean() == pytest.approx(0.1, abs=0.03)
+    assert torch.equal(dropped.amin((1, 2)), dropped.amax((1, 2)))  # whole captions
+    assert drop_captions(context, empty, 0.0, seeded()) is context

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file
+
+from lumiere.cli.train import command
+from lumiere.errors import InputError
+from lumiere.models.codec import PatchAutoencoder
+from lumiere.pipeline import LumierePipeline
+from lumiere.train.config import Optim, load
+from lumiere.train.loop import Trainer, learning_rate
+from lumiere.video import Clip
+
+
+def trainer(config: Path, *overrides: str, resume: bool = False, restart: bool = False) -> Trainer:
+    return Trainer(load(config, overrides), resume=resume, restart=restart)
+
+
+def last_checkpoint(out: Path) -> dict[str, dict[str, torch.Tensor]]:
+    folder = max((out / "checkpoints").iterdir())
+    return {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
+
+
+def assert_equal(a: dict[str, dict[str, torch.Tensor]], b: dict[str, dict[str, torch.Tensor]]) -> None:
+    assert a.keys() == b.keys() == {"weights", "ema", "optimizer"}
+    for kind in a:
+        assert a[kind].keys() == b[kind].keys()
+        for name in a[kind]:
+            assert torch.equal(a[kind][name], b[kind][name]), f"{kind} {name}"
+
+
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(image_config, tmp_path):
+    settings = [
+        "run.max_steps=16",
+        "run.checkpoint_steps=3",
+        f"data.cache={tmp_path}/cache",
+        "data.cache_clips=true",
+        "optim.schedule=cosine",
+        "optim.accumulate=2",
+        "optim.ema_every=2",
+    ]
+    whole = tmp_path / "whole"
+    assert trainer(image_config, *settings, f"run.out={whole}").run() == 0
+
+    killed = tmp_path / "killed"
+    arguments = [word for setting in [*settings, "run.threads=1"] for word in ("--set", setting)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lumiere", "train", str(image_config), "--out", str(killed), *arguments],
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(killed.glob("checkpoints/step-*3")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    reached = max((killed / "checkpoints").iterdir()).name
+    assert "step-00000003" <= reached < "step-00000016"
+
+    resumed = trainer(image_config, *settings, f"run.out={killed}", resume=True)
+    assert f"step-{resumed.step:08d}" == reached
+    assert resumed.run() == 0
+    assert_equal(last_checkpoint(whole), last_checkpoint(killed))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_saves_and_says_so_in_one_line(codec_config, tmp_path, capsys, number, status):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    trainer(codec_config, f"run.out={whole}").run()
+    run = trainer(codec_config, f"run.out={broken}")
+    load_batch = run.stage.load
+
+    def interrupting(draw: int, rank: int):
+        if draw == 3:
+            os.kill(os.getpid(), number)
+        return load_batch(draw, rank)
+
+    run.stage.load = interrupting
+    capsys.readouterr()
+    assert run.run() == status
+    said = [line for line in capsys.readouterr().err.splitlines() if "step/s" not in line and line.strip()]
+    assert len(said) == 1 and said[0].startswith(f"interrupted at step {run.step}; saved")
+    assert 0 < run.step < 6
+
+    assert trainer(codec_config, f"run.out={broken}", resume=True).run() == 0
+    assert_equal(last_checkpoint(whole), last_checkpoint(broken))
+
+
+def test_the_codec_learns_and_is_exported_normalised(codec_config, tmp_path):
+    run = trainer(codec_config, "run.max_steps=60", "optim.lr=5e-3", "data.clip_share=0", "run.log_steps=5")
+    first = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    assert run.run() == 0
+    codec = PatchAutoencoder.from_pretrained(tmp_path / "run" / "model")
+    run.stage.net = codec
+    last = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    assert last < 0.7 * first
+    pictures = [run.stage.mixture.stills.read(i)[0] for i in range(6)]
+    video = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pictures])[:, :, None] / 127.5 - 1
+    latents = codec.encode(video).detach()
+    assert abs(latents.mean()) < 0.3 and latents.std() == pytest.approx(1, abs=0.3)
+    (shown,) = (tmp_path / "run" / "samples").rglob("psnr-*.png")
+    assert float(shown.stem.removeprefix("psnr-")) > 10
+
+
+def test_the_image_model_learns_and_is_exported_whole(image_config, tmp_path):
+    result = CliRunner().invoke(
+        command,
+        [
+            str(image_config),
+            "--max-steps",
+            "8",
+            "--set",
+            f"data.cache={tmp_path}/cache",
+            "--set",
+            "samples.steps=1",
+        ],
+        standalone_mode=False,
+    )
+    assert result.exception is None and result.return_value == 0
+    out = tmp_path / "run"
+    unet = UNet2DConditionModel.from_pretrained(out / "model")
+    averaged = last_checkpoint(out)["ema"]
+    assert all(torch.equal(value, averaged[name]) for name, value in unet.named_parameters())
+    assert load(out / "model" / "training.toml") == load(
+        image_config, ["run.max_steps=8", f"data.cache={tmp_path}/cache", "samples.steps=1"]
+    )
+    assert (out / "samples" / "step-00000008" / "sheet.png").stat().st_size > 500
+    assert list((out / "tensorboard").iterdir())
+    assert not list(out.rglob("*.part*"))
+
+
+def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config, tmp_path):
+    out, cache = tmp_path / "temporal", f"data.cache={tmp_path}/cache"
+    assert trainer(image_config, cache, "run.max_steps=1", "samples.steps=1").run() == 0
+    image = tmp_path / "run" / "model"
+    text = image_config.read_text()
+    text = text[: text.index("[model]")] + text[text.index("[optim]") :]
+    path = tmp_path / "temporal.toml"
+    path.write_text(text.replace('stage = "image"', f'stage = "temporal"\nimage = "{image}"'))
+    settings = [cache, "data.stills=[]", "data.frames=9", "data.batch_size=2", "run.max_steps=4"]
+    run = trainer(path, *settings, f"run.out={out}")
+    before = {name: value.clone() for name, value in run.stage.net.state_dict().items()}
+    assert run.run() == 0
+
+    trained = run.stage.net.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(value, trained[name])}
+    assert moved and all(name.startswith("temporal.") for name in moved)
+    exported = LumierePipeline.from_pretrained(out / "model").unet.state_dict()
+    spatial = load_file(image / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(exported[f"spatial.{name}"], value) for name, value in spatial.items())
+    averaged = last_checkpoint(out)["ema"]
+    assert averaged.keys() == run.stage.net.temporal_state_dict().keys()
+    assert all(torch.equal(exported[name], value) for name, value in averaged.items())
+    clips = sorted((out / "samples" / "step-00000004").glob("*.mp4"))
+    assert [len(Clip.load(path)) for path in clips] == [9, 9]
+
+    second = trainer(path, *settings, f"init={out}/model/unet", f"run.out={tmp_path}/second")
+    assert all(torch.equal(averaged[name], value) for name, value in second.trained.items())
+
+
+def test_a_run_is_not_overwritten_by_mistake(codec_config, tmp_path):
+    trainer(codec_config, "run.max_steps=2").run()
+    with pytest.raises(InputError, match="say --resume to go on, or --restart"):
+        trainer(codec_config, "run.max_steps=2")
+    with pytest.raises(InputError, match=r"optim\.lr = 0\.001, not 0\.002"):
+        trainer(codec_config, "optim.lr=2e-3", resume=True)
+    assert trainer(codec_config, restart=True).step == 0
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_init_starts_from_the_weights_of_another_run(codec_config, tmp_path):
+    trainer(codec_config, "run.max_steps=2").run()
+    model = tmp_path / "run" / "model"
+    second = trainer(codec_config, f"run.out={tmp_path}/second", f"init={model}")
+    weights = load_file(model / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(weights[name], value) for name, value in second.trained.items())
+    with pytest.raises(InputError, match="no PatchAutoencoder at"):
+        trainer(codec_config, f"run.out={tmp_path}/third", f"init={tmp_path}/nowhere")
+
+
+def test_a_loss_that_is_no_number_ends_the_run(codec_config, tmp_path):
+    run = trainer(codec_config, "optim.lr=1e30", "optim.warmup_steps=0", "run.log_steps=2")
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at step"):
+        run.run()
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_the_learning_rate_rises_holds_and_falls():
+    optim = Optim(lr=1.0, warmup_steps=10, schedule="constant", cooldown=0.5)
+    assert learning_rate(optim, 0, 0.0) == pytest.approx(0.1)
+    assert learning_rate(optim, 9, 0.1) == learning_rate(optim, 50, 0.5) == 1.0
+    assert learning_rate(optim, 75, 0.75) == pytest.approx(0.5)
+    assert learning_rate(optim, 100, 1.0) == 0.01
+    cosine = Optim(lr=1.0, warmup_steps=0, schedule="cosine")
+    assert [learning_rate(cosine, 5, p) for p in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.01])

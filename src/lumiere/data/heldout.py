@@ -1,0 +1,61 @@
+"""Prompts that no training caption says, balanced over motions and backgrounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lumiere.data.compose import COLOURS, MOTIONS, Background, Scene, caption, held_out_combinations
+
+_ROUNDS = 3
+_PAIRS = 30
+
+
+@dataclass(frozen=True)
+class HeldOutPrompt:
+    """A prompt and the scene that it names; ``held_out`` says which combinations training never shows."""
+
+    prompt: str
+    scene: Scene
+    held_out: list[str]
+
+
+def held_out_prompts(labels: dict[str, str]) -> list[HeldOutPrompt]:
+    """300 prompts, the same ones for the same objects: ``labels`` are the objects' names by code.
+
+    The first 270 are of one object on one colour: three rounds of every motion with every colour, so that the
+    first 90 are balanced exactly, and no object comes twice. The last 30 are pairs of objects that training
+    never shows together. With few objects some of these do not exist, and are left out.
+    """
+    rng = np.random.default_rng(113)
+    codes = sorted(labels)
+    cells = [(motion, colour) for motion in MOTIONS for colour in COLOURS]
+    scenes: list[Scene] = []
+    used: set[str] = set()
+    for cell in np.concatenate([rng.permutation(len(cells)) for _ in range(_ROUNDS)]):
+        motion, colour = cells[cell]
+        for code in sorted(rng.permutation(codes).tolist(), key=used.__contains__):
+            scene = Scene((code,), "alone", Background("solid", (colour,)), motion, 0.85, (0.0, 0.0))
+            if held_out_combinations(scene):
+                used.add(code)
+                scenes.append(scene)
+                break
+    scenes += _pairs(rng, codes) if len(codes) > 1 else []
+    return [HeldOutPrompt(caption(scene, labels), scene, held_out_combinations(scene)) for scene in scenes]
+
+
+def _pairs(rng: np.random.Generator, codes: list[str]) -> list[Scene]:
+    scenes: list[Scene] = []
+    for _ in range(100 * _PAIRS):
+        n = len(scenes)
+        objects = tuple(rng.choice(codes, 2, replace=False).tolist())
+        background = Background("solid", (list(COLOURS)[n % len(COLOURS)],))
+        scene = Scene(
+            objects, ("beside", "above")[n % 2], background, MOTIONS[n % len(MOTIONS)], 0.46, (0.0, 0.0)
+        )
+        if "pair" in held_out_combinations(scene):
+            scenes.append(scene)
+        if len(scenes) == _PAIRS:
+            break
+    return scenes

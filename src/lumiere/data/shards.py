@@ -1,0 +1,293 @@
+"""Captioned scenes as WebDataset shards, with a manifest that says what they are and how they came about.
+
+Every shard is a function of (seed, split, its number) and the sprites alone, and is written whole or not at
+all: a run that was interrupted goes on with the first shard that is missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import platform
+import tarfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from lumiere.data import h264
+from lumiere.data.compose import (
+    CLIP_FRAMES,
+    FPS,
+    HELD_OUT_SHARE,
+    SIZE,
+    Sprite,
+    caption,
+    held_out_combinations,
+    own_tags,
+    random_scene,
+    render,
+)
+from lumiere.data.emoji import load_sprites, prepare_sprites, read_index
+from lumiere.data.files import write_whole
+from lumiere.data.heldout import held_out_prompts
+from lumiere.data.npm import chunks
+from lumiere.data.parallel import unordered
+from lumiere.errors import InputError
+
+MANIFEST = "manifest.json"
+PROMPTS = "heldout-prompts.json"
+_FORMAT = "lumiere-emoji/1"
+_CLIP_CRF = 18  # about 40 dB and 32 KiB a clip
+_SHARD_SIZES = {"stills": 2000, "clips": 250}
+
+Kind: TypeAlias = Literal["stills", "clips"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compose: so many training stills and clips, and so many held-out ones of each kind."""
+
+    stills: int
+    clips: int
+    held_out: int
+    seed: int
+
+    @property
+    def command(self) -> str:
+        """The command line that makes it."""
+        counts = f"--stills {self.stills} --clips {self.clips} --held-out {self.held_out}"
+        return f"lumiere data emoji --out DIR {counts} --seed {self.seed}"
+
+    def shards(self) -> list[Shard]:
+        """The shards in the order in which they are made."""
+        wanted: list[tuple[Kind, bool, int]] = [
+            ("clips", True, self.held_out),
+            ("stills", True, self.held_out),
+            ("stills", False, self.stills),
+            ("clips", False, self.clips),
+        ]
+        return [
+            Shard(kind, held_out, number, min(_SHARD_SIZES[kind], total - start), self.seed)
+            for kind, held_out, total in wanted
+            for number, start in enumerate(range(0, total, _SHARD_SIZES[kind]))
+        ]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar of ``samples`` stills (``.webp``, lossless) or clips (``.mp4``), each beside its ``.json``."""
+
+    kind: Kind
+    held_out: bool
+    number: int
+    samples: int
+    seed: int
+
+    @property
+    def split(self) -> str:
+        return f"{'heldout' if self.held_out else 'train'}-{self.kind}"
+
+    @property
+    def filename(self) -> str:
+        return f"{self.split}-{self.number:05d}.tar"
+
+    def numbers(self) -> np.random.Generator:
+        """The shard's own random numbers."""
+        return np.random.default_rng([self.seed, int(self.kind == "clips"), int(self.held_out), self.number])
+
+
+class Composer:
+    """Composes shards from sprites; safe to call from several threads."""
+
+    def __init__(self, sprites: Sequence[Sprite]):
+        self.sprites = {sprite.code: sprite for sprite in sprites}
+        self.codes = sorted(self.sprites)
+        self.labels = {sprite.code: sprite.label for sprite in sprites}
+        self.synonyms = own_tags(sprites)
+
+    def shard(self, shard: Shard, stop: Event | None = None) -> bytes:
+        """The tar's bytes. Held-out samples have the canonical caption, training samples varied ones.
+
+        Raises :class:`InterruptedError` soon after ``stop`` is set.
+        """
+        rng = shard.numbers()
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for place in range(shard.samples):
+                if stop is not None and stop.is_set():
+                    raise InterruptedError
+                key = f"{shard.number:05d}{place:05d}"
+                for ending, data in self._sample(shard, rng).items():
+                    member = tarfile.TarInfo(f"{key}.{ending}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+        return file.getvalue()
+
+    def _sample(self, shard: Shard, rng: np.random.Generator) -> dict[str, bytes]:
+        scene = random_scene(rng, self.codes, shard.held_out)
+        about: dict[str, Any] = {
+            "caption": caption(scene, self.labels, self.synonyms, None if shard.held_out else rng),
+            "scene": dataclasses.asdict(scene),
+            "held_out": held_out_combinations(scene),
+        }
+        if shard.kind == "clips":
+            frames = render(scene, self.sprites)
+            return {"mp4": h264.encode(frames, FPS, _CLIP_CRF), "json": _json(about)}
+        about["frame"] = int(rng.integers(CLIP_FRAMES))
+        (picture,) = render(scene, self.sprites, 1, about["frame"])
+        return {"webp": _webp(picture), "json": _json(about)}
+
+
+def prepare(out: Path, request: Request, cache: Path, workers: int, overwrite: bool) -> bool:
+    """Fetch, decode and compose all that ``request`` asks for into ``out``; False if it is all there already.
+
+    ``out`` gets ``sprites/``, the shards, ``heldout-prompts.json`` and, last, ``manifest.json``. With
+    ``overwrite``, shards of another request are replaced; sprites are kept, since no request changes them.
+
+    Raises:
+        InputError: ``out`` holds something else, a package cannot be fetched, or a file cannot be written.
+    """
+    manifest = _claim(out, request, overwrite)
+    sizes = {shard["file"]: shard["bytes"] for shard in manifest.get("shards", [])}
+    missing = [shard for shard in request.shards() if not _is_there(out / shard.filename, sizes)]
+    if manifest["complete"] and not missing and (out / PROMPTS).exists():
+        return False
+    prepare_sprites(out / "sprites", cache, workers)
+    labels = {entry["code"]: entry["label"] for entry in read_index(out / "sprites")["sprites"]}
+    write_whole(
+        out / PROMPTS, _json([dataclasses.asdict(prompt) for prompt in held_out_prompts(labels)], indent=1)
+    )
+    if missing:
+        _compose(Composer(load_sprites(out / "sprites")), missing, out, workers)
+    write_whole(out / MANIFEST, _json(_manifest(out, request), indent=1))
+    return True
+
+
+def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
+    """The manifest of ``out``, begun if there is none. Nothing that is not ours is ever written over."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; --out names a folder")
+    asked = dataclasses.asdict(request)
+    found = _read_manifest(out)
+    if found is None and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+        raise InputError(f"{out} holds something else than emoji data; choose a new or empty folder")
+    if found is not None:
+        differing = {
+            key: found["request"].get(key) for key in asked if found["request"].get(key) != asked[key]
+        }
+        if not differing:
+            return found
+        if not overwrite:
+            was = ", ".join(f"{key} {value}" for key, value in differing.items())
+            raise InputError(
+                f"{out} was made with {was}; ask for the same, choose another folder, or say --overwrite"
+            )
+    for kind in _SHARD_SIZES:  # first, lest an interruption leave them under the new request
+        for shard in out.glob(f"*-{kind}-[0-9][0-9][0-9][0-9][0-9].tar"):
+            shard.unlink()
+    begun = {"format": _FORMAT, "complete": False, "request": asked}
+    write_whole(out / MANIFEST, _json(begun, indent=1))
+    return begun
+
+
+def _read_manifest(out: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads((out / MANIFEST).read_text("utf-8"))
+        return manifest if manifest["format"] == _FORMAT else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_there(path: Path, sizes: dict[str, int]) -> bool:
+    return path.exists() and path.stat().st_size == sizes.get(path.name, path.stat().st_size)
+
+
+def _compose(composer: Composer, shards: Sequence[Shard], out: Path, workers: int) -> None:
+    # Threads, since rendering and encoding release the interpreter's lock and the sprites are 2 GB.
+    stop = Event()
+
+    def job(shard: Shard) -> Shard:
+        write_whole(out / shard.filename, composer.shard(shard, stop))
+        return shard
+
+    with (
+        tqdm(total=sum(shard.samples for shard in shards), desc="scenes", unit="scene", disable=None) as bar,
+        ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool,
+    ):
+        try:
+            for shard in unordered(pool, job, ((shard,) for shard in shards), 2 * workers):
+                bar.update(shard.samples)
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _manifest(out: Path, request: Request) -> dict[str, Any]:
+    from lumiere import __version__
+
+    index = read_index(out / "sprites")
+    return {
+        "format": _FORMAT,
+        "complete": True,
+        "request": dataclasses.asdict(request),
+        "command": request.command,
+        "versions": {
+            "lumiere": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "pillow": Image.__version__,
+            "av": h264.av.__version__,
+        },
+        "media": {"size": SIZE, "fps": FPS, "clip_frames": CLIP_FRAMES},
+        "sources": index["sources"],
+        "sprites": {
+            "count": len(index["sprites"]),
+            "index_sha256": _sha256(out / "sprites" / "sprites.json"),
+        },
+        "held_out": {
+            "rule": "blake2s of 'code|colour', 'code|motion' or 'code|code' (first 4 bytes, little-endian) "
+            "below the share; such combinations are in no training sample and in every held-out one",
+            "share": HELD_OUT_SHARE,
+            "prompts": len(json.loads((out / PROMPTS).read_text("utf-8"))),
+            "prompts_sha256": _sha256(out / PROMPTS),
+        },
+        "shards": [
+            {
+                "file": shard.filename,
+                "split": shard.split,
+                "samples": shard.samples,
+                "bytes": (out / shard.filename).stat().st_size,
+                "sha256": _sha256(out / shard.filename),
+            }
+            for shard in request.shards()
+        ],
+    }
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _json(value: Any, indent: int | None = None) -> bytes:
+    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode()
+
+
+def _webp(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "WEBP", lossless=True, method=2, quality=20)
+    return file.getvalue()

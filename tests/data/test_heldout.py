@@ -1,0 +1,34 @@
+from collections import Counter
+
+from lumiere.data.compose import COLOURS, MOTIONS, held_out_combinations
+from lumiere.data.heldout import held_out_prompts
+
+LABELS = {f"{n:x}": f"thing {n}" for n in range(734)}
+
+
+def test_prompts_are_held_out_balanced_and_of_different_objects() -> None:
+    prompts = held_out_prompts(LABELS)
+    single, pairs = prompts[:270], prompts[270:]
+    assert all(held_out_combinations(p.scene) == p.held_out != [] for p in prompts)
+    assert len({p.prompt for p in prompts}) == len(prompts) == 300
+    for first in (0, 90, 180):
+        cells = Counter((p.scene.motion, p.scene.background.colours[0]) for p in single[first : first + 90])
+        assert cells == {(motion, colour): 1 for motion in MOTIONS for colour in COLOURS}
+    assert len({p.scene.objects for p in single}) == 270
+    assert all("pair" in p.held_out and len(p.scene.objects) == 2 for p in pairs)
+    assert {p.scene.motion for p in pairs} == set(MOTIONS)
+
+
+def test_prompts_say_the_scene() -> None:
+    (prompt,) = [p for p in held_out_prompts(LABELS)[:90] if p.scene.motion == "spin"][:1]
+    assert prompt.prompt == (
+        f"a {LABELS[prompt.scene.objects[0]]} spinning on a {prompt.scene.background.colours[0]} background"
+    )
+
+
+def test_prompts_do_not_change() -> None:
+    assert held_out_prompts(LABELS) == held_out_prompts(dict(reversed(LABELS.items())))
+
+
+def test_few_objects_give_few_prompts() -> None:
+    assert len(held_out_prompts({"1": "one", "2": "two"})) < 270

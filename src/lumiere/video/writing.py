@@ -16,7 +16,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from PIL import Image
 
 # Chroma at full resolution on the way in and out: 2 dB better than swscale's defaults on flat colours.
-# These are swscale's LANCZOS, FULL_CHR_H_INT, FULL_CHR_H_INP and ACCURATE_RND; PyAV has no names for them before 18.
+# These are swscale's LANCZOS, FULL_CHR_H_INT, FULL_CHR_H_INP and ACCURATE_RND, not all named in PyAV.
 SCALING = 0x200 | 0x2000 | 0x4000 | 0x40000
 CENTISECOND = Fraction(1, 100)
 EXIF_IMAGE_DESCRIPTION = 0x010E

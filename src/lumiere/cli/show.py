@@ -1,0 +1,72 @@
+"""``lumiere show``: what a clip is, and how it was made."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lumiere.cli.options import overwrite_option, path_type
+
+
+@click.command()
+@click.argument("file", type=path_type)
+@click.option("--sheet", type=path_type, help="Write a contact sheet: eight frames as one picture.")
+@click.option("--xt-slice", "slice_", type=path_type, help="Write the x-t slice of the middle row.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@overwrite_option
+def command(file: Path, sheet: Path | None, slice_: Path | None, as_json: bool, overwrite: bool) -> None:
+    """Say what FILE is: its size, frames, frames per second, duration and the settings it was made with.
+
+    FILE is any video, or a folder of PNGs that lumiere wrote. Pictures are .png, .jpg or .webp.
+
+    \b
+    lumiere show cat.mp4
+    lumiere show cat.mp4 --sheet sheet.png --xt-slice slice.png
+    """
+    from lumiere.evaluate.sheet import contact_sheet
+    from lumiere.evaluate.xt_slice import xt_slice
+    from lumiere.files import check_output
+    from lumiere.video import PICTURE_ENDINGS, Clip, probe, save_picture
+
+    for picture in filter(None, (sheet, slice_)):
+        check_output(picture, overwrite, PICTURE_ENDINGS)
+    info = probe(file)
+    if sheet is not None:
+        save_picture(contact_sheet([Clip.load(file)]), sheet, overwrite)
+    if slice_ is not None:
+        save_picture(xt_slice(file), slice_, overwrite)
+
+    facts: dict[str, Any] = {
+        "file": str(file),
+        "width": info.width,
+        "height": info.height,
+        "frames": info.frames,
+        "fps": float(info.fps),
+        "duration": info.duration,
+        "settings": info.metadata,
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    lines = {
+        "size": f"{info.width}x{info.height}",
+        "frames": info.frames,
+        "fps": _rate(info.fps),
+        "duration": f"{info.duration:.6g} s",
+        **info.metadata,
+    }
+    click.echo(file)
+    column = max(map(len, lines))
+    for name, value in lines.items():
+        printable = isinstance(value, str) and value.isprintable()
+        click.echo(f"  {name:<{column}}  {value if printable else json.dumps(value)}")
+    if not info.metadata:
+        click.echo("  no settings: lumiere did not write it, or another program rewrote it")
+
+
+def _rate(fps: Fraction) -> str:
+    return str(fps) if fps.denominator == 1 else f"{float(fps):.6g} ({fps})"

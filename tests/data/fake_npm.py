@@ -12,7 +12,7 @@ from PIL import Image
 
 from lumiere.data.npm import Package
 
-CODES = ["1f308", "1f44d", "2764-fe0f", "2b50"]
+CODES = ["1f308", "1f44d", "2764", "2b50"]
 FAKE_NPM = """#!{python}
 import json, os, pathlib, shutil, signal, sys
 registry = pathlib.Path({registry!r})

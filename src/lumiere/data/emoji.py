@@ -202,7 +202,7 @@ def _animations(tarball: Path, bar: tqdm[NoReturn]) -> Iterator[tuple[str, bytes
             assert content is not None
             webp = content.read()
             if _is_animated(webp):
-                yield match[1], webp
+                yield _key(match[1]), webp
 
 
 def _is_animated(webp: bytes) -> bool:

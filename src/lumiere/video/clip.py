@@ -35,7 +35,7 @@ class Clip:
     """
 
     frames: np.ndarray
-    fps: float | Fraction
+    fps: int | float | Fraction
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,7 +102,7 @@ class Clip:
         return cls(frames, fps, settings)
 
 
-def exact_rate(fps: float | Fraction) -> Fraction:
+def exact_rate(fps: int | float | Fraction) -> Fraction:
     """The frame rate as a fraction; raises :class:`InputError` unless it is over 0 and up to 1000."""
     if not 0 < fps <= _FASTEST or (rate := Fraction(fps).limit_denominator(1001)) == 0:
         raise InputError(f"{fps} frames per second cannot be; give a number over 0, up to {_FASTEST}")

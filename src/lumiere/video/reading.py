@@ -112,6 +112,8 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
                     _refuse_corrupt(packet, path)
                     track.add(packet.pts, packet.time_base, packet.duration)
             _refuse_missing_end(container, track, path)
+        if None not in track.times:
+            track.times.sort(key=lambda time: time or 0)  # packets come in the order of decoding
     fps, shown = _uniform(track)
     return ClipInfo(width, height, len(shown), fps, track.settings)
 
@@ -151,13 +153,13 @@ def _uniform(track: _Track) -> tuple[Fraction, list[int]]:
     """A uniform frame rate, and which picture is on the screen at each of its ticks.
 
     The rate is the one that the note or the container declares, if every picture starts at one of its ticks;
-    else the mean of the usual intervals, those within half of their median.
+    else the mean of the usual intervals, those within half of their median. Times that are missing or do not
+    grow (AVI with B-frames) mean nothing: the pictures come in the right order, at the declared rate.
     """
     known = [time for time in track.times if time is not None]
-    if len(known) < len(track.times):
+    if len(known) < len(track.times) or any(end <= start for start, end in pairwise(known)):
         return track.declared_fps or _STILL_RATE, list(range(len(track.times)))
-    order = sorted(range(len(known)), key=known.__getitem__)
-    times = [known[index] - known[order[0]] for index in order]
+    times = [time - known[0] for time in known]
     for rate in (track.note.fps if track.note else None, track.declared_fps):
         if rate and rate <= _FASTEST_RATE and (ticks := _ticks(times, rate, track.unit)):
             break
@@ -165,7 +167,9 @@ def _uniform(track: _Track) -> tuple[Fraction, list[int]]:
         rate = _usual_rate(times, track)
         ticks = [round(time * rate) for time in times]
     ends = [*ticks[1:], ticks[-1] + max(1, round(track.last * rate))]
-    shown = [index for index, start, end in zip(order, ticks, ends, strict=True) for _ in range(start, end)]
+    shown = [
+        index for index, (start, end) in enumerate(zip(ticks, ends, strict=True)) for _ in range(start, end)
+    ]
     return rate, shown
 
 
@@ -178,7 +182,7 @@ def _ticks(times: Sequence[Fraction], rate: Fraction, unit: Fraction) -> list[in
 
 
 def _usual_rate(times: Sequence[Fraction], track: _Track) -> Fraction:
-    intervals = [float(end - start) for start, end in pairwise(times) if end > start]
+    intervals = [float(end - start) for start, end in pairwise(times)]
     intervals += [float(track.last)] if track.last else []
     if not intervals:
         return track.declared_fps or _STILL_RATE
@@ -231,12 +235,20 @@ def _refuse_corrupt(packet: av.Packet[Any], path: Path) -> None:
 
 
 def _refuse_missing_end(container: InputContainer, track: _Track, path: Path) -> None:
-    """A Matroska file cut short reads without complaint, but its header says how long it was."""
-    end = max((time for time in track.times if time is not None), default=Fraction(0)) + track.last
+    """Matroska files and GIFs that were cut short read without complaint, but can be told by other signs."""
+    if container.format.name == "gif":
+        with path.open("rb") as file:
+            file.seek(-min(64, path.stat().st_size), os.SEEK_END)
+            if not file.read().rstrip(b"\0\r\n").endswith(b";"):
+                raise InputError(f"{path} is cut short: a GIF ends with ';'")
     only_video = len(container.streams) == 1 and "matroska" in container.format.name
-    if only_video and container.duration and container.duration / av.time_base > end + Fraction(1, 4):
-        whole = container.duration / av.time_base
-        raise InputError(f"{path} is cut short: {float(end):.2f} of its {whole:.2f} seconds are there")
+    if only_video and container.duration:
+        whole = Fraction(container.duration, av.time_base)
+        end = max((time for time in track.times if time is not None), default=Fraction(0)) + track.last
+        if whole - end > (track.last * 3 / 2 or Fraction(1, 4)):
+            raise InputError(
+                f"{path} is cut short: {float(end):.2f} of its {float(whole):.2f} seconds are there"
+            )
 
 
 def _pixels(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:

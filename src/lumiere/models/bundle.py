@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def shipped() -> list[str]:
     return sorted(index.parent.name for index in SHIPPED.glob(f"*/{INDEX}"))
 
 
-def resolve(name_or_path: str | Path) -> Path:
+def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     """The folder of a shipped bundle, by its name, or of any other, by its path.
 
     Raises:
@@ -59,8 +60,11 @@ def sha256(path: Path) -> str:
 
 def write_manifest(folder: Path) -> None:
     """Write the hashes of a bundle's files to ``SHA256SUMS``, as ``sha256sum -c`` reads them."""
-    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _hashed_files(folder)]
-    (folder / MANIFEST).write_text("".join(lines))
+    files = _hashed_files(folder)
+    manifest = folder / MANIFEST
+    manifest.write_text("".join(f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files))
+    for path in files:  # safetensors come readable by their owner alone
+        path.chmod(manifest.stat().st_mode)
 
 
 def _hashed_files(folder: Path) -> list[Path]:
@@ -93,16 +97,15 @@ def verify(folder: Path) -> None:
             raise InputError(f"{path} is not listed in {MANIFEST}; remove it, or save the model again")
 
 
-def read_index(folder: Path, pipeline: str) -> dict[str, Any]:
-    """A bundle's ``model_index.json``, which must name the class ``pipeline``.
+def check_index(folder: Path, pipeline: str) -> None:
+    """Check that a bundle's ``model_index.json`` is of the class ``pipeline``.
 
     Raises:
         InputError: it is not JSON, or another pipeline's.
     """
-    index = _read_json(folder / INDEX)
-    if index.get("_class_name") != pipeline:
-        raise InputError(f"{folder / INDEX} is a {index.get('_class_name')}'s; it must be a {pipeline}'s")
-    return index
+    name = _read_json(folder / INDEX).get("_class_name")
+    if name != pipeline:
+        raise InputError(f"{folder / INDEX} is a {name}'s; it must be a {pipeline}'s")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -113,6 +116,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; it must hold an object")
     return content
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a component's folder holds weights: a text encoder's may name a package that does."""
+    return any(folder.glob("*.safetensors"))
+
+
+def load_component(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Any:
+    """Load the component ``name`` of a bundle by ``load_model``, as the class that its index says."""
+    entry = _read_json(folder / INDEX).get(name)
+    if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
+        raise InputError(f"{folder / INDEX} names no {name}, which a model needs")
+    library, class_name = entry
+    return load_model(folder / name, library, class_name, dtype)
 
 
 def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype = torch.float32) -> Any:
@@ -128,7 +145,7 @@ def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype =
     """
     kind = getattr(sys.modules.get(library), class_name, None)
     if kind is None:
-        raise InputError(f"{folder.parent / INDEX} names {library}.{class_name}, which is not a model here")
+        raise InputError(f"{folder} is said to be a {library}.{class_name}, which is not a model here")
     config = _read_json(folder / "config.json")
     if config.get("_class_name") != class_name:
         raise InputError(f"{folder / 'config.json'} is a {config.get('_class_name')}'s, not a {class_name}'s")
@@ -136,8 +153,8 @@ def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype =
         model = kind.from_config(config)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"{folder / 'config.json'} does not make a {class_name}: {_line(error)}") from None
-    state = _read_weights(folder)
     expected = model.state_dict()
+    state = _read_weights(folder) if expected else {}
     for what, names in (
         ("lacks", expected.keys() - state.keys()),
         ("has in excess", state.keys() - expected.keys()),
@@ -151,7 +168,12 @@ def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype =
             shapes = f"{tuple(state[name].shape)}, not {tuple(weight.shape)}"
             raise InputError(f"{folder} is of another configuration: {name} is {shapes}")
     model.load_state_dict(state)
-    return model.to(dtype).eval()
+    return cast(model, dtype).eval()
+
+
+def cast(model: Any, dtype: torch.dtype) -> Any:
+    """``model.to(dtype)``, without diffusers' warning about modules that want float32: ours have none."""
+    return torch.nn.Module.to(model, dtype)
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:

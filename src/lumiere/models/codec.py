@@ -7,12 +7,14 @@ space-time net alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from lumiere.shapes import Sample, Video
@@ -48,10 +50,14 @@ class PatchCodec(ModelMixin, ConfigMixin):
         super().__init__()
         self.factor = patch_size
         self.channels = 3 * patch_size**2
+        # Without a tensor of its own the module would have no device and no type.
+        self.register_buffer("place", torch.empty(0), persistent=False)
 
+    @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
     def encode(self, video: Video) -> Sample:
         return _unfold(F.pixel_unshuffle(_fold(video), self.factor), len(video))
 
+    @apply_forward_hook
     def decode(self, sample: Sample) -> Video:
         return _unfold(F.pixel_shuffle(_fold(sample), self.factor), len(sample))
 
@@ -87,7 +93,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     frames_at_once = 16
 
     @register_to_config
-    def __init__(self, channels: int = 8, widths: tuple[int, int] = (48, 96), blocks: int = 2):
+    def __init__(self, channels: int = 8, widths: Sequence[int] = (48, 96), blocks: int = 2):
         super().__init__()
         self.channels = channels
         fine, coarse = widths
@@ -119,10 +125,12 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         """The inverse of ``encode_frames``, up to what the autoencoder loses; not clamped."""
         return self.decoder(sample * self.std[:, None, None] + self.mean[:, None, None])
 
+    @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
     def encode(self, video: Video) -> Sample:
         slices = _fold(video).split(self.frames_at_once)
         return _unfold(torch.cat([self.encode_frames(frames) for frames in slices]), len(video))
 
+    @apply_forward_hook
     def decode(self, sample: Sample) -> Video:
         slices = _fold(sample).split(self.frames_at_once)
         return _unfold(torch.cat([self.decode_frames(frames).clamp(-1, 1) for frames in slices]), len(sample))

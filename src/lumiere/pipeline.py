@@ -1,0 +1,387 @@
+"""Text to video: a prompt becomes a clip, all of its frames at once (section 3 of arXiv 2401.12945)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from diffusers import ModelMixin
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from jaxtyping import Float
+from torch import Tensor
+
+import lumiere.models.codec
+import lumiere.models.text  # noqa: F401  a bundle names classes of modules that are imported
+from lumiere import __version__
+from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.sampling import StopSampling, sample, scheduler_name
+from lumiere.errors import InputError
+from lumiere.files import replacing
+from lumiere.memory import available_bytes, peak_bytes
+from lumiere.models import bundle
+from lumiere.models.stunet import STUNet
+from lumiere.video import Clip
+
+T = TypeVar("T")
+
+# What a CPU's kernels and allocator take over what tensors hold; measured 0.8 to 1.6.
+OVERHEAD = 1.75
+SHARD_SIZE = "14MB"
+
+
+class LumierePipeline(DiffusionPipeline):
+    """The components of a text-to-video model, and the call that makes clips with them.
+
+    Args:
+        unet: the space-time net.
+        codec: between pixels and what the net works in.
+        text_encoder: prompts to the net's context.
+        scheduler: any of diffusers'; ``lumiere.diffusion.sampling.make_scheduler`` makes another of its
+            configuration.
+        size: height and width that the model was trained at, in pixels.
+        fps: frame rate that it was trained at.
+        steps, guidance, guidance_rescale: what a call uses if it is not told otherwise.
+    """
+
+    model_cpu_offload_seq = "text_encoder->unet->codec"  # type: ignore[assignment]
+    _callback_tensor_inputs = ("latents",)
+
+    def __init__(
+        self,
+        unet: STUNet,
+        codec: ModelMixin,
+        text_encoder: ModelMixin,
+        scheduler: Any,
+        size: int = 128,
+        fps: int = 16,
+        steps: int = 30,
+        guidance: float = 4.0,
+        guidance_rescale: float = 0.7,
+    ):
+        super().__init__()
+        self.register_modules(unet=unet, codec=codec, text_encoder=text_encoder, scheduler=scheduler)
+        self.register_to_config(
+            size=size, fps=fps, steps=steps, guidance=guidance, guidance_rescale=guidance_rescale
+        )
+        self._interrupt = False
+        self._probed: dict[Any, tuple[int, int, int]] = {}
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        num_frames: int = 80,
+        height: int | None = None,
+        width: int | None = None,
+        fps: float | None = None,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float | None = None,
+        negative_prompt: str = "",
+        seed: int | Sequence[int] | None = None,
+        generator: torch.Generator | None = None,
+        batch_size: int = 1,
+        callback_on_step_end: Callable[[Any, int, Tensor, dict[str, Any]], dict[str, Any] | None]
+        | None = None,
+        output_type: str = "clip",
+    ) -> Any:
+        """Make a clip of each prompt.
+
+        A seed gives the same noise whatever else is in the batch, and a longer clip starts with the noise of
+        a shorter one.
+
+        Args:
+            prompt: one, or a list.
+            num_frames: of each clip; 80 is the paper's.
+            height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size.
+            fps: of the clip that is returned; the net does not know it. Default: the model's.
+            num_inference_steps, guidance_scale, guidance_rescale: default: the model's. A ``guidance_scale``
+                of 1 switches guidance off and halves the work; see ``lumiere.diffusion.guidance``.
+            negative_prompt: what guidance leads away from.
+            seed: one for all prompts, or one each. Default: a new one, told in the clip's metadata.
+            generator: in place of ``seed``, a generator that noise is drawn from, clip after clip.
+            batch_size: clips that are sampled together: faster on a GPU, for more memory.
+            callback_on_step_end: called as ``callback(pipe, step, timestep, {"latents": ...})``; the
+                ``latents`` of a dictionary that it returns are used from there. Setting ``pipe._interrupt``
+                to True ends the sampling.
+            output_type: ``"clip"``; ``"pt"``, a video ``b 3 t h w`` in [-1, 1]; or ``"latent"``, samples.
+
+        Returns:
+            A ``Clip``, or a list of them if ``prompt`` is a list; a tensor for the other output types.
+
+        Raises:
+            InputError: an argument is out of its range, or memory would not suffice.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        height, width = height or self.config["size"], width or self.config["size"]
+        fps = _default(fps, self.config["fps"])
+        steps = _default(num_inference_steps, self.config["steps"])
+        guidance = _default(guidance_scale, self.config["guidance"])
+        rescale = _default(guidance_rescale, self.config["guidance_rescale"])
+        check_request(prompts, num_frames, height, width, self.codec.factor)
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; give at least 1")
+        if output_type not in ("clip", "pt", "latent"):
+            raise InputError(f"output_type is {output_type!r}; choose clip, pt or latent")
+        seeds = _seeds(seed, generator, len(prompts))
+        generators = [generator or torch.Generator().manual_seed(each) for each in seeds]
+        batch_size = min(batch_size, len(prompts))
+        self._check_memory(num_frames, height, width, batch_size, guidance > 1)
+
+        device = self._execution_device
+        context = self.text_encoder(prompts).to(device, self.unet.dtype)
+        uncond = self.text_encoder([negative_prompt]).to(device, self.unet.dtype)
+        shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
+        noise = [frame_noise(num_frames, shape, each).to(device) for each in generators]
+
+        self._interrupt = False
+        batches = range(0, len(prompts), batch_size)
+        finished: list[Tensor] = []
+        with self.progress_bar(total=steps * len(batches)) as bar:
+            for start in batches:
+                chosen = slice(start, start + batch_size)
+
+                def after_step(step: int, t: Tensor, x: Tensor) -> Tensor | None:
+                    bar.update()
+                    returned = callback_on_step_end and callback_on_step_end(self, step, t, {"latents": x})
+                    if self._interrupt:
+                        raise StopSampling
+                    return returned.get("latents") if returned else None
+
+                denoiser = classifier_free(self._denoise, context[chosen], uncond, guidance, rescale=rescale)
+                latents = sample(
+                    denoiser,
+                    torch.stack(noise[chosen]),
+                    self.scheduler,
+                    steps,
+                    generator=generator,
+                    callback=after_step,
+                )
+                finished += latents if output_type == "latent" else [self._decode(each) for each in latents]
+        self.maybe_free_model_hooks()
+
+        if output_type != "clip":
+            return torch.stack(finished)
+        settings = {
+            "negative_prompt": negative_prompt,
+            "steps": steps,
+            "guidance": guidance,
+            "guidance_rescale": rescale,
+            "scheduler": scheduler_name(self.scheduler),
+            "model": self.model_name,
+            "version": __version__,
+        }
+        clips = [
+            Clip(to_uint8(video), fps, {"prompt": text, "seed": each} | settings)
+            for video, text, each in zip(finished, prompts, seeds, strict=True)
+        ]
+        return clips[0] if isinstance(prompt, str) else clips
+
+    @property
+    def model_name(self) -> str | None:
+        """Name of the bundle that this was loaded from."""
+        path = getattr(self.config, "_name_or_path", None)
+        return Path(path).name if path else None
+
+    def _denoise(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        # Schedulers step in float32 whatever the net computes in.
+        return self.unet(x.to(self.unet.dtype), t, encoder_hidden_states=context).sample.float()
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        return self.codec.decode(latents[None].to(self.codec.dtype))[0].float()
+
+    def memory_bytes(
+        self, num_frames: int, height: int, width: int, batch_size: int = 1, guided: bool = True
+    ) -> int:
+        """Bytes that sampling and decoding will take at their highest, over what the weights take.
+
+        Extrapolated from what 8 frames on a grid of 8 x 8 take.
+        """
+        factor = self.codec.factor
+        net, decoding, latents = self._probe()
+        ratio = (height // factor) * (width // factor) / 64 * batch_size
+        # Copies of the clip that live at once: noise, sample, past predictions; decoded slices and their union.
+        clips = ratio * num_frames / 8
+        sampling = clips * (net * (2 if guided else 1) + 6 * latents)
+        video = 4 * 3 * num_frames * height * width * batch_size
+        # A codec decodes a clip in slices of at most 16 frames.
+        decoded = decoding * ratio / batch_size * min(num_frames, 16) / 8 + 3 * video
+        return int(OVERHEAD * max(sampling, decoded))
+
+    def _probe(self) -> tuple[int, int, int]:
+        """Bytes that the net, decoding, and the sample itself take for 8 frames on a grid of 8 x 8."""
+        device = self._execution_device
+        key = (id(self.unet), id(self.codec), self.unet.dtype, device)
+        if key not in self._probed:
+            x = torch.zeros(1, self.codec.channels, 8, 8, 8, device=device)
+            context = torch.zeros(1, self.text_encoder.length, self.text_encoder.dim, device=device)
+            t = torch.zeros((), dtype=torch.long, device=device)
+            net = peak_bytes(self.unet, lambda: self._denoise(x, t, context.to(self.unet.dtype)))
+            self._probed = {key: (net, peak_bytes(self.codec, lambda: self._decode(x[0])), x.nbytes)}
+        return self._probed[key]
+
+    def _check_memory(self, num_frames: int, height: int, width: int, batch_size: int, guided: bool) -> None:
+        needed = self.memory_bytes(num_frames, height, width, batch_size, guided)
+        free = available_bytes(self._execution_device)
+        if needed <= free:
+            return
+        fitting = int(num_frames * free / needed)  # what is needed grows in proportion
+        if fitting >= 1:
+            would_fit = f"{fitting} frames of this size would fit"
+        else:
+            side = self.codec.factor
+            smaller = (free / needed * num_frames) ** 0.5
+            fit_height, fit_width = (int(length * smaller) // side * side for length in (height, width))
+            would_fit = (
+                f"one frame of {fit_width}x{fit_height} would fit"
+                if fit_height and fit_width
+                else "not one frame would fit; free some memory"
+            )
+        raise InputError(
+            f"{batch_size} x {num_frames} frames of {width}x{height} need"
+            f" about {_gigabytes(needed)} of memory and {_gigabytes(free)} are free; {would_fit}"
+        )
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, name_or_path: str | os.PathLike[str], torch_dtype: torch.dtype = torch.float32, **kwargs: Any
+    ) -> LumierePipeline:
+        """Load a bundle: ``"emoji"``, the shipped one, or a folder that ``save_pretrained`` wrote.
+
+        Args:
+            torch_dtype: what the nets compute in, however their weights are stored.
+            kwargs: components to use in place of the bundle's (``scheduler=...``), and what
+                ``DiffusionPipeline.from_pretrained`` takes.
+
+        Raises:
+            InputError: there is no such bundle, or it is not whole, not unaltered, or not one of ours.
+        """
+        folder = bundle.resolve(name_or_path)
+        bundle.verify(folder)
+        bundle.check_index(folder, cls.__name__)
+        for name in ("unet", "codec", "text_encoder"):
+            if name not in kwargs and (name != "text_encoder" or bundle.has_weights(folder / name)):
+                kwargs[name] = bundle.load_component(folder, name, torch_dtype)
+        # A quarter faster on CPUs, and no slower elsewhere.
+        kwargs["unet"].to(memory_format=torch.channels_last)
+        with _quiet():
+            try:
+                return super().from_pretrained(folder, **kwargs)
+            except (ValueError, OSError) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
+
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | os.PathLike[str], dtype: torch.dtype | None = None, **kwargs: Any
+    ) -> None:
+        """Write a bundle: weights as safetensors in shards of at most 14 MB, and the hash of every file.
+
+        The folder is written whole or not at all. One that is there is replaced if it is a bundle; its model
+        card (``README.md``) is kept.
+
+        Args:
+            dtype: of the stored weights; float16 halves them. Default: as they are.
+
+        Raises:
+            InputError: the folder holds something else than a bundle.
+        """
+        target = Path(save_directory)
+        if target.exists() and not (target / bundle.INDEX).is_file() and any(target.iterdir()):
+            raise InputError(f"{target} holds something else than a model; give a new folder")
+        card = target / "README.md"
+        with replacing(target) as folder:
+            stored = type(self)(**{**self.components, **self._defaults(), **self._stored_models(dtype)})
+            DiffusionPipeline.save_pretrained(
+                stored, folder, safe_serialization=True, max_shard_size=SHARD_SIZE, **kwargs
+            )
+            if card.is_file():
+                (folder / card.name).write_bytes(card.read_bytes())
+            bundle.write_manifest(folder)
+
+    def _defaults(self) -> dict[str, Any]:
+        return {name: self.config[name] for name in ("size", "fps", "steps", "guidance", "guidance_rescale")}
+
+    def _stored_models(self, dtype: torch.dtype | None) -> dict[str, Any]:
+        models = {"unet": self.unet, "codec": self.codec}
+        return {
+            name: bundle.cast(deepcopy(model), dtype or model.dtype).to(
+                "cpu", memory_format=torch.contiguous_format
+            )
+            for name, model in models.items()
+        }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without diffusers' progress bar over components and its notes about them."""
+    level, bar = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(level)
+        if bar:
+            diffusers_logging.enable_progress_bar()
+
+
+def frame_noise(
+    num_frames: int, shape: tuple[int, int, int], generator: torch.Generator
+) -> Float[Tensor, "c t h w"]:
+    """Standard normal noise, frame after frame, so that a frame's does not depend on how many follow."""
+    frames = [torch.randn(shape, generator=generator, device=generator.device) for _ in range(num_frames)]
+    return torch.stack(frames, dim=1)
+
+
+def to_uint8(video: Float[Tensor, "3 t h w"]) -> np.ndarray:
+    """A video in [-1, 1] as frames, uint8 t h w 3."""
+    return ((video + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
+
+
+def check_request(prompts: Sequence[str], num_frames: int, height: int, width: int, factor: int) -> None:
+    """Refuse what no model could make, and sizes that a codec's ``factor`` does not divide.
+
+    Raises:
+        InputError: with what would be right.
+    """
+    if not prompts or not all(prompt.strip() for prompt in prompts):
+        raise InputError("the prompt is empty; say what is to be seen")
+    if num_frames < 1:
+        raise InputError(f"frames is {num_frames}; give at least 1")
+    for length, what in ((height, "height"), (width, "width")):
+        if length < factor or length % factor:
+            nearest = max(factor, round(length / factor) * factor)
+            raise InputError(f"{what} is {length}; this model makes multiples of {factor}, such as {nearest}")
+
+
+def _seeds(seed: int | Sequence[int] | None, generator: torch.Generator | None, count: int) -> list[int]:
+    """The seed of each clip; with a generator, the generator's own."""
+    if generator is not None:
+        if seed is not None:
+            raise InputError("both seed and generator are given; give one of them")
+        return [generator.initial_seed()] * count
+    if seed is None:
+        return [secrets.randbelow(2**32) for _ in range(count)]
+    if isinstance(seed, int):
+        return [seed] * count
+    if len(seed) != count:
+        raise InputError(f"there are {len(seed)} seeds for {count} prompts; give one, or one each")
+    return list(seed)
+
+
+def _default(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.2g} GB"

@@ -1,0 +1,83 @@
+"""A model small enough to sample in a second, made of the real classes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
+from diffusers.configuration_utils import register_to_config
+
+
+class LetterEncoder(ModelMixin, ConfigMixin):
+    """Stands in for a language model: a state per letter, which is that letter's row of a fixed table."""
+
+    @register_to_config
+    def __init__(self, dim: int = 16, length: int = 8):
+        super().__init__()
+        self.dim, self.length = dim, length
+        table = torch.randn(128, dim, generator=torch.Generator().manual_seed(1))
+        self.table = torch.nn.Parameter(table, requires_grad=False)
+
+    def forward(self, prompts):
+        states = torch.zeros(len(prompts), self.length, self.dim, device=self.table.device)
+        for i, prompt in enumerate(prompts):
+            for j, letter in enumerate(prompt.encode()[: self.length]):
+                states[i, j] = self.table[letter % 128]
+        return states
+
+
+def tiny_net():
+    """A random space-time net on 48 channels, whose temporal blocks are not the identity."""
+    from lumiere.models.stunet import STUNet
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        unet2d = UNet2DConditionModel(
+            sample_size=8,
+            in_channels=48,
+            out_channels=48,
+            block_out_channels=(16, 16),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=16,
+            attention_head_dim=2,
+            norm_num_groups=4,
+            addition_embed_type="text",
+            addition_embed_type_num_heads=2,
+        )
+        net = STUNet.inflate(unet2d)
+        for parameter in net.temporal_parameters():
+            parameter.data.add_(0.05 * torch.randn_like(parameter))
+    return net.eval()
+
+
+@pytest.fixture(scope="session")
+def make_pipe():
+    """Makes a tiny pipeline, with settings of the caller's."""
+    from lumiere.diffusion.sampling import make_scheduler, noise_schedule
+    from lumiere.models.codec import PatchCodec
+    from lumiere.pipeline import LumierePipeline
+
+    def make(**settings):
+        scheduler = make_scheduler("dpm++", noise_schedule().config)
+        settings = {"size": 32, "steps": 3, "guidance": 2.0} | settings
+        pipe = LumierePipeline(tiny_net(), PatchCodec(4), LetterEncoder(), scheduler, **settings)
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pipe(make_pipe):
+    """A tiny pipeline, shared: tests must not change it."""
+    return make_pipe()
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(pipe, tmp_path_factory):
+    """The folder of the tiny pipeline, shared: tests must not change it."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    pipe.save_pretrained(folder)
+    return folder

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from lumiere import Clip, LumierePipeline
+from lumiere import pipeline as module
+from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
+from lumiere.errors import InputError
+from lumiere.memory import available_bytes, peak_bytes
+from lumiere.pipeline import frame_noise, to_uint8
+
+
+def frames(clip):
+    return clip.frames.astype(int)
+
+
+@pytest.fixture(scope="module")
+def clip(pipe):
+    return pipe("a red cat", num_frames=6, seed=7)
+
+
+def test_the_call_is_noise_sampling_and_decoding(pipe, clip):
+    noise = frame_noise(6, (48, 8, 8), torch.Generator().manual_seed(7))[None]
+    scheduler = make_scheduler("dpm++", pipe.scheduler.config)
+
+    def denoise(x, t, context):
+        return pipe.unet(x, t, encoder_hidden_states=context).sample
+
+    with torch.no_grad():
+        context, uncond = pipe.text_encoder(["a red cat"]), pipe.text_encoder([""])
+        denoiser = classifier_free(denoise, context, uncond, 2.0, rescale=0.7)
+        expected = pipe.codec.decode(sample(denoiser, noise, scheduler, 3))[0]
+    assert isinstance(clip, Clip)
+    assert clip.frames.shape == (6, 32, 32, 3) and clip.fps == 16
+    np.testing.assert_array_equal(clip.frames, to_uint8(expected))
+
+
+def test_metadata_says_what_made_the_clip(clip):
+    from lumiere import __version__
+
+    assert clip.metadata == {
+        "prompt": "a red cat",
+        "negative_prompt": "",
+        "seed": 7,
+        "steps": 3,
+        "guidance": 2.0,
+        "guidance_rescale": 0.7,
+        "scheduler": "dpm++",
+        "model": None,
+        "version": __version__,
+    }
+
+
+def test_a_seed_gives_the_same_clip_whatever_the_batch(pipe, clip):
+    prompts = ["a blue dog moving left", "a red cat", "zebra"]
+    one_by_one = pipe(prompts, num_frames=6, seed=7)
+    together = pipe(prompts, num_frames=6, seed=7, batch_size=2)
+    own_seeds = pipe(prompts, num_frames=6, seed=[1, 7, 2])
+    np.testing.assert_array_equal(frames(one_by_one[1]), frames(clip))
+    np.testing.assert_array_equal(frames(own_seeds[1]), frames(clip))
+    assert abs(frames(together[1]) - frames(clip)).max() <= 1  # batched kernels may round otherwise
+    assert [c.metadata["seed"] for c in own_seeds] == [1, 7, 2]
+    assert [c.metadata["prompt"] for c in together] == prompts
+    assert (frames(own_seeds[0]) != frames(one_by_one[0])).any()
+
+
+def test_prompt_negative_and_guidance_matter(pipe, clip):
+    others = [
+        pipe("a blue dog", num_frames=6, seed=7),
+        pipe("a red cat", num_frames=6, seed=7, negative_prompt="a blue dog"),
+        pipe("a red cat", num_frames=6, seed=7, guidance_scale=5.0),
+        pipe("a red cat", num_frames=6, seed=7, guidance_rescale=0.0),
+        pipe("a red cat", num_frames=6, seed=7, num_inference_steps=2),
+    ]
+    for other in others:
+        assert (frames(other) != frames(clip)).any()
+
+
+def test_without_a_seed_each_clip_has_one_that_brings_it_back(pipe):
+    first, second = pipe("a cat", num_frames=2), pipe("a cat", num_frames=2)
+    assert (frames(first) != frames(second)).any()
+    again = pipe("a cat", num_frames=2, seed=first.metadata["seed"])
+    np.testing.assert_array_equal(again.frames, first.frames)
+
+
+def test_a_generator_stands_in_for_a_seed(pipe):
+    by_generator = pipe("a cat", num_frames=2, generator=torch.Generator().manual_seed(5))
+    np.testing.assert_array_equal(by_generator.frames, pipe("a cat", num_frames=2, seed=5).frames)
+
+
+def test_noise_of_a_frame_does_not_depend_on_how_many_follow():
+    short, long = (frame_noise(t, (4, 3, 5), torch.Generator().manual_seed(3)) for t in (5, 80))
+    assert torch.equal(long[:, :5], short)
+    assert len({tuple(frame.flatten().tolist()) for frame in long.unbind(1)}) == 80
+    assert float(long.mean()) == pytest.approx(0, abs=0.05) and float(long.std()) == pytest.approx(
+        1, abs=0.05
+    )
+
+
+def test_uint8_spans_the_range_and_clamps():
+    video = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).view(1, 1, 1, 5).expand(3, 1, 1, 5)
+    assert to_uint8(video)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+
+
+@pytest.mark.parametrize("num_frames", [1, 3])
+def test_any_length_and_size_that_the_codec_divides(pipe, num_frames):
+    clip = pipe("a cat", num_frames=num_frames, height=20, width=44, seed=0, fps=8.0)
+    assert clip.frames.shape == (num_frames, 20, 44, 3) and clip.fps == 8
+
+
+def test_output_types(pipe, clip):
+    video = pipe("a red cat", num_frames=6, seed=7, output_type="pt")
+    latents = pipe("a red cat", num_frames=6, seed=7, output_type="latent")
+    assert video.shape == (1, 3, 6, 32, 32) and latents.shape == (1, 48, 6, 8, 8)
+    np.testing.assert_array_equal(to_uint8(video[0]), clip.frames)
+    torch.testing.assert_close(pipe.codec.decode(latents), video)
+
+
+def test_callback_sees_each_step_and_may_replace_latents(pipe):
+    seen = []
+
+    def callback(of, step, timestep, tensors):
+        assert of is pipe
+        seen.append((step, int(timestep)))
+        return {"latents": torch.zeros_like(tensors["latents"])}
+
+    clip = pipe("a cat", num_frames=2, seed=0, callback_on_step_end=callback)
+    assert seen == [(0, 999), (1, 666), (2, 332)]
+    assert (clip.frames == 128).all()
+
+
+def test_callback_may_interrupt(make_pipe):
+    pipe = make_pipe()
+    seen = []
+
+    def callback(of, step, timestep, tensors):
+        seen.append(step)
+        of._interrupt = step == 1
+
+    pipe("a cat", num_frames=2, seed=0, num_inference_steps=20, callback_on_step_end=callback)
+    assert seen == [0, 1]
+    pipe("a cat", num_frames=2, seed=0, callback_on_step_end=lambda of, step, *_: seen.append(step))
+    assert seen == [0, 1, 0, 1, 2]
+
+
+def test_progress_counts_every_step(make_pipe, capsys):
+    pipe = make_pipe()
+    pipe.set_progress_bar_config(disable=False, desc="painting")
+    pipe(["a", "b"], num_frames=1, seed=0)
+    err = capsys.readouterr().err
+    assert "painting" in err and "6/6" in err
+
+
+def test_it_is_a_diffusion_pipeline(pipe, tiny_bundle):
+    loaded = LumierePipeline.from_pretrained(
+        tiny_bundle, scheduler=make_scheduler("euler", pipe.scheduler.config)
+    )
+    assert isinstance(loaded, DiffusionPipeline)
+    assert set(loaded.components) == {"unet", "codec", "text_encoder", "scheduler"}
+    assert scheduler_name(loaded.scheduler) == "euler"
+    moved = loaded.to("cpu")
+    assert moved is loaded and moved.device.type == "cpu" and moved.dtype == torch.float32
+    assert loaded("a cat", num_frames=2, seed=0).metadata["model"] == "tiny"
+
+
+def test_half_precision_nets_are_sampled_in_full_precision(tiny_bundle, pipe):
+    half = LumierePipeline.from_pretrained(tiny_bundle, torch_dtype=torch.bfloat16)
+    half.set_progress_bar_config(disable=True)
+    assert half.unet.dtype == torch.bfloat16
+    latents = half("a cat", num_frames=2, seed=0, output_type="latent")
+    expected = pipe("a cat", num_frames=2, seed=0, output_type="latent")
+    assert latents.dtype == torch.float32
+    assert float((latents - expected).norm() / expected.norm()) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prompt": "  "}, "the prompt is empty"),
+        ({"prompt": []}, "the prompt is empty"),
+        ({"prompt": ["a", ""]}, "the prompt is empty"),
+        ({"num_frames": 0}, "frames is 0; give at least 1"),
+        ({"height": 30}, "height is 30; this model makes multiples of 4, such as 32"),
+        ({"width": 3}, "width is 3; this model makes multiples of 4, such as 4"),
+        ({"width": -8}, "width is -8"),
+        ({"num_inference_steps": 0}, "steps is 0; give a number from 1 to 1000"),
+        ({"guidance_scale": 0.5}, "guidance is 0.5; give a number of at least 1"),
+        ({"guidance_rescale": 2.0}, "guidance rescale is 2.0"),
+        ({"batch_size": 0}, "batch_size is 0; give at least 1"),
+        ({"output_type": "gif"}, "output_type is 'gif'; choose clip, pt or latent"),
+        ({"seed": [1, 2]}, "2 seeds for 1 prompts"),
+        ({"seed": 1, "generator": torch.Generator()}, "both seed and generator"),
+        ({"fps": -1.0}, "-1.0 frames per second cannot be"),
+    ],
+)
+def test_bad_input(pipe, arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        pipe(**({"prompt": "a cat", "num_frames": 2, "seed": None} | arguments))
+    assert "\n" not in str(caught.value)
+
+
+class TestMemory:
+    def test_peak_is_what_lives_at_once(self):
+        net = torch.nn.Linear(1000, 1000)
+
+        def compute():
+            x = torch.zeros(1000, 1000)  # 4 MB
+            y = net(x)  # and 4 more
+            del x
+            return net.weight.t().mul(2).sum() + y.sum()  # and 4 more, x being gone
+
+        assert peak_bytes(net, compute) == pytest.approx(8e6, rel=0.001)
+
+    def test_extrapolates_to_what_the_whole_clip_takes(self, pipe):
+        x, context = torch.zeros(2, 48, 24, 16, 16), torch.zeros(2, 8, 16)
+        actual = peak_bytes(pipe.unet, lambda: pipe._denoise(x, torch.tensor(1), context))
+        assert actual < pipe.memory_bytes(24, 64, 64) < 4 * actual
+
+    def test_grows_with_frames_clips_and_guidance(self, pipe):
+        one = pipe.memory_bytes(16, 64, 64, guided=False)
+        assert pipe.memory_bytes(32, 64, 64, guided=False) == pytest.approx(2 * one, rel=0.01)
+        assert pipe.memory_bytes(16, 64, 64, batch_size=3, guided=False) == pytest.approx(3 * one, rel=0.01)
+        assert pipe.memory_bytes(16, 64, 64, guided=True) > 1.3 * one
+
+    def test_refuses_with_what_would_fit_and_that_does(self, pipe, monkeypatch):
+        free = pipe.memory_bytes(10, 64, 64) + 1000
+        monkeypatch.setattr(module, "available_bytes", lambda device: free)
+        sampled = []
+        monkeypatch.setattr(module, "sample", lambda *a, **k: sampled.append(a))
+        with pytest.raises(InputError, match=r"80 frames of 64x64 need .* GB are free; 10 frames") as caught:
+            pipe("a cat", height=64, width=64, seed=0)
+        assert not sampled and "\n" not in str(caught.value)
+        pipe._check_memory(10, 64, 64, 1, True)
+
+    def test_refuses_with_the_size_that_would_fit(self, pipe, monkeypatch):
+        free = pipe.memory_bytes(1, 64, 96) // 4 + 1000
+        monkeypatch.setattr(module, "available_bytes", lambda device: free)
+        with pytest.raises(InputError, match="one frame of 48x32 would fit"):
+            pipe("a cat", num_frames=80, height=64, width=96, seed=0)
+
+    def test_there_is_some(self):
+        assert 1e6 < available_bytes(torch.device("cpu")) < 1e15

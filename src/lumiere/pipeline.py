@@ -122,7 +122,7 @@ class LumierePipeline(DiffusionPipeline):
             InputError: an argument is out of its range, or memory would not suffice.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        height, width = height or self.config["size"], width or self.config["size"]
+        height, width = _default(height, self.config["size"]), _default(width, self.config["size"])
         fps = _default(fps, self.config["fps"])
         steps = _default(num_inference_steps, self.config["steps"])
         guidance = _default(guidance_scale, self.config["guidance"])
@@ -209,7 +209,7 @@ class LumierePipeline(DiffusionPipeline):
         factor = self.codec.factor
         net, decoding, latents = self._probe()
         ratio = (height // factor) * (width // factor) / 64 * batch_size
-        # Copies of the clip that live at once: noise, sample, past predictions; decoded slices and their union.
+        # Copies of the clip live at once: noise, sample, past predictions; decoded slices and their union.
         clips = ratio * num_frames / 8
         sampling = clips * (net * (2 if guided else 1) + 6 * latents)
         video = 4 * 3 * num_frames * height * width * batch_size

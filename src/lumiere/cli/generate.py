@@ -1,0 +1,149 @@
+"""``lumiere generate``: a prompt becomes a clip in a file."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from pathlib import Path
+
+import click
+
+from lumiere.errors import InputError
+
+SLUG_LENGTH = 60
+SCHEDULERS = ["ddim", "dpm++", "euler"]
+
+
+@click.command()
+@click.argument("prompt")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
+)
+@click.option(
+    "--frames", type=click.IntRange(min=1), default=80, show_default=True, help="Frames of the clip."
+)
+@click.option(
+    "--fps", type=click.FloatRange(0, 1000, min_open=True), help="Frames per second.  [default: the model's]"
+)
+@click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]")
+@click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
+@click.option(
+    "--guidance",
+    type=click.FloatRange(1, 100),
+    help="Weight of the prompt; 1 is off.  [default: the model's]",
+)
+@click.option("--negative", default="", help="What the clip should lead away from.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**53), help="The same seed gives the same clip.  [default: a new one]"
+)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Clips, of seeds SEED, SEED+1, ...",
+)
+@click.option("--model", default="emoji", show_default=True, help="A shipped model, or a model's folder.")
+@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]")
+@click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+def command(
+    prompt: str,
+    out: Path | None,
+    frames: int,
+    fps: float | None,
+    size: str | None,
+    steps: int | None,
+    guidance: float | None,
+    negative: str,
+    seed: int | None,
+    count: int,
+    model: str,
+    scheduler: str | None,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Make a clip of what PROMPT says, and print the name of its file.
+
+    The settings that made it are in the file: lumiere show FILE.
+
+    \b
+    lumiere generate "a black cat stretching on a purple background" --out cat.mp4
+    lumiere generate "a red heart moving left" --seed 7 --count 3 --out heart.webp
+    """
+    if not prompt.strip():
+        raise InputError("the prompt is empty; say what is to be seen")
+    width, height = parse_size(size) if size is not None else (None, None)
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    seeds = range(seed, seed + count)
+    paths = [output_path(out, prompt, each, count) for each in seeds]
+
+    from lumiere.files import check_output
+    from lumiere.video.clip import ENDINGS
+
+    for path in paths:
+        check_output(path, overwrite, ENDINGS)
+
+    from lumiere.diffusion.sampling import make_scheduler
+    from lumiere.models import bundle
+    from lumiere.pipeline import LumierePipeline, check_request
+
+    place = pick_device(device)
+    folder = bundle.resolve(model)
+    bundle.verify(folder)
+    codec = bundle.load_component(folder, "codec")  # small, and knows which sizes there can be
+    if width is not None and height is not None:
+        check_request([prompt], frames, height, width, codec.factor)
+    pipe = LumierePipeline.from_pretrained(folder, codec=codec).to(place)
+    if scheduler is not None:
+        pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
+
+    for number, (path, each) in enumerate(zip(paths, seeds, strict=True), 1):
+        pipe.set_progress_bar_config(
+            desc=f"clip {number} of {count}" if count > 1 else "sampling", unit="step"
+        )
+        clip = pipe(
+            prompt,
+            num_frames=frames,
+            height=height,
+            width=width,
+            fps=fps,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            negative_prompt=negative,
+            seed=each,
+        )
+        click.echo(clip.save(path, overwrite=overwrite))
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """Width and height in pixels, of "128" or "160x96"."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", size.strip().lower())
+    if not match:
+        raise InputError(f"size is {size!r}; give pixels, such as 128, or WIDTHxHEIGHT, such as 160x96")
+    width = int(match[1])
+    return width, int(match[2] or width)
+
+
+def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:
+    """Where the clip of ``seed`` goes: ``out``, with the seed in its name if there are several clips."""
+    if out is None:
+        slug = re.sub(r"[\W_]+", "-", prompt.lower()).strip("-")[:SLUG_LENGTH].rstrip("-")
+        return Path(f"{slug or 'clip'}-{seed}.mp4")
+    return out if count == 1 else out.with_name(f"{out.stem}-{seed}{out.suffix}")
+
+
+def pick_device(name: str | None) -> str:
+    """A device that is there: ``name``, or the fastest."""
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} cannot be used: {reason}; cpu always can") from None
+    return name

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from lumiere import Clip, LumierePipeline, STUNet, read_metadata
+from lumiere.cli import generate, main
+from lumiere.diffusion.sampling import SCHEDULERS
+
+
+@pytest.fixture
+def run(capfd):
+    """Run ``lumiere generate`` in this process; returns exit code, output and errors."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main(["generate", *map(str, arguments)])
+        captured = capfd.readouterr()
+        return caught.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_writes_what_python_makes(run, tiny_bundle, pipe, elsewhere):
+    code, out, err = run(
+        "a red cat", "--model", tiny_bundle, "--out", "cats/cat.mp4", "--seed", 7, "--frames", 5, "--fps", 8,
+        "--steps", 2, "--guidance", 3, "--negative", "a dog", "--scheduler", "euler", "--size", "48x32",
+        "--device", "cpu",
+    )  # fmt: skip
+    assert (code, out) == (0, "cats/cat.mp4\n")
+    assert "sampling" in err and "2/2" in err
+    clip = Clip.load("cats/cat.mp4")
+    assert clip.frames.shape == (5, 32, 48, 3) and clip.fps == 8
+    assert clip.metadata.items() >= {
+        "prompt": "a red cat", "negative_prompt": "a dog", "seed": 7, "steps": 2, "guidance": 3.0,
+        "scheduler": "euler", "model": "tiny",
+    }.items()  # fmt: skip
+    assert [path.name for path in (elsewhere / "cats").iterdir()] == ["cat.mp4"]
+
+
+def test_lossless_folder_holds_exactly_pythons_frames(run, tiny_bundle, pipe):
+    run("a red cat", "--model", tiny_bundle, "--out", "cat", "--seed", 7, "--frames", 4)
+    loaded = LumierePipeline.from_pretrained(tiny_bundle)
+    assert (Clip.load("cat").frames == loaded("a red cat", num_frames=4, seed=7).frames).all()
+
+
+def test_name_and_seed_by_default(run, tiny_bundle, elsewhere):
+    code, out, _ = run("A red cat, on green!", "--model", tiny_bundle, "--frames", 2, "--steps", 1)
+    name = out.strip()
+    assert code == 0
+    seed = read_metadata(name)["seed"]
+    assert name == f"a-red-cat-on-green-{seed}.mp4"
+
+
+def test_count_numbers_clips_by_their_seeds(run, tiny_bundle, elsewhere):
+    arguments = ["a cat", "--model", tiny_bundle, "--seed", 3, "--frames", 2, "--steps", 1]
+    code, out, err = run(*arguments, "--count", 3, "--out", "cat.gif")
+    assert (code, out.split()) == (0, ["cat-3.gif", "cat-4.gif", "cat-5.gif"])
+    assert "clip 3 of 3" in err
+    assert [read_metadata(name)["seed"] for name in out.split()] == [3, 4, 5]
+
+
+BAD = [
+    (["  "], "the prompt is empty"),
+    (["a cat", "--frames", "0"], "'--frames': 0 is not in the range"),
+    (["a cat", "--frames", "many"], "'--frames': 'many' is not a valid integer"),
+    (["a cat", "--fps", "0"], "'--fps': 0.0 is not in the range"),
+    (["a cat", "--steps", "0"], "'--steps': 0 is not in the range"),
+    (["a cat", "--steps", "1001"], "'--steps': 1001 is not in the range"),
+    (["a cat", "--guidance", "0.5"], "'--guidance': 0.5 is not in the range"),
+    (["a cat", "--count", "0"], "'--count': 0 is not in the range"),
+    (["a cat", "--seed", "-1"], "'--seed': -1 is not in the range"),
+    (["a cat", "--size", "big"], "size is 'big'; give pixels"),
+    (["a cat", "--size", "30"], "multiples of 4, such as 32"),
+    (["a cat", "--size", "0"], "height is 0; this model makes multiples of 4, such as 4"),
+    (["a cat", "--size", ""], "size is ''; give pixels"),
+    (["a cat", "--out", "cat.avi"], "the ending '.avi' is not known"),
+    (["a cat", "--out", "there.mp4"], "there.mp4 exists"),
+    (["a cat", "--out", "there.mp4/cat.mp4"], "cannot write there.mp4/cat.mp4"),
+    (["a cat", "--scheduler", "heun"], "'heun' is not one of 'ddim', 'dpm++', 'euler'"),
+    (["a cat", "--device", "abacus"], "device 'abacus' cannot be used"),
+    (["a cat", "--model", "nowhere"], "no model at nowhere"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(bad[0]) for bad in BAD])
+def test_bad_input_is_told_before_any_net_is_loaded(
+    run, tiny_bundle, elsewhere, monkeypatch, arguments, message
+):
+    def load(*_):
+        raise AssertionError("a net was loaded")
+
+    monkeypatch.setattr("lumiere.models.stunet.STUNet.from_config", load)
+    (elsewhere / "there.mp4").write_bytes(b"mine")
+    code, out, err = run("--model", tiny_bundle, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and err.count("\n") == 1 and message in err
+    assert [path.name for path in elsewhere.iterdir()] == ["there.mp4"]
+    assert (elsewhere / "there.mp4").read_bytes() == b"mine"
+
+
+def test_all_names_of_a_count_are_checked_first(run, tiny_bundle, elsewhere):
+    (elsewhere / "cat-2.mp4").write_bytes(b"mine")
+    code, out, err = run("a cat", "--model", tiny_bundle, "--seed", 1, "--count", 2, "--out", "cat.mp4")
+    assert (code, out) == (2, "") and "cat-2.mp4 exists" in err
+    assert [path.name for path in elsewhere.iterdir()] == ["cat-2.mp4"]
+
+
+def test_overwrite(run, tiny_bundle, elsewhere):
+    (elsewhere / "cat.mp4").write_bytes(b"old")
+    arguments = ["a cat", "--model", tiny_bundle, "--frames", 2, "--steps", 1, "--out", "cat.mp4"]
+    assert run(*arguments, "--overwrite")[0] == 0
+    assert len(Clip.load("cat.mp4")) == 2
+
+
+def test_a_spoilt_bundle(run, tiny_bundle, elsewhere, tmp_path_factory):
+    copy = shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("spoilt") / "tiny")
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    code, _, err = run("a cat", "--model", copy)
+    assert code == 2 and "truncated or altered" in err and err.count("\n") == 1
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_too_little_memory(run, tiny_bundle, elsewhere, monkeypatch):
+    monkeypatch.setattr("lumiere.pipeline.available_bytes", lambda device: 100_000)
+    code, _, err = run("a cat", "--model", tiny_bundle, "--frames", 100, "--size", 64)
+    assert code == 2 and "GB are free" in err and "would fit" in err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_ctrl_c_keeps_what_is_finished(run, tiny_bundle, elsewhere, monkeypatch):
+    forward, calls = STUNet.forward, []
+
+    def interrupted(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 5:  # one call estimates memory, two make the first clip
+            signal.raise_signal(signal.SIGINT)
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(STUNet, "forward", interrupted)
+    options = ["--count", 3, "--seed", 1, "--frames", 2, "--steps", 2, "--out", "cat.webp"]
+    code, out, err = run("a cat", "--model", tiny_bundle, *options)
+    assert (code, out) == (130, "cat-1.webp\n")
+    assert err.splitlines()[-1] == "interrupted" and "Traceback" not in err
+    assert [path.name for path in elsewhere.iterdir()] == ["cat-1.webp"]
+    assert len(Clip.load("cat-1.webp")) == 2
+
+
+def test_schedulers_are_those_that_there_are():
+    assert list(SCHEDULERS) == generate.SCHEDULERS
+
+
+def test_help_has_an_example_and_imports_nothing_heavy():
+    code = "import sys, lumiere.cli as c\ntry: c.main()\nfinally: print({'torch', 'av'} & {*sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "generate", "--help"], capture_output=True, text=True, check=True
+    )
+    assert 'lumiere generate "a black cat stretching on a purple background"' in done.stdout
+    assert done.stdout.endswith("set()\n")

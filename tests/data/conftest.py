@@ -32,11 +32,11 @@ def emoji_packages() -> dict[str, dict[str, bytes]]:
         webp(disc(c)) for c in [(220, 40, 40), (30, 170, 60), (40, 60, 220), (250, 220, 60)]
     )
     entries = [
-        {"hexcode": "1F308", "label": "rainbow", "tags": ["sky", "weather"]},
-        {"hexcode": "1F44D", "label": "thumbs up", "tags": ["yes", "good"]},
-        {"hexcode": "2764", "label": "red heart", "tags": ["love"]},
-        {"hexcode": "2B50", "label": "star"},
-        {"hexcode": "1F6D1", "label": "stop sign", "tags": []},
+        {"hexcode": "1F308", "label": "rainbow", "tags": ["sky", "weather"], "group": 5},
+        {"hexcode": "1F44D", "label": "thumbs up", "tags": ["yes", "good"], "group": 1},
+        {"hexcode": "2764", "label": "red heart", "tags": ["love"], "group": 0},
+        {"hexcode": "2B50", "label": "star", "group": 5},
+        {"hexcode": "1F6D1", "label": "stop sign", "tags": [], "group": 5},
     ]
     return {
         "@tiny/anim-1": {

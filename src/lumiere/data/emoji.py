@@ -11,7 +11,7 @@ import json
 import re
 import signal
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,6 +64,18 @@ NAMES = Package(
 )
 PACKAGES = (*ANIMATIONS, NAMES)
 
+GROUPS = (
+    "smileys-emotion",
+    "people-body",
+    "component",
+    "animals-nature",
+    "food-drink",
+    "travel-places",
+    "activities",
+    "objects",
+    "symbols",
+    "flags",
+)
 SKIN_TONES = frozenset({"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"})
 _SPRITE_CRF = 16  # about 39 dB and 50 KiB a sprite
 _INDEX = "sprites.json"
@@ -124,18 +136,23 @@ def prepare_sprites(folder: Path, cache: Path, workers: int) -> None:
     write_whole(folder / _INDEX, (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def load_sprites(folder: Path | str) -> list[Sprite]:
-    """All sprites of a folder that ``lumiere data emoji`` prepared, sorted by code; each is 3 MB of memory.
+def load_sprites(folder: Path | str, groups: Sequence[str] = ()) -> list[Sprite]:
+    """The sprites of a folder that ``lumiere data emoji`` prepared, sorted by code; each is 3 MB of memory.
 
-    ``folder`` is the ``sprites`` folder or the one above it. Raises :class:`InputError` if it holds none, or
+    ``folder`` is the ``sprites`` folder or the one above it; ``groups`` limits them to some. Raises :class:`InputError` if it holds none, or
     if a file is missing or is not the one in the index.
     """
     folder = Path(folder)
     if not (folder / _INDEX).exists():
         folder = folder / "sprites"
-    index = read_index(folder)
+    entries = in_groups(read_index(folder), groups)
     with ThreadPoolExecutor(usable_cores()) as pool:
-        return list(pool.map(lambda entry: _load(folder, entry), index["sprites"]))
+        return list(pool.map(lambda entry: _load(folder, entry), entries))
+
+
+def in_groups(index: dict[str, Any], groups: Sequence[str]) -> list[dict[str, Any]]:
+    """The index's entries of ``groups``; without any, all."""
+    return [entry for entry in index["sprites"] if not groups or entry["group"] in groups]
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -209,13 +226,17 @@ def _is_animated(webp: bytes) -> bool:
     return webp[12:16] == b"VP8X" and bool(webp[20] & 0b10)  # the container's animation flag
 
 
-def _names(tarball: Path) -> dict[str, tuple[str, list[str]]]:
-    """Label and tags by code points."""
+def _names(tarball: Path) -> dict[str, tuple[str, list[str], str]]:
+    """Label, tags and group by code points."""
     with tarfile.open(tarball, "r:gz") as archive:
         file = archive.extractfile("package/en/data.json")
         assert file is not None
         entries = json.load(file)
-    return {_key(entry["hexcode"]): (entry["label"], entry.get("tags", [])) for entry in entries}
+    return {
+        _key(entry["hexcode"]): (entry["label"], entry.get("tags", []), GROUPS[entry["group"]])
+        for entry in entries
+        if "group" in entry
+    }
 
 
 def _key(code: str) -> str:
@@ -235,12 +256,13 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _entry(folder: Path, code: str, label: str, tags: list[str]) -> dict[str, Any]:
+def _entry(folder: Path, code: str, label: str, tags: list[str], group: str) -> dict[str, Any]:
     data = _file(folder, code).read_bytes()
     return {
         "code": code,
         "label": label,
         "tags": tags,
+        "group": group,
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
@@ -254,7 +276,9 @@ def _load(folder: Path, entry: dict[str, Any]) -> Sprite:
             raise InputError(
                 f"{path} is not the file in {_INDEX}; delete both and run lumiere data emoji again"
             )
-        return Sprite(entry["code"], entry["label"], tuple(entry["tags"]), decode_sprite(data))
+        return Sprite(
+            entry["code"], entry["label"], tuple(entry["tags"]), entry["group"], decode_sprite(data)
+        )
     except FileNotFoundError:
         raise InputError(f"{path} is missing; delete {_INDEX} and run lumiere data emoji again") from None
     except av.FFmpegError as error:

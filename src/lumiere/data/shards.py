@@ -38,7 +38,7 @@ from lumiere.data.compose import (
     random_scene,
     render,
 )
-from lumiere.data.emoji import load_sprites, prepare_sprites, read_index
+from lumiere.data.emoji import in_groups, load_sprites, prepare_sprites, read_index
 from lumiere.data.files import write_whole
 from lumiere.data.heldout import held_out_prompts
 from lumiere.data.npm import chunks
@@ -56,18 +56,22 @@ Kind: TypeAlias = Literal["stills", "clips"]
 
 @dataclass(frozen=True)
 class Request:
-    """What to compose: so many training stills and clips, and so many held-out ones of each kind."""
+    """What to compose: so many training stills and clips, and so many held-out ones of each kind, of the
+    objects of some groups or, without any, of all.
+    """
 
     stills: int
     clips: int
     held_out: int
     seed: int
+    groups: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def command(self) -> str:
         """The command line that makes it."""
         counts = f"--stills {self.stills} --clips {self.clips} --held-out {self.held_out}"
-        return f"lumiere data emoji --out DIR {counts} --seed {self.seed}"
+        groups = "".join(f" --group {group}" for group in self.groups)
+        return f"lumiere data emoji --out DIR {counts} --seed {self.seed}{groups}"
 
     def shards(self) -> list[Shard]:
         """The shards in the order in which they are made."""
@@ -164,12 +168,13 @@ def prepare(out: Path, request: Request, cache: Path, workers: int, overwrite: b
     if manifest["complete"] and not missing and (out / PROMPTS).exists():
         return False
     prepare_sprites(out / "sprites", cache, workers)
-    labels = {entry["code"]: entry["label"] for entry in read_index(out / "sprites")["sprites"]}
+    entries = in_groups(read_index(out / "sprites"), request.groups)
+    labels = {entry["code"]: entry["label"] for entry in entries}
     write_whole(
         out / PROMPTS, _json([dataclasses.asdict(prompt) for prompt in held_out_prompts(labels)], indent=1)
     )
     if missing:
-        _compose(Composer(load_sprites(out / "sprites")), missing, out, workers)
+        _compose(Composer(load_sprites(out / "sprites", request.groups)), missing, out, workers)
     write_whole(out / MANIFEST, _json(_manifest(out, request), indent=1))
     return True
 
@@ -180,7 +185,8 @@ def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
         raise InputError(f"{out} is a file; --out names a folder")
     asked = dataclasses.asdict(request)
     found = _read_manifest(out)
-    if found is None and out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+    old_shards = [p for kind in _SHARD_SIZES for p in out.glob(f"*-{kind}-[0-9][0-9][0-9][0-9][0-9].tar")]
+    if found is None and out.exists() and not all(_may_be_there(path) for path in out.iterdir()):
         raise InputError(f"{out} holds something else than emoji data; choose a new or empty folder")
     if found is not None:
         differing = {
@@ -188,17 +194,21 @@ def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
         }
         if not differing:
             return found
-        if not overwrite:
+        if old_shards and not overwrite:
             was = ", ".join(f"{key} {value}" for key, value in differing.items())
             raise InputError(
                 f"{out} was made with {was}; ask for the same, choose another folder, or say --overwrite"
             )
-    for kind in _SHARD_SIZES:  # first, lest an interruption leave them under the new request
-        for shard in out.glob(f"*-{kind}-[0-9][0-9][0-9][0-9][0-9].tar"):
-            shard.unlink()
+    for shard in old_shards:  # first, lest an interruption leave them under the new request
+        shard.unlink()
     begun = {"format": _FORMAT, "complete": False, "request": asked}
     write_whole(out / MANIFEST, _json(begun, indent=1))
     return begun
+
+
+def _may_be_there(path: Path) -> bool:
+    """Hidden leftovers, and sprites that were prepared on another machine."""
+    return path.name.startswith(".") or (path.name == "sprites" and (path / "sprites.json").exists())
 
 
 def _read_manifest(out: Path) -> dict[str, Any] | None:
@@ -253,7 +263,7 @@ def _manifest(out: Path, request: Request) -> dict[str, Any]:
         "media": {"size": SIZE, "fps": FPS, "clip_frames": CLIP_FRAMES},
         "sources": index["sources"],
         "sprites": {
-            "count": len(index["sprites"]),
+            "count": len(in_groups(index, request.groups)),
             "index_sha256": _sha256(out / "sprites" / "sprites.json"),
         },
         "held_out": {

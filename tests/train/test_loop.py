@@ -88,7 +88,7 @@ def test_an_interruption_saves_and_says_so_in_one_line(codec_config, tmp_path, c
     capsys.readouterr()
     assert run.run() == status
     said = [line for line in capsys.readouterr().err.splitlines() if "step/s" not in line and line.strip()]
-    assert len(said) == 1 and said[0].startswith(f"interrupted at step {run.step}; saved")
+    assert len(said) == 1 and said[0].startswith(f"interrupted at step {run.step}; step {run.step} is saved")
     assert 0 < run.step < 6
 
     assert trainer(codec_config, f"run.out={broken}", resume=True).run() == 0
@@ -192,6 +192,32 @@ def test_a_loss_that_is_no_number_ends_the_run(codec_config, tmp_path):
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at step"):
         run.run()
     assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_a_bad_sample_ends_the_run_and_loses_nothing(codec_config, tmp_path):
+    run = trainer(codec_config)
+    load_batch = run.stage.load
+
+    def failing(draw: int, rank: int):
+        if draw == 3:
+            raise InputError("sample 'x' cannot be decoded")
+        return load_batch(draw, rank)
+
+    run.stage.load = failing
+    with pytest.raises(InputError, match="sample 'x'"):
+        run.run()
+    assert trainer(codec_config, resume=True).step == 3
+
+
+def test_what_is_finished_is_passed_over(codec_config, tmp_path, capsys):
+    trainer(codec_config, "run.max_steps=2").run()
+    model = tmp_path / "run" / "model" / "diffusion_pytorch_model.safetensors"
+    written = model.stat().st_mtime_ns
+    assert trainer(codec_config, "run.max_steps=2", resume=True).run() == 0
+    assert "is finished: 2 steps" in capsys.readouterr().err
+    assert model.stat().st_mtime_ns == written
+    assert trainer(codec_config, "run.max_steps=3", resume=True).run() == 0
+    assert model.stat().st_mtime_ns > written
 
 
 def test_the_learning_rate_rises_holds_and_falls():

@@ -20,6 +20,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        #: a second signal broke into what was held
+        self.forced = False
         self._holding = False
         self._before: dict[int, Any] = {}
 
@@ -44,4 +46,5 @@ class Interrupts:
         again = self.received is not None
         self.received = number
         if again or not self._holding:
+            self.forced = self._holding
             raise KeyboardInterrupt

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ from lumiere.train.interrupts import Interrupts
 from lumiere.train.stages import build
 
 CHECKPOINTS, SAMPLES, MODEL, LOGS = "checkpoints", "samples", "model", "tensorboard"
+#: the configuration, saved with the weights
+NOTE = "training.toml"
 
 
 def learning_rate(optim: Optim, step: int, progress: float) -> float:
@@ -41,6 +44,10 @@ def learning_rate(optim: Optim, step: int, progress: float) -> float:
     else:
         factor = min(1.0, (1 - progress) / optim.cooldown) if optim.cooldown else 1.0
     return optim.lr * max(0.01, min(factor, (step + 1) / max(optim.warmup_steps, 1)))
+
+
+class Diverged(InputError):
+    """The weights hold no numbers any more."""
 
 
 def say(message: str) -> None:
@@ -110,6 +117,9 @@ class Trainer:
         Everything that was learnt is saved either way.
         """
         config, rank = self.config, self.accelerator.process_index
+        if self._is_finished():
+            say(f"{self.out} is finished: {self.step} steps; the model is in {self.out / MODEL}")
+            return 0
         batches: Any = ahead(
             lambda draw: self.stage.load(draw, rank), self.step * config.optim.accumulate, config.data.workers
         )
@@ -121,13 +131,23 @@ class Trainer:
                     self._export()
                     self._sample(log)
             except KeyboardInterrupt:
-                with self.interrupts.held():
-                    self._save()
-                received = self.interrupts.received or 2
-                say(f"interrupted at step {self.step}; saved in {self.out}; --resume goes on")
-                return 128 + received
+                self._save_unless(self.interrupts.forced)
+                saved = f"step {self.saved_step} is saved in {self.out}"
+                say(f"interrupted at step {self.step}; {saved}; --resume goes on")
+                return 128 + (self.interrupts.received or signal.SIGINT)
+            except InputError as error:
+                self._save_unless(isinstance(error, Diverged))
+                raise
+        self.accelerator.wait_for_everyone()
         say(f"trained {self.step} steps in {self.seconds / 60:.1f} min; the model is in {self.out / MODEL}")
         return 0
+
+    def _is_finished(self) -> bool:
+        note = self.out / MODEL / NOTE
+        return self._progress() >= 1 and note.is_file() and note.read_text(encoding="utf-8") == self._note()
+
+    def _note(self) -> str:
+        return f"# after {self.step} steps\n{dump(self.config)}"
 
     def _train(self, batches: Iterator[Any], log: _Log) -> None:
         run = self.config.run
@@ -209,16 +229,18 @@ class Trainer:
     def _export(self) -> None:
         with self._averaged(), replacing(self.out / MODEL) as folder:
             self.stage.export(folder)
-            (folder / "training.toml").write_text(
-                f"# after {self.step} steps, {self.seconds / 60:.1f} minutes\n" + dump(self.config),
-                encoding="utf-8",
-            )
+            (folder / NOTE).write_text(self._note(), encoding="utf-8")
 
     def _sample(self, log: _Log) -> None:
         with self._averaged(), replacing(self.out / SAMPLES / f"step-{self.step:08d}") as folder:
             folder.mkdir()
             self.stage.draw_samples(folder)
         log.restart_clock()
+
+    def _save_unless(self, torn: bool) -> None:
+        if not torn:
+            with self.interrupts.held():
+                self._save()
 
     def _save(self) -> None:
         if not self.main or self.step == self.saved_step:
@@ -303,7 +325,7 @@ class _Log:
         mean = torch.stack(self.losses).mean().item()
         self.losses.clear()
         if not math.isfinite(mean):
-            raise InputError(
+            raise Diverged(
                 f"the loss is {mean} at step {trainer.step}; lower optim.lr and start anew with --restart"
             )
         rate = self.per_step * self.steps / (time.monotonic() - self.clock)

@@ -22,6 +22,7 @@ from lumiere.errors import InputError
 SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
 INDEX = "model_index.json"
 MANIFEST = "SHA256SUMS"
+OBJECTS = "objects.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 HASHED = {".json", ".safetensors"}
@@ -95,6 +96,12 @@ def verify(folder: Path) -> None:
     for path in _hashed_files(folder):
         if path.relative_to(folder).as_posix() not in expected:
             raise InputError(f"{path} is not listed in {MANIFEST}; remove it, or save the model again")
+
+
+def objects(folder: Path) -> dict[str, str]:
+    """Labels by code of the objects that a bundle's model was trained on; empty if it does not say."""
+    path = folder / OBJECTS
+    return _read_json(path) if path.is_file() else {}
 
 
 def check_index(folder: Path, pipeline: str) -> None:

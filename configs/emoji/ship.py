@@ -1,0 +1,31 @@
+"""Make the shipped bundle of a finished run: half precision, and the objects that the model has seen.
+
+    python configs/emoji/ship.py runs/emoji-temporal/model data/emoji src/lumiere/bundles/emoji
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from lumiere.data.emoji import in_groups, read_index
+from lumiere.data.shards import MANIFEST
+from lumiere.models import bundle
+from lumiere.pipeline import LumierePipeline
+
+
+def main(model: Path, data: Path, target: Path) -> None:
+    pipe = LumierePipeline.from_pretrained(model)
+    pipe.register_to_config(steps=16, guidance=3.0)
+    pipe.save_pretrained(target, dtype=torch.float16)
+    groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]
+    objects = {entry["code"]: entry["label"] for entry in in_groups(read_index(data / "sprites"), groups)}
+    (target / bundle.OBJECTS).write_text(json.dumps(objects, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    bundle.write_manifest(target)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lumiere.diffusion.objective import drop_captions, training_loss
-from lumiere.diffusion.sampling import noise_schedule
+from lumiere.diffusion.sampling import make_scheduler, noise_schedule
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.models.text import MiniLMTextEncoder
@@ -87,7 +87,10 @@ class TemporalStage(Stage):
         from lumiere.pipeline import LumierePipeline
 
         return LumierePipeline(
-            unet=self.net, codec=self.encode.codec, text_encoder=self.encode.text, scheduler=self.schedule
+            unet=self.net,
+            codec=self.encode.codec,
+            text_encoder=self.encode.text,
+            scheduler=make_scheduler("dpm++", self.schedule.config),
         )
 
     def export(self, folder: Path) -> None:

@@ -44,6 +44,7 @@ def test_a_missing_network_is_one_line_and_exit_code_2(
         (["--clips", "1"], "--out"),
         (["--out", "x", "--clips", "-1"], "--clips"),
         (["--out", "x", "--seed", "a"], "a"),
+        (["--out", "x", "--group", "cats"], "--group is 'cats'; choose from smileys-emotion"),
     ],
 )
 def test_bad_options_are_named(

@@ -61,6 +61,7 @@ def test_all_animations_without_skin_tones_are_prepared_and_named(
     green = sprites[1].frames[0, 64, 30]
     assert np.abs(green.astype(int) - (30, 170, 60, 255)).max() < 12
     assert [s.code for s in load_sprites(tmp_path)] == CODES, "the folder above does as well"
+    assert [s.label for s in load_sprites(tmp_path, ["travel-places"])] == ["rainbow", "star"]
     index = json.loads((tmp_path / "sprites/sprites.json").read_text())
     assert [source["licence"] for source in index["sources"]] == ["MIT"] * 3
 

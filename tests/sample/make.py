@@ -16,7 +16,9 @@ CODES = ["1f408-200d-2b1b", "1f427", "1f680", "1f98b", "2764", "2b50"]
 
 def main(sprites: Path, here: Path) -> None:
     index = json.loads((sprites / "sprites.json").read_text("utf-8"))
-    everything = [Sprite(e["code"], e["label"], tuple(e["tags"]), e["group"], np.empty(0)) for e in index["sprites"]]
+    everything = [
+        Sprite(e["code"], e["label"], tuple(e["tags"]), e["group"], np.empty(0)) for e in index["sprites"]
+    ]
     index["sprites"] = [entry for entry in index["sprites"] if entry["code"] in CODES]
     (here / "sprites").mkdir(exist_ok=True)
     (here / "sprites" / "sprites.json").write_text(json.dumps(index, indent=1) + "\n", "utf-8")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from lumiere.errors import InputError
+
 
 @click.group()
 def command() -> None:
@@ -29,6 +31,12 @@ def command() -> None:
     show_default=True,
     help="Held-out clips, and as many stills.",
 )
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    help="Only the objects of this Unicode group, such as animals-nature; may be repeated. [default: all]",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the scenes.")
 @click.option(
     "--cache",
@@ -42,6 +50,7 @@ def emoji(
     stills: int,
     clips: int,
     held_out: int,
+    groups: tuple[str, ...],
     seed: int,
     cache: Path | None,
     workers: int | None,
@@ -57,10 +66,14 @@ def emoji(
     lumiere data emoji --out data/emoji
     lumiere data emoji --out data/emoji --stills 0 --clips 0 --held-out 0     the sprites alone
     """
+    from lumiere.data.emoji import GROUPS
     from lumiere.data.npm import default_cache
     from lumiere.data.parallel import usable_cores
     from lumiere.data.shards import Request, prepare
 
-    request = Request(stills, clips, held_out, seed)
+    for group in groups:
+        if group not in GROUPS:
+            raise InputError(f"--group is {group!r}; choose from {', '.join(GROUPS)}")
+    request = Request(stills, clips, held_out, seed, sorted(set(groups)))
     made = prepare(out, request, cache or default_cache(), workers or usable_cores(), overwrite)
     click.echo(f"{out} is ready" if made else f"{out} is complete already; nothing to do")

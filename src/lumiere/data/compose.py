@@ -70,12 +70,14 @@ class Sprite:
         code: its code points, joined by ``-``.
         label: its Unicode name, the words that captions use.
         tags: other words for it, many of them shared with other objects.
+        group: its Unicode group, such as ``animals-nature``.
         frames: uint8, t x 128 x 128 x 4, premultiplied RGBA at 16 fps; loops.
     """
 
     code: str
     label: str
     tags: tuple[str, ...]
+    group: str
     frames: np.ndarray
 
 

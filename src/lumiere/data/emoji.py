@@ -139,8 +139,9 @@ def prepare_sprites(folder: Path, cache: Path, workers: int) -> None:
 def load_sprites(folder: Path | str, groups: Sequence[str] = ()) -> list[Sprite]:
     """The sprites of a folder that ``lumiere data emoji`` prepared, sorted by code; each is 3 MB of memory.
 
-    ``folder`` is the ``sprites`` folder or the one above it; ``groups`` limits them to some. Raises :class:`InputError` if it holds none, or
-    if a file is missing or is not the one in the index.
+    ``folder`` is the ``sprites`` folder or the one above it; ``groups``, some of :data:`GROUPS`, limit them.
+
+    Raises :class:`InputError` if ``folder`` holds none, or if a file is missing or not the one in the index.
     """
     folder = Path(folder)
     if not (folder / _INDEX).exists():

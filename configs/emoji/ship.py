@@ -1,6 +1,6 @@
 """Make the shipped bundle of a finished run: half precision, and the objects that the model has seen.
 
-    python configs/emoji/ship.py runs/emoji-temporal/model data/emoji src/lumiere/bundles/emoji
+python configs/emoji/ship.py runs/emoji-temporal/model data/emoji src/lumiere/bundles/emoji
 """
 
 from __future__ import annotations

@@ -37,11 +37,11 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 
 BackgroundKind = Literal["solid", "gradient", "stripes", "checks", "dots"]
 _BACKGROUND_PHRASES: dict[str, str] = {
-    "solid": "a {0} background",
-    "gradient": "a background fading from {0} to {1}",
-    "stripes": "a background with {0} and {1} stripes",
-    "checks": "a {0} and {1} checkered background",
-    "dots": "a {0} background with {1} dots",
+    "solid": "{0} background",
+    "gradient": "background fading from {0} to {1}",
+    "stripes": "background with {0} and {1} stripes",
+    "checks": "{0} and {1} checkered background",
+    "dots": "{0} background with {1} dots",
 }
 _BACKGROUND_SHARES = {"solid": 0.82, "gradient": 0.06, "stripes": 0.04, "checks": 0.04, "dots": 0.04}
 
@@ -148,7 +148,9 @@ def own_tags(sprites: Sequence[Sprite]) -> dict[str, tuple[str, ...]]:
     labels = {sprite.label for sprite in sprites}
     return {
         sprite.code: tuple(
-            tag for tag in sprite.tags if counts[tag] == 1 and tag not in labels and tag not in sprite.label.split()
+            tag
+            for tag in sprite.tags
+            if counts[tag] == 1 and tag not in labels and tag not in sprite.label.split()
         )
         for sprite in sprites
     }
@@ -187,7 +189,8 @@ def caption(
     }[scene.relation].format(*names)
     phrases = _MOTION_PHRASES[scene.motion]
     motion = phrases[0] if plain else str(rng.choice(phrases))
-    background = _BACKGROUND_PHRASES[scene.background.kind].format(*scene.background.colours)
+    phrase = _BACKGROUND_PHRASES[scene.background.kind].format(*scene.background.colours)
+    background = ("an " if phrase[0] in "aeiou" else "a ") + phrase
     if not plain and rng.random() < 0.04:
         motion = ""
     subject = f"{subject} {motion}".strip()
@@ -203,7 +206,7 @@ def _background(background: Background) -> torch.Tensor:
         "solid": lambda: torch.zeros_like(y),
         "gradient": lambda: y,
         "stripes": lambda: ((x * 8) % 2 >= 1).float(),
-        "checks": lambda: (((x * 6).floor() + (y * 6).floor()) % 2),
+        "checks": lambda: ((x * 6).floor() + (y * 6).floor()) % 2,
         "dots": lambda: (((x * 6) % 1 - 0.5) ** 2 + ((y * 6) % 1 - 0.5) ** 2 < 0.05).float(),
     }[background.kind]()
     return first[:, None, None] * (1 - share) + last[:, None, None] * share

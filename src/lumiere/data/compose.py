@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -36,17 +36,23 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 }
 
 BackgroundKind = Literal["solid", "gradient", "stripes", "checks", "dots"]
-_BACKGROUND_PHRASES: dict[str, str] = {
+_BACKGROUND_PHRASES: dict[BackgroundKind, str] = {
     "solid": "{0} background",
     "gradient": "background fading from {0} to {1}",
     "stripes": "background with {0} and {1} stripes",
     "checks": "{0} and {1} checkered background",
     "dots": "{0} background with {1} dots",
 }
-_BACKGROUND_SHARES = {"solid": 0.82, "gradient": 0.06, "stripes": 0.04, "checks": 0.04, "dots": 0.04}
+_BACKGROUND_SHARES: dict[BackgroundKind, float] = {
+    "solid": 0.82,
+    "gradient": 0.06,
+    "stripes": 0.04,
+    "checks": 0.04,
+    "dots": 0.04,
+}
 
 Motion = Literal["none", "left", "right", "up", "down", "grow", "shrink", "spin", "bounce"]
-_MOTION_PHRASES: dict[str, tuple[str, ...]] = {
+_MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
     "none": ("",),
     "left": ("moving left", "moving to the left"),
     "right": ("moving right", "moving to the right"),
@@ -57,9 +63,12 @@ _MOTION_PHRASES: dict[str, tuple[str, ...]] = {
     "spin": ("spinning", "turning around"),
     "bounce": ("bouncing", "hopping up and down"),
 }
-MOTIONS: tuple[str, ...] = tuple(_MOTION_PHRASES)
+MOTIONS: tuple[Motion, ...] = tuple(_MOTION_PHRASES)
 
 Relation = Literal["alone", "beside", "above", "row"]
+_RELATION_SHARES: dict[Relation, float] = {"alone": 0.91, "beside": 0.04, "above": 0.03, "row": 0.02}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -126,18 +135,22 @@ def held_out_combinations(scene: Scene) -> list[str]:
     return found
 
 
+def _draw(rng: np.random.Generator, shares: dict[T, float]) -> T:
+    return list(shares)[rng.choice(len(shares), p=list(shares.values()))]
+
+
 def random_scene(rng: np.random.Generator, codes: Sequence[str], held_out: bool = False) -> Scene:
     """Draw a scene from ``codes``; with ``held_out`` one that holds a held-out combination, else none."""
     while True:
-        relation = str(rng.choice(["alone", "beside", "above", "row"], p=[0.91, 0.04, 0.03, 0.02]))
-        count = {"alone": 1, "row": 3}.get(relation, 2)
+        relation = _draw(rng, _RELATION_SHARES)
+        count = 1 if relation == "alone" else 3 if relation == "row" else 2
         objects = tuple(codes[i] for i in rng.choice(len(codes), count, replace=False))
-        kind = str(rng.choice(list(_BACKGROUND_SHARES), p=list(_BACKGROUND_SHARES.values())))
+        kind = _draw(rng, _BACKGROUND_SHARES)
         colours = tuple(rng.choice(list(COLOURS), 1 if kind == "solid" else 2, replace=False).tolist())
-        motion = "none" if rng.random() < 0.4 else str(rng.choice(MOTIONS[1:]))
+        motion: Motion = "none" if rng.random() < 0.4 else MOTIONS[1 + int(rng.integers(len(MOTIONS) - 1))]
         size = float(rng.uniform(0.8, 0.9) if count == 1 else 0.46 if count == 2 else 0.32)
-        offset = tuple(rng.uniform(-0.03, 0.03, 2).tolist())
-        scene = Scene(objects, relation, Background(kind, colours), motion, size, offset)
+        x, y = rng.uniform(-0.03, 0.03, 2).tolist()
+        scene = Scene(objects, relation, Background(kind, colours), motion, size, (x, y))
         if bool(held_out_combinations(scene)) == held_out:
             return scene
 

@@ -51,7 +51,7 @@ class LumierePipeline(DiffusionPipeline):
         steps, guidance, guidance_rescale: what a call uses if it is not told otherwise.
     """
 
-    model_cpu_offload_seq = "text_encoder->unet->codec"  # type: ignore[assignment]
+    model_cpu_offload_seq = "text_encoder->unet->codec"
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
@@ -252,7 +252,7 @@ class LumierePipeline(DiffusionPipeline):
         )
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls, name_or_path: str | os.PathLike[str], torch_dtype: torch.dtype = torch.float32, **kwargs: Any
     ) -> LumierePipeline:
         """Load a bundle: ``"emoji"``, the shipped one, or a folder that ``save_pretrained`` wrote.
@@ -281,7 +281,7 @@ class LumierePipeline(DiffusionPipeline):
                     raise
                 raise InputError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
 
-    def save_pretrained(  # type: ignore[override]
+    def save_pretrained(
         self, save_directory: str | os.PathLike[str], dtype: torch.dtype | None = None, **kwargs: Any
     ) -> None:
         """Write a bundle: weights as safetensors in shards of at most 14 MB, and the hash of every file.

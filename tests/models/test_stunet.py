@@ -310,6 +310,19 @@ def test_channels_last_and_autocast():
     torch.testing.assert_close(out.float(), expected, rtol=0.1, atol=0.1)
 
 
+def test_training_in_channels_last_gives_the_same_gradients():
+    """PyTorch's affine GroupNorm crashes here, so a temporal block must not have one."""
+    net = wake(STUNet.inflate(image_model())).train()
+    sample, given = clip(1, 3, 8, 8, DOUBLE, still=False), conditions("sd15", 1, DOUBLE)
+    gradients = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        net.to(memory_format=layout).zero_grad()
+        net(sample, **given).sample.square().mean().backward()
+        gradients.append([parameter.grad.clone() for parameter in net.temporal_parameters()])
+    for contiguous, channels_last in zip(*gradients, strict=True):
+        assert_same(channels_last, contiguous)
+
+
 def test_a_number_is_a_timestep_for_all():
     net = STUNet.inflate(image_model())
     sample, given = clip(2, 2, 8, 8, DOUBLE, still=False), conditions("sd15", 2, DOUBLE)

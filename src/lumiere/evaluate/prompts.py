@@ -65,6 +65,7 @@ def judge(frames: np.ndarray, prompt: HeldOutPrompt, recogniser: Recogniser) -> 
         "prompt": prompt.prompt,
         "recogniser": recogniser.sha256,
         "object": code,
+        "colour": prompt.scene.background.colours[0],
         "motion": prompt.scene.motion,
         "held_out": prompt.held_out,
         "answers": {
@@ -217,12 +218,12 @@ def _sheet(clips: Sequence[Clip]) -> np.ndarray:
 
 
 def shipped_real_results(prompts: Sequence[HeldOutPrompt]) -> list[Result] | None:
-    """What was measured on these prompts' real clips when the recogniser was made; None if not on all."""
+    """What was measured on these scenes' real clips when the recogniser was made; None if not on all."""
     lines = REAL_RESULTS.read_text("utf-8").splitlines()
-    by_prompt = {result["prompt"]: result for result in map(json.loads, lines)}
-    if any(prompt.prompt not in by_prompt for prompt in prompts):
-        return None
-    return [by_prompt[prompt.prompt] for prompt in prompts]
+    known = {(r["object"], r["colour"], r["motion"]): r for r in map(json.loads, lines)}
+    scenes = [prompt.scene for prompt in prompts]
+    wanted = [(scene.objects[0], scene.background.colours[0], scene.motion) for scene in scenes]
+    return [known[key] for key in wanted] if known.keys() >= set(wanted) else None
 
 
 def write_text(path: Path, text: str) -> None:

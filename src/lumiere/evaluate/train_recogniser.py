@@ -120,7 +120,8 @@ def train(sprites: Sequence[Sprite], steps: int, batch_size: int = 64, seed: int
     """A recogniser of ``sprites``, after ``steps`` batches; AdamW, one cycle of the learning rate."""
     torch.manual_seed(seed)
     pictures = Pictures(sprites, seed)
-    net = RecogniserNet(len(sprites)).to(memory_format=torch.channels_last).train()
+    net = RecogniserNet(len(sprites)).train()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim == 1]
     optimizer = torch.optim.AdamW(

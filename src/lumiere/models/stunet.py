@@ -59,13 +59,14 @@ class TemporalLayers(nn.Module):
         super().__init__()
         emb_channels = unet.mid_block.resnets[0].time_emb_proj.in_features
 
-        def level(spatial: nn.Module, coarsest: bool, resampler: type[nn.Module] | None) -> TemporalLevel:
+        def level(spatial: Any, coarsest: bool, resampler: type[nn.Module] | None) -> TemporalLevel:
             widths = [resnet.out_channels for resnet in spatial.resnets]
+            blocks: list[nn.Module]
             if coarsest:
                 blocks = [TemporalAttentionBlock(width, emb_channels, attention_blocks) for width in widths]
             else:
                 blocks = [TemporalConvBlock(width, emb_channels) for width in widths]
-            return TemporalLevel(blocks, resampler and resampler(widths[-1]))
+            return TemporalLevel(blocks, None if resampler is None else resampler(widths[-1]))
 
         last = len(resample)
         downs = [TemporalDown if wanted else None for wanted in resample] + [None]
@@ -211,7 +212,8 @@ class STUNet(ModelMixin, ConfigMixin):
         Raises:
             InputError: if channels or batch sizes do not fit.
         """
-        unet, temporal = self.spatial, self.temporal
+        unet: Any = self.spatial
+        temporal: Any = self.temporal
         clips, channels, frames = sample.shape[:3]
         if channels != unet.config.in_channels:
             raise InputError(f"sample has {channels} channels; the net takes {unet.config.in_channels}")
@@ -297,7 +299,7 @@ class STUNet(ModelMixin, ConfigMixin):
         return run
 
 
-def _attentions(space: nn.Module) -> list[nn.Module | None]:
+def _attentions(space: Any) -> list[nn.Module | None]:
     return list(getattr(space, "attentions", None) or [None] * len(space.resnets))
 
 

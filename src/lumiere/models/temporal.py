@@ -75,7 +75,12 @@ class TemporalUp(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Scale and shift of every channel by the clip's embedding; starts as the identity."""
+    """Scale and shift of every channel by the clip's embedding; starts as the identity.
+
+    It stands for the affine part of the norm before it. That a norm has none of its own also keeps PyTorch
+    2.13 from crashing: on a CPU, the channels_last gradient of an affine GroupNorm writes to a null pointer
+    when its input needs no gradient, as is so after frozen layers.
+    """
 
     def __init__(self, emb_channels: int, channels: int):
         super().__init__()
@@ -100,11 +105,11 @@ class TemporalConvBlock(nn.Module):
 
     def __init__(self, channels: int, emb_channels: int):
         super().__init__()
-        self.norm = nn.GroupNorm(math.gcd(32, channels), channels)
+        self.norm = nn.GroupNorm(math.gcd(32, channels), channels, affine=False)
         self.modulation = Modulation(emb_channels, channels)
         self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         nn.init.dirac_(self.space.weight, groups=channels)
-        nn.init.zeros_(self.space.bias)
+        nn.init.zeros_(self.space.get_parameter("bias"))
         self.time = TimeConv(channels)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
@@ -121,11 +126,11 @@ class TemporalAttentionLayer(nn.Module):
     def __init__(self, channels: int, emb_channels: int):
         super().__init__()
         self.heads = channels // math.gcd(64, channels)
-        self.norm_attention = nn.LayerNorm(channels)
+        self.norm_attention = nn.LayerNorm(channels, elementwise_affine=False)
         self.modulation_attention = Modulation(emb_channels, channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
-        self.norm_feed = nn.LayerNorm(channels)
+        self.norm_feed = nn.LayerNorm(channels, elementwise_affine=False)
         self.modulation_feed = Modulation(emb_channels, channels)
         self.feed_in = nn.Linear(channels, 4 * channels)
         self.feed_out = nn.Linear(4 * channels, channels)

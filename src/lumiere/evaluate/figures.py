@@ -16,14 +16,15 @@ from lumiere.data.compose import COLOURS, FPS, Scene
 _BORDER = 1 / 16
 _CELLS = 16  # a side, of the coarse grid on which change is measured
 _DEAD_ZONE = 3.0  # of 255
-# The scripted path is 0.36 of the frame; artists' own animations rarely drift a third as far.
+# The scripted path is 0.36 of the frame. Of 120 real clips that are not to go or spin, none drifts this far.
 DIRECTION_THRESHOLD = 0.12
-# Scripted growth doubles an object's width, shrinking halves it.
+# Scripted growth more than doubles an object's width, shrinking more than halves it.
 SIZE_THRESHOLD = 1.35
 # A scripted bounce moves the centre by 0.136 at its fundamental, once a second.
 BOUNCE_THRESHOLD = 0.06
-# Of composed clips without a scripted motion, one in eleven changes less (a tractor that only shivers), half
-# of them over 1.6; a still picture under fresh noise of deviation 20 in every frame changes by 0.04.
+# Real clips of animals without a scripted motion change by 0.7 or more, half of them by over 3, though things
+# that only shiver (a tractor) change by less; a still picture under noise of deviation 20, new in every frame,
+# changes by 0.04.
 MOVING_THRESHOLD = 0.3
 
 _AXES = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}

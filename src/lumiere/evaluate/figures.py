@@ -23,8 +23,7 @@ SIZE_THRESHOLD = 1.35
 # A scripted bounce moves the centre by 0.136 at its fundamental, once a second.
 BOUNCE_THRESHOLD = 0.06
 # Real clips of animals without a scripted motion change by 0.7 or more, half of them by over 3; what only
-# shivers (a tractor) changes by less. A still picture under noise of deviation 20, new in every frame, changes
-# by 0.04.
+# shivers (a tractor) changes by less. A still picture under fresh noise of deviation 20 changes by 0.04.
 MOVING_THRESHOLD = 0.3
 
 _AXES = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}

@@ -37,7 +37,7 @@ def test_writes_what_python_makes(run, tiny_bundle, pipe, elsewhere):
         "--steps", 2, "--guidance", 3, "--negative", "a dog", "--scheduler", "euler", "--size", "48x32",
         "--device", "cpu",
     )  # fmt: skip
-    assert (code, out) == (0, "cats/cat.mp4\n")
+    assert (code, out) == (0, "cats/cat.mp4\n"), err
     assert "sampling" in err and "2/2" in err
     clip = Clip.load("cats/cat.mp4")
     assert clip.frames.shape == (5, 32, 48, 3) and clip.fps == 8

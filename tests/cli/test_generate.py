@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -145,7 +144,7 @@ def test_ctrl_c_keeps_what_is_finished(run, tiny_bundle, elsewhere, monkeypatch)
     def interrupted(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 5:  # one call estimates memory, two make the first clip
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
         return forward(*arguments, **options)
 
     monkeypatch.setattr(STUNet, "forward", interrupted)

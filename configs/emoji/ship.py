@@ -19,7 +19,7 @@ from lumiere.pipeline import LumierePipeline
 
 def main(model: Path, data: Path, target: Path) -> None:
     pipe = LumierePipeline.from_pretrained(model)
-    pipe.register_to_config(steps=16, guidance=3.0)
+    pipe.register_to_config(steps=6, guidance=2.0)
     pipe.save_pretrained(target, dtype=torch.float16)
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]
     objects = {entry["code"]: entry["label"] for entry in in_groups(read_index(data / "sprites"), groups)}

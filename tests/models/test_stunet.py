@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lumiere.errors import InputError
+from lumiere.models import temporal
 from lumiere.models.stunet import STUNet
 
 COMMON = {
@@ -181,6 +182,16 @@ def test_any_shape_and_any_resampling(clips, frames, height, width, resample):
     expected = image_by_image(unet, sample, given)
     with torch.no_grad():
         assert_same(STUNet.inflate(unet, temporal_resample=resample)(sample, **given).sample, expected)
+
+
+@pytest.mark.parametrize("kind", IMAGE_MODELS)
+def test_slices_of_frames_change_nothing(kind, monkeypatch):
+    net = wake(STUNet.inflate(image_model(kind)))
+    sample, given = clip(2, 7, 8, 8, DOUBLE, still=False), conditions(kind, 2, DOUBLE)
+    with torch.no_grad():
+        whole = net(sample, **given).sample
+        monkeypatch.setattr(temporal, "SLICE_ELEMENTS", 3 * 4 * 8 * 8)
+        assert_same(net(sample, **given).sample, whole)
 
 
 def test_a_doubled_batch_is_two_clips_apart():

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lumiere.models import temporal
 from lumiere.models.temporal import (
     TemporalAttentionBlock,
     TemporalConvBlock,
@@ -13,6 +14,7 @@ from lumiere.models.temporal import (
     TemporalUp,
     TimeConv,
     frame_positions,
+    in_slices,
 )
 
 
@@ -124,6 +126,24 @@ def test_attention_is_that_of_pytorch():
     tokens = tokens + layer.feed_out(F.gelu(layer.feed_in(layer.norm_feed(tokens) * scale + shift)))
     expected = tokens.unflatten(0, (3, 5)).permute(2, 3, 0, 1)
     torch.testing.assert_close(block(x, emb), expected)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_slices_change_nothing_but_are_taken_only_without_gradients(layout, monkeypatch):
+    x, scale = frames(1, 7, layout=layout), torch.randn(7, 6, dtype=torch.float64)
+    seen = []
+
+    def function(x, scale):
+        seen.append(len(x))
+        return x * scale[..., None, None]
+
+    whole = in_slices(function, x, scale)
+    monkeypatch.setattr(temporal, "SLICE_ELEMENTS", 3 * x[0].numel() + 1)
+    with torch.no_grad():
+        sliced = in_slices(function, x, scale)
+    in_slices(function, x, scale)
+    assert seen == [7, 3, 3, 1, 7]
+    assert torch.equal(sliced, whole) and sliced.is_contiguous(memory_format=layout)
 
 
 def test_positions_tell_frames_apart_and_do_not_depend_on_length():

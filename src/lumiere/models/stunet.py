@@ -19,7 +19,13 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
-from lumiere.models.temporal import TemporalAttentionBlock, TemporalConvBlock, TemporalDown, TemporalUp
+from lumiere.models.temporal import (
+    TemporalAttentionBlock,
+    TemporalConvBlock,
+    TemporalDown,
+    TemporalUp,
+    in_slices,
+)
 from lumiere.shapes import Context, Sample
 
 BLOCKS = (
@@ -250,21 +256,24 @@ class STUNet(ModelMixin, ConfigMixin):
         for attention, resnet, block in zip(
             unet.mid_block.attentions, unet.mid_block.resnets[1:], temporal.mid.blocks[1:], strict=True
         ):
-            x = _attend(attention, x, conditions) if attention else x
+            x = _attend(attention, x, conditions.context(x)) if attention else x
             x = layer(x, resnet, None, block)
 
         # Up
         for space, time in zip(unet.up_blocks, temporal.up, strict=True):
             for resnet, attention, block in zip(space.resnets, _attentions(space), time.blocks, strict=True):
-                x = layer(torch.cat([x, skips.pop()], dim=1), resnet, attention, block)
+                x = layer(x, resnet, attention, block, skips.pop())
             for upsample in space.upsamplers or []:
                 x = _resize(upsample, x, conditions, skips[-1].shape[-2:])
                 x = time.resample(x, clips) if time.resample else x
 
         # Out: frames leave the batch, and the repeated ones the clip
-        x = unet.conv_act(unet.conv_norm_out(x)) if unet.conv_norm_out else x
-        x = unet.conv_out(x).unflatten(0, (clips, -1)).transpose(1, 2)[:, :, :frames]
+        x = in_slices(self._out, x).unflatten(0, (clips, -1)).transpose(1, 2)[:, :, :frames]
         return STUNetOutput(sample=x) if return_dict else (x,)
+
+    def _out(self, x: Tensor) -> Tensor:
+        unet = self.spatial
+        return unet.conv_out(unet.conv_act(unet.conv_norm_out(x)) if unet.conv_norm_out else x)
 
     def _embed(
         self,
@@ -287,11 +296,16 @@ class STUNet(ModelMixin, ConfigMixin):
         return unet.time_embed_act(emb) if unet.time_embed_act is not None else emb
 
     def _layer(self, conditions: _PerFrame) -> Callable[..., Tensor]:
-        """A spatial layer block and its temporal block, under these conditions."""
+        """A spatial layer block, of ``x`` and its skip, and its temporal block, under these conditions."""
 
-        def run(x: Tensor, resnet: nn.Module, attention: nn.Module | None, block: nn.Module) -> Tensor:
-            x = resnet(x, conditions.emb(x))
-            x = _attend(attention, x, conditions) if attention else x
+        def run(
+            x: Tensor, resnet: nn.Module, attention: nn.Module | None, block: nn.Module, *skips: Tensor
+        ) -> Tensor:
+            def space(x: Tensor, emb: Tensor, context: Tensor, *skips: Tensor) -> Tensor:
+                x = resnet(torch.cat([x, *skips], dim=1) if skips else x, emb)
+                return _attend(attention, x, context) if attention else x
+
+            x = in_slices(space, x, conditions.emb(x), conditions.context(x), *skips)
             return block(x, conditions.clip_emb)
 
         if self.gradient_checkpointing and torch.is_grad_enabled():
@@ -303,8 +317,7 @@ def _attentions(space: Any) -> list[nn.Module | None]:
     return list(getattr(space, "attentions", None) or [None] * len(space.resnets))
 
 
-def _attend(attention: nn.Module, x: Tensor, conditions: _PerFrame) -> Tensor:
-    context = conditions.context(x)
+def _attend(attention: nn.Module, x: Tensor, context: Tensor) -> Tensor:
     if isinstance(attention, Transformer2DModel):
         return attention(x, encoder_hidden_states=context, return_dict=False)[0]
     return attention(x, encoder_hidden_states=context)
@@ -312,5 +325,5 @@ def _attend(attention: nn.Module, x: Tensor, conditions: _PerFrame) -> Tensor:
 
 def _resize(resize: nn.Module, x: Tensor, conditions: _PerFrame, size: torch.Size | None = None) -> Tensor:
     if isinstance(resize, ResnetBlock2D):
-        return resize(x, conditions.emb(x))
-    return resize(x) if size is None else resize(x, size)
+        return in_slices(resize, x, conditions.emb(x))
+    return in_slices(lambda x: resize(x) if size is None else resize(x, size), x)

@@ -1,0 +1,59 @@
+"""MultiDiffusion: a denoiser of a whole clip, from a denoiser of one window of it.
+
+At every step each window is denoised by itself, and the predictions that overlap are averaged: the whole that
+is nearest, in least squares, to all windows at once (Bar-Tal et al. 2023, equation 5; section 3.2 of arXiv
+2401.12945 for windows in time). Predictions are averaged, not samples, so that no variance is lost. Windows
+may lie in time, in space (tiles) or in both. Nothing here knows a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from torch import Tensor
+
+from lumiere.diffusion.sampling import Denoiser
+from lumiere.diffusion.windows import Tile
+from lumiere.errors import InputError
+
+WindowDenoiser = Callable[..., Tensor]
+
+
+def multidiffusion(
+    denoise: WindowDenoiser, tiles: Sequence[Tile], *aligned: Tensor, tiles_at_once: int = 1
+) -> Denoiser:
+    """Denoise by overlapping ``tiles``.
+
+    Where there are several processes (``accelerate launch``), each takes its share of the tiles, and every
+    one gets the whole prediction. All must be given the same sample.
+
+    Args:
+        denoise: called as ``denoise(x, t, *aligned)`` with the ``b`` samples' crops to one tile; with several
+            tiles at once, with ``tiles b`` of them, the tiles' crops one after another.
+        tiles: of :func:`lumiere.diffusion.windows.tiles`.
+        aligned: what ``denoise`` takes of each place, such as a low-resolution clip, on the sample's grid; it
+            is cropped as the sample is.
+        tiles_at_once: tiles that one call denoises: faster on a GPU, for more memory.
+
+    Raises:
+        InputError: ``tiles_at_once`` is below 1.
+    """
+    if tiles_at_once < 1:
+        raise InputError(f"tiles at once is {tiles_at_once}; give at least 1")
+
+    def whole(x: Tensor, t: Tensor) -> Tensor:
+        state = PartialState()
+        own = tiles[state.process_index :: state.num_processes]
+        prediction = torch.zeros_like(x)
+        for first in range(0, len(own), tiles_at_once):
+            chosen = own[first : first + tiles_at_once]
+            crops = [torch.cat([tile.crop(each) for tile in chosen]) for each in (x, *aligned)]
+            parts = denoise(crops[0], t, *crops[1:]).chunk(len(chosen))
+            for tile, part in zip(chosen, parts, strict=True):
+                tile.add(prediction, part)
+        return prediction if state.num_processes == 1 else reduce(prediction, "sum")
+
+    return whole

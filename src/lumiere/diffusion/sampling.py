@@ -69,7 +69,15 @@ def scheduler_name(scheduler: Any) -> str:
     return type(scheduler).__name__
 
 
-def _set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
+def set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
+    """Set a scheduler's timesteps for so many inference steps, exactly as many.
+
+    Raises:
+        InputError: the number of steps is not within 1 and the schedule's own number.
+    """
+    limit = scheduler.config.num_train_timesteps
+    if not 1 <= steps <= limit:
+        raise InputError(f"steps is {steps}; give a number from 1 to {limit}")
     scheduler.set_timesteps(steps, device=device)
     # For some numbers of steps (61, 103, ...) diffusers' trailing spacing rounds its way to one step more,
     # at timestep -1, which would be looked up as pure noise.
@@ -102,10 +110,7 @@ def sample(
     Raises:
         InputError: the number of steps is not within 1 and the schedule's own number.
     """
-    limit = scheduler.config.num_train_timesteps
-    if not 1 <= num_inference_steps <= limit:
-        raise InputError(f"steps is {num_inference_steps}; give a number from 1 to {limit}")
-    _set_timesteps(scheduler, num_inference_steps, noise.device)
+    set_timesteps(scheduler, num_inference_steps, noise.device)
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     extra = {"generator": generator} if takes_generator else {}
 

@@ -1,0 +1,122 @@
+"""MultiDiffusion of a clip that never lies in memory whole.
+
+A window's step needs the frames that it covers after the step before, and no others. So the steps run as a
+wavefront: while the last step finishes the first frames, the first step reads later ones. Each step is a
+generator that takes pieces of the clip from the step before it, holds those that its next window covers, and
+passes a piece on as soon as no window to come covers it. Memory grows with the steps and the window, not with
+the clip, and the result is that of :func:`lumiere.diffusion.multidiffusion.multidiffusion` on the whole clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lumiere.diffusion.multidiffusion import WindowDenoiser
+from lumiere.diffusion.sampling import set_timesteps
+from lumiere.diffusion.windows import Windows
+from lumiere.errors import InputError
+
+TIME = 2
+
+
+@dataclass
+class _Piece:
+    """The frames from a window's start to the next one's: what no later window shares."""
+
+    first: int
+    x: Tensor
+    aligned: tuple[Tensor, ...]
+    scheduler: Any
+    prediction: Tensor
+
+    @property
+    def end(self) -> int:
+        return self.first + self.x.shape[TIME]
+
+
+def sample_stream(
+    denoise: WindowDenoiser,
+    read: Callable[[int, int], tuple[Tensor, ...]],
+    frames: Windows,
+    scheduler: Any,
+    num_inference_steps: int,
+    *,
+    weights: str = "flat",
+    callback: Callable[[], None] | None = None,
+) -> Iterator[Tensor]:
+    """Denoise a clip window by window, and yield it piece by piece, from its beginning to its end.
+
+    Args:
+        denoise: called as ``denoise(x, t, *aligned)`` with one window, ``b c t h w``.
+        read: ``read(first, end)`` gives those frames' noise, ``b c t h w``, and then whatever else
+            ``denoise`` takes of them, on the same frames; called once for each piece, in order.
+        frames: the windows in time, on a line.
+        scheduler: one of diffusers' that adds no noise of its own; it is not changed.
+        weights: one of ``lumiere.diffusion.windows.WEIGHTS``.
+        callback: called after each window of each step, ``len(frames.starts) * num_inference_steps`` times.
+
+    Raises:
+        InputError: the windows are circular, so that the first frames would have to wait for the last ones;
+            or the number of steps is not one that the schedule allows.
+    """
+    if frames.starts[-1] + frames.size > frames.length:
+        raise InputError("a circular clip cannot be streamed; sample it whole")
+    counts = frames.weights(weights)
+    ready = deepcopy(scheduler)
+    set_timesteps(ready, num_inference_steps, torch.device("cpu"))
+
+    pieces = _pieces(read, frames, ready)
+    for number in range(num_inference_steps):
+        pieces = _step(number, pieces, denoise, frames, counts, callback)
+    return (piece.x for piece in pieces)
+
+
+def _pieces(
+    read: Callable[[int, int], tuple[Tensor, ...]], frames: Windows, scheduler: Any
+) -> Iterator[_Piece]:
+    for first, end in zip(frames.starts, (*frames.starts[1:], frames.length), strict=True):
+        noise, *aligned = read(first, end)
+        x = noise * scheduler.init_noise_sigma
+        yield _Piece(first, x, tuple(aligned), deepcopy(scheduler), torch.zeros_like(x))
+
+
+@torch.no_grad()
+def _step(
+    number: int,
+    pieces: Iterator[_Piece],
+    denoise: WindowDenoiser,
+    frames: Windows,
+    counts: Tensor,
+    callback: Callable[[], None] | None,
+) -> Iterator[_Piece]:
+    held: list[_Piece] = []
+    for start, row in zip(frames.starts, counts, strict=True):
+        while not held or held[-1].end < start + frames.size:
+            held.append(next(pieces))
+        t = held[0].scheduler.timesteps[number]
+        _predict(held, start, frames.size, row, t, denoise)
+        if callback is not None:
+            callback()
+        done = held.pop(0)
+        x = done.scheduler.step(done.prediction, t, done.x, return_dict=False)[0]
+        yield _Piece(done.first, x, done.aligned, done.scheduler, torch.zeros_like(x))
+
+
+def _predict(
+    held: list[_Piece], start: int, size: int, row: Tensor, t: Tensor, denoise: WindowDenoiser
+) -> None:
+    """Add one window's weighted prediction to the pieces that it covers."""
+    covered = [piece for piece in held if piece.first < start + size]
+    inputs = [(piece.scheduler.scale_model_input(piece.x, t), *piece.aligned) for piece in covered]
+    x, *aligned = (torch.cat(parts, TIME).narrow(TIME, 0, size) for parts in zip(*inputs, strict=True))
+    predicted = denoise(x, t, *aligned)
+    predicted = predicted * row.to(predicted).view(-1, 1, 1)
+    for piece in covered:
+        part = predicted[:, :, piece.first - start : piece.end - start]
+        piece.prediction[:, :, : part.shape[TIME]] += part

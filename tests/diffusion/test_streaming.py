@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import weakref
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lumiere.diffusion.multidiffusion import multidiffusion
+from lumiere.diffusion.sampling import SCHEDULERS, make_scheduler, noise_schedule, sample
+from lumiere.diffusion.streaming import sample_stream
+from lumiere.diffusion.windows import WEIGHTS, tiles, windows
+from lumiere.errors import InputError
+
+
+def mixing(x, t, low):
+    """A denoiser in which every frame of a window depends on all of them."""
+    return torch.sin(x + x.mean(2, keepdim=True) * low + t / 1000)
+
+
+def scheduler(name):
+    return make_scheduler(name, noise_schedule().config)
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 12),
+    st.integers(1, 5),
+    st.sampled_from(sorted(SCHEDULERS)),
+    st.sampled_from(sorted(WEIGHTS)),
+    st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_it_equals_the_whole_clip_bit_for_bit(length, size, steps, name, weights, data):
+    frames = windows(length, size, data.draw(st.integers(0, size - 1)))
+    noise, low = torch.randn(2, 3, length, 2, 2), torch.randn(2, 1, length, 2, 2)
+    whole = multidiffusion(mixing, tiles({2: frames}, weights), low)
+    expected = sample(whole, noise, scheduler(name), steps)
+
+    read = []
+
+    def parts(first, end):
+        read.append((first, end))
+        return noise[:, :, first:end], low[:, :, first:end]
+
+    calls = []
+    made = sample_stream(
+        mixing, parts, frames, scheduler(name), steps, weights=weights, callback=lambda: calls.append(1)
+    )
+    assert torch.equal(torch.cat(list(made), dim=2), expected)
+    assert [first for first, _ in read] == [0] + [end for _, end in read[:-1]]
+    assert len(calls) == steps * len(frames.starts)
+
+
+def frames_alive(length):
+    """The most frames of input that were alive at once while a clip of this length was streamed."""
+    alive: set[weakref.ref] = set()
+    most = 0
+
+    def read(first, end):
+        nonlocal most
+        piece = torch.randn(1, 1, end - first, 1, 1)
+        alive.add(weakref.ref(piece, alive.discard))
+        most = max(most, sum(ref().shape[2] for ref in alive if ref() is not None))
+        return torch.randn_like(piece), piece
+
+    for _ in sample_stream(mixing, read, windows(length, 8, 2), scheduler("dpm++"), 3):
+        pass
+    return most
+
+
+def test_what_is_held_does_not_grow_with_the_clip():
+    assert frames_alive(400) <= frames_alive(50) <= 8 * (3 + 1)
+
+
+def test_reading_begins_with_the_first_frame_that_is_asked_for():
+    def read(first, end):
+        raise AssertionError("read too early")
+
+    sample_stream(mixing, read, windows(20, 8, 2), scheduler("ddim"), 2)
+
+
+@pytest.mark.parametrize(
+    ("frames", "steps", "message"),
+    [
+        (windows(10, 4, 2, circular=True), 2, "a circular clip cannot be streamed"),
+        (windows(10, 4, 2), 0, "steps is 0; give a number from 1 to 1000"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused_at_once(frames, steps, message):
+    with pytest.raises(InputError, match=message):
+        sample_stream(mixing, lambda first, end: (), frames, scheduler("ddim"), steps)

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lumiere.errors import InputError
-from lumiere.video import ENDINGS, Clip, probe, read_metadata, save_picture, writing
+from lumiere.video import (
+    ENDINGS,
+    Clip,
+    probe,
+    read_metadata,
+    save_picture,
+    stream,
+    write_frames,
+    writing,
+)
 
 SETTINGS = {
     "prompt": 'a "black" cat ☃ 猫\'s <b> & \\ \n tab\t',
@@ -347,6 +356,119 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+# ---------------------------------------------------------------- frame by frame, with sound
+
+
+@every_ending
+def test_a_stream_is_the_clip_frame_by_frame(tmp_path: Path, ending: str) -> None:
+    path = Clip(smooth_frames(7, 33, 47), 16, {"prompt": "waves"}).save(tmp_path / f"clip{ending}")
+    info, frames = stream(path)
+    assert info == probe(path)
+    assert np.array_equal(np.stack(list(frames)), Clip.load(path).frames)
+
+
+def test_a_stream_repeats_and_turns_frames_as_loading_does(tmp_path: Path) -> None:
+    times = [0, 40, 80, 120, 160, 320, 360, 400, 440]
+    variable = write_movie(tmp_path / "variable.mkv", smooth_frames(9), milliseconds=times)
+    turned = write_movie(tmp_path / "turned.mp4", smooth_frames(4), rotation=90)
+    for path in (variable, turned):
+        info, frames = stream(path)
+        pictures = list(frames)
+        assert len(pictures) == info.frames
+        assert np.array_equal(np.stack(pictures), Clip.load(path).frames)
+
+
+@every_ending
+def test_frames_that_come_one_by_one_are_written_alike(tmp_path: Path, ending: str) -> None:
+    clip = Clip(smooth_frames(6, 33, 47), 16, {"seed": 1})
+    whole = clip.save(tmp_path / f"whole{ending}")
+    single = write_frames(
+        tmp_path / f"single{ending}", iter(clip.frames), 6, (33, 47), Fraction(16), clip.metadata
+    )
+    assert np.array_equal(Clip.load(single).frames, Clip.load(whole).frames)
+    assert (probe(single).fps, read_metadata(single)) == (16, {"seed": 1})
+
+
+def add_sound(path: Path, codec: str, seconds: float, begins: float = 0.0) -> Path:
+    """A copy of a movie with a tone of 440 Hz in it; pictures begin at ``begins``."""
+    new = path.with_name(f"sound-{codec}{path.suffix}")
+    with av.open(str(path)) as old, av.open(str(new), "w") as container:
+        pictures = container.add_stream_from_template(old.streams.video[0])
+        tone = container.add_stream(codec, rate=48_000, layout="mono")
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.pts += round(begins / packet.time_base)
+                packet.dts += round(begins / packet.time_base)
+                packet.stream = pictures
+                container.mux(packet)
+        samples = np.sin(2 * np.pi * 440 * np.arange(int(48_000 * seconds)) / 48_000)
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        container.mux(tone.encode(frame))
+        container.mux(tone.encode(None))
+    return new
+
+
+def heard(path: Path) -> tuple[str, np.ndarray]:
+    """Codec and samples of a file's sound."""
+    with av.open(str(path)) as container:
+        (track,) = container.streams.audio
+        parts = [frame.to_ndarray().mean(0) for frame in container.decode(track)]
+        return track.codec_context.name, np.concatenate(parts)
+
+
+def write_with_sound(source: Path, target: Path) -> Path:
+    info, frames = stream(source)
+    return write_frames(
+        target, frames, info.frames, (info.height, info.width), info.fps, info.metadata, sound=source
+    )
+
+
+def test_sound_is_copied_where_the_format_holds_it(tmp_path: Path) -> None:
+    source = add_sound(write_movie(tmp_path / "silent.mp4", smooth_frames(50)), "aac", 2.0)
+    codec, samples = heard(write_with_sound(source, tmp_path / "new.mp4"))
+    assert codec == "aac"
+    assert np.array_equal(samples, heard(source)[1])
+
+
+def test_sound_is_encoded_anew_where_the_format_does_not_hold_it(tmp_path: Path) -> None:
+    source = add_sound(write_movie(tmp_path / "silent.mp4", smooth_frames(50)), "aac", 2.0)
+    codec, samples = heard(write_with_sound(source, tmp_path / "new.webm"))
+    spectrum = np.abs(np.fft.rfft(samples[24_000:72_000]))
+    assert codec in ("opus", "libopus")
+    assert len(samples) / 48_000 == pytest.approx(2.0, abs=0.05)
+    assert spectrum.argmax() == 440
+
+
+def test_sound_stays_with_the_pictures_when_these_begin_late(tmp_path: Path) -> None:
+    silent = write_movie(tmp_path / "silent.mp4", smooth_frames(25))
+    source = add_sound(silent, "aac", 1.5, begins=0.5)
+    _, samples = heard(write_with_sound(source, tmp_path / "new.mp4"))
+    assert len(samples) / 48_000 == pytest.approx(1.0, abs=0.05)
+
+
+def test_no_sound_is_no_trouble(tmp_path: Path) -> None:
+    source = write_movie(tmp_path / "silent.mp4", smooth_frames(5))
+    for ending in ENDINGS:
+        made = write_with_sound(source, tmp_path / f"new{ending}")
+        assert probe(made).frames == 5
+
+
+def test_a_video_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    source = add_sound(write_movie(tmp_path / "silent.mp4", smooth_frames(50)), "aac", 2.0)
+    info, frames = stream(source)
+
+    def failing():
+        yield next(frames)
+        raise KeyboardInterrupt
+
+    size = (info.height, info.width)
+    for ending in ENDINGS:
+        with pytest.raises(KeyboardInterrupt):
+            write_frames(tmp_path / f"new{ending}", failing(), 50, size, info.fps, {}, sound=source)
+    assert {path.name for path in tmp_path.iterdir()} == {"silent.mp4", source.name}
+
+
 # ---------------------------------------------------------------- whole or not at all
 
 
@@ -356,8 +478,8 @@ def test_a_write_that_fails_leaves_what_was_there(
 ) -> None:
     path = Clip(smooth_frames(2), 16, {"prompt": "old"}).save(tmp_path / f"clip{ending}")
 
-    def write_and_fail(target: Path, frames: np.ndarray, fps: Fraction, note: str) -> None:
-        whole(target, frames, fps, note)
+    def write_and_fail(target: Path, footage: writing.Footage) -> None:
+        whole(target, footage)
         raise KeyboardInterrupt
 
     whole = writing.WRITERS[ending]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -76,17 +77,15 @@ class Clip:
         Raises :class:`InputError` for another ending, an existing file without ``overwrite``, a folder that
         cannot be written, and what the format cannot hold.
         """
-        path = Path(path)
-        check_output(path, overwrite, ENDINGS)
-        fps = Fraction(self.fps)
-        note = Note(fps, (self.width, self.height), len(self), self.metadata).dumps()
-        with replacing(path) as temporary:
-            try:
-                writing.WRITERS[path.suffix.lower()](temporary, self.frames, fps, note)
-            except writing.EncoderError as error:
-                size = f"{self.width}x{self.height} at {float(fps):g} fps"
-                raise InputError(f"cannot write {path} ({size}): {error}") from error
-        return path
+        return write_frames(
+            path,
+            self.frames,
+            len(self),
+            (self.height, self.width),
+            Fraction(self.fps),
+            self.metadata,
+            overwrite=overwrite,
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Clip:
@@ -100,6 +99,42 @@ class Clip:
         """
         frames, fps, settings = reading.read(Path(path))
         return cls(frames, fps, settings)
+
+
+def write_frames(
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    count: int,
+    size: tuple[int, int],
+    fps: Fraction,
+    metadata: dict[str, Any],
+    *,
+    sound: Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write ``count`` frames, uint8 H x W x 3 of ``size`` (H, W), as :meth:`Clip.save` does, as they come.
+
+    Videos (.mp4, .webm) and folders hold no more than one of them; a GIF or WebP, all.
+
+    Args:
+        sound: a file whose sound goes along, into .mp4 and .webm; others hold none.
+
+    Raises :class:`InputError` as :meth:`Clip.save` does.
+    """
+    path = Path(path)
+    check_output(path, overwrite, ENDINGS)
+    height, width = size
+    note = Note(fps, (width, height), count, metadata).dumps()
+    with replacing(path) as temporary:
+        try:
+            writing.WRITERS[path.suffix.lower()](
+                temporary, writing.Footage(frames, count, height, width, fps, note, sound)
+            )
+        except writing.EncoderError as error:
+            raise InputError(
+                f"cannot write {path} ({width}x{height} at {float(fps):g} fps): {error}"
+            ) from error
+    return path
 
 
 def exact_rate(fps: int | float | Fraction) -> Fraction:

@@ -92,7 +92,35 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
 
     Raises :class:`InputError` if the file is missing, no video or cut short.
     """
+    return _survey(Path(path))[0]
+
+
+def stream(path: str | os.PathLike[str]) -> tuple[ClipInfo, Iterator[np.ndarray]]:
+    """What a file holds, and its frames one after another (uint8, H x W x 3) on the uniform grid of time that
+    :func:`read` puts them on. No more than one frame is held.
+
+    Raises :class:`InputError` as :func:`probe` does; the iterator raises it for a frame that is damaged.
+    """
     path = Path(path)
+    info, shown = _survey(path)
+
+    def frames() -> Iterator[np.ndarray]:
+        ticks = iter(shown)
+        tick = next(ticks, None)
+        for index, picture in enumerate(_pictures(path, _Track())):
+            if picture.shape[:2] != (info.height, info.width):
+                raise InputError(f"{path} has frames of different sizes; they must all be alike")
+            while tick == index:
+                yield picture
+                tick = next(ticks, None)
+        if tick is not None:
+            raise InputError(f"{path} is damaged or cut short: frame {tick} of {shown[-1] + 1} is missing")
+
+    return info, frames()
+
+
+def _survey(path: Path) -> tuple[ClipInfo, list[int]]:
+    """What a file holds, and which picture is on the screen at each tick of its rate."""
     track = _Track()
     try:
         height, width = next(_pictures(path, track)).shape[:2]
@@ -100,7 +128,8 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
         raise InputError(f"{path} has no frames") from None
     if path.is_dir():
         assert track.note is not None
-        return ClipInfo(width, height, track.note.frames, track.note.fps, track.settings)
+        count = track.note.frames
+        return ClipInfo(width, height, count, track.note.fps, track.settings), list(range(count))
     track = _Track()
     if _is_webp(path):
         for _ in _webp_pictures(path, track):
@@ -115,7 +144,7 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
         if None not in track.times:
             track.times.sort(key=lambda time: time or 0)  # packets come in the order of decoding
     fps, shown = _uniform(track)
-    return ClipInfo(width, height, len(shown), fps, track.settings)
+    return ClipInfo(width, height, len(shown), fps, track.settings), shown
 
 
 def _pictures(path: Path, track: _Track) -> Iterator[np.ndarray]:

@@ -1,11 +1,12 @@
-"""One function per format that a clip can be written in: ``(path, frames, fps, note)``.
+"""One function per format that a clip can be written in: ``(path, footage)``.
 
-``frames`` are uint8, T x H x W x 3; ``note`` goes into the file's comment field.
+The note goes into the file's comment field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from PIL import Image
+
+from lumiere.video.sound import Sound
 
 # Chroma at full resolution on the way in and out: 2 dB better than swscale's defaults on flat colours.
 # These are swscale's LANCZOS, FULL_CHR_H_INT, FULL_CHR_H_INP and ACCURATE_RND, not all named in PyAV.
@@ -27,26 +30,44 @@ class EncoderError(Exception):
     """The format cannot hold this clip."""
 
 
-def write_mp4(path: Path, frames: np.ndarray, fps: Fraction, note: str) -> None:
+@dataclass(frozen=True)
+class Footage:
+    """What is to be written: ``count`` frames, uint8 H x W x 3, that may come one after another; their rate;
+    the file's note; and a file whose sound goes along, if it has any."""
+
+    frames: Iterable[np.ndarray]
+    count: int
+    height: int
+    width: int
+    fps: Fraction
+    note: str
+    sound: Path | None = None
+
+
+def write_mp4(path: Path, footage: Footage) -> None:
     """H.264, yuv420p, the index in front: plays everywhere, and starts before it is all there."""
-    odd_rows, odd_columns = frames.shape[1] % 2, frames.shape[2] % 2
+    odd_rows, odd_columns = footage.height % 2, footage.width % 2
     if odd_rows or odd_columns:
-        frames = np.pad(frames, ((0, 0), (0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
+        padding = ((0, odd_rows), (0, odd_columns), (0, 0))
+        footage = replace(
+            footage,
+            frames=(np.pad(frame, padding, mode="edge") for frame in footage.frames),
+            height=footage.height + odd_rows,
+            width=footage.width + odd_columns,
+        )
     options = {"crf": "17", "preset": "medium"}
-    _write_yuv(path, frames, fps, note, "mp4", "libx264", options, {"movflags": "+faststart"})
+    _write_yuv(path, footage, "mp4", "libx264", options, {"movflags": "+faststart"})
 
 
-def write_webm(path: Path, frames: np.ndarray, fps: Fraction, note: str) -> None:
+def write_webm(path: Path, footage: Footage) -> None:
     """VP9, yuv420p."""
     options = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
-    _write_yuv(path, frames, fps, note, "webm", "libvpx-vp9", options, {})
+    _write_yuv(path, footage, "webm", "libvpx-vp9", options, {})
 
 
 def _write_yuv(
     path: Path,
-    frames: np.ndarray,
-    fps: Fraction,
-    note: str,
+    footage: Footage,
     container_format: str,
     codec: str,
     codec_options: dict[str, str],
@@ -55,56 +76,62 @@ def _write_yuv(
     if codec not in av.codecs_available:
         raise EncoderError(f"this build of PyAV has no {codec}; take PyAV from PyPI, or another ending")
     with av.open(str(path), "w", format=container_format, options=container_options) as container:
-        container.metadata["comment"] = note
-        stream = container.add_stream(codec, rate=fps, options=codec_options)
-        stream.height, stream.width = frames.shape[1:3]
+        container.metadata["comment"] = footage.note
+        stream = container.add_stream(codec, rate=footage.fps, options=codec_options)
+        stream.height, stream.width = footage.height, footage.width
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
-        context.time_base = 1 / fps
+        context.time_base = 1 / footage.fps
         context.color_range = ColorRange.MPEG
         context.colorspace = Colorspace.ITU709
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
         try:
-            for index, pixels in enumerate(frames):
-                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(
-                    format="yuv420p",
-                    dst_colorspace=Colorspace.ITU709,
-                    dst_color_range=ColorRange.MPEG,
-                    interpolation=SCALING,
-                )
-                picture.pts, picture.time_base, picture.duration = index, 1 / fps, 1
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode(None))
+            with Sound(container, footage.sound) as sound:
+                for index, pixels in enumerate(footage.frames):
+                    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+                    picture = picture.reformat(
+                        format="yuv420p",
+                        dst_colorspace=Colorspace.ITU709,
+                        dst_color_range=ColorRange.MPEG,
+                        interpolation=SCALING,
+                    )
+                    picture.pts, picture.time_base, picture.duration = index, 1 / footage.fps, 1
+                    container.mux(stream.encode(picture))
+                    sound.write_until((index + 1) / footage.fps)
+                container.mux(stream.encode(None))
         except av.error.FFmpegError as error:
             if isinstance(error, OSError):
                 raise
             raise EncoderError(f"{codec} refuses it: {error.strerror}") from error
 
 
-def write_gif(path: Path, frames: np.ndarray, fps: Fraction, note: str) -> None:
+def write_gif(path: Path, footage: Footage) -> None:
     """One palette for all frames, so that still regions do not flicker; delays whose mean is exact."""
-    if fps > 50:
+    if footage.fps > 50:
         raise EncoderError("players show a GIF's frames no faster than 50 a second; choose .mp4 or .webp")
-    ticks = _rounded_ticks(len(frames), fps, CENTISECOND)
+    ticks = _rounded_ticks(footage, CENTISECOND)
     with av.open(str(path), "w", format="gif", options={"loop": "0"}) as container:
         stream = container.add_stream("gif", rate=int(1 / CENTISECOND))
-        stream.height, stream.width = frames.shape[1:3]
+        stream.height, stream.width = footage.height, footage.width
         stream.pix_fmt = "pal8"
         stream.codec_context.time_base = CENTISECOND
-        packets = [packet for picture in _with_shared_palette(frames) for packet in stream.encode(picture)]
+        packets = [packet for picture in _with_shared_palette(footage) for packet in stream.encode(picture)]
         for packet, (start, end) in zip([*packets, *stream.encode(None)], pairwise(ticks), strict=True):
             packet.pts = packet.dts = start
             packet.duration = end - start
             container.mux(packet)
-    _insert_gif_comment(path, note)
+    _insert_gif_comment(path, footage.note)
 
 
-def _with_shared_palette(frames: np.ndarray) -> Iterator[av.VideoFrame]:
+def _with_shared_palette(footage: Footage) -> Iterator[av.VideoFrame]:
     graph = av.filter.Graph()
-    height, width = frames.shape[1:3]
     source = graph.add_buffer(
-        width=width, height=height, format=av.VideoFormat("rgb24"), time_base=CENTISECOND, name="frames"
+        width=footage.width,
+        height=footage.height,
+        format=av.VideoFormat("rgb24"),
+        time_base=CENTISECOND,
+        name="frames",
     )
     split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=full")
     mapped, sink = graph.add("paletteuse", "dither=bayer:bayer_scale=5"), graph.add("buffersink")
@@ -114,12 +141,12 @@ def _with_shared_palette(frames: np.ndarray) -> Iterator[av.VideoFrame]:
     palette.link_to(mapped, 0, 1)
     mapped.link_to(sink)
     graph.configure()
-    for index, pixels in enumerate(frames):
+    for index, pixels in enumerate(footage.frames):
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         picture.pts, picture.time_base = index, CENTISECOND
         source.push(picture)
     source.push(None)
-    for _ in frames:
+    for _ in range(footage.count):
         indexed = graph.pull()
         assert isinstance(indexed, av.VideoFrame)
         yield indexed
@@ -135,19 +162,19 @@ def _insert_gif_comment(path: Path, note: str) -> None:
     path.write_bytes(gif[:head] + b"\x21\xfe" + blocks + b"\x00" + gif[head:])
 
 
-def write_webp(path: Path, frames: np.ndarray, fps: Fraction, note: str) -> None:
+def write_webp(path: Path, footage: Footage) -> None:
     """Delays in milliseconds whose mean is exact."""
-    if max(frames.shape[1:3]) > 16383:
+    if max(footage.height, footage.width) > 16383:
         raise EncoderError("WebP holds at most 16383 pixels a side; choose .mp4")
-    ticks = _rounded_ticks(len(frames), fps, Fraction(1, 1000))
+    ticks = _rounded_ticks(footage, Fraction(1, 1000))
     exif = Image.Exif()
-    exif[EXIF_IMAGE_DESCRIPTION] = note
-    first, *others = (Image.fromarray(pixels) for pixels in frames)
-    first.save(
+    exif[EXIF_IMAGE_DESCRIPTION] = footage.note
+    pictures = (Image.fromarray(pixels) for pixels in footage.frames)
+    next(pictures).save(
         path,
         format="WEBP",
         save_all=True,
-        append_images=others,
+        append_images=pictures,
         duration=[end - start for start, end in pairwise(ticks)],
         loop=0,
         quality=_WEBP_QUALITY,
@@ -155,20 +182,20 @@ def write_webp(path: Path, frames: np.ndarray, fps: Fraction, note: str) -> None
     )
 
 
-def write_png_folder(path: Path, frames: np.ndarray, fps: Fraction, note: str) -> None:
+def write_png_folder(path: Path, footage: Footage) -> None:
     """``frame-00000.png`` ... and ``clip.json``, which holds the note."""
     path.mkdir()
-    for index, pixels in enumerate(frames):
+    for index, pixels in enumerate(footage.frames):
         Image.fromarray(pixels).save(path / f"frame-{index:05d}.png")
-    (path / "clip.json").write_text(note + "\n", encoding="ascii")
+    (path / "clip.json").write_text(footage.note + "\n", encoding="ascii")
 
 
-def _rounded_ticks(count: int, fps: Fraction, unit: Fraction) -> list[int]:
+def _rounded_ticks(footage: Footage, unit: Fraction) -> list[int]:
     """When each frame starts, and the last one ends, in whole units of time."""
-    return [round(index / fps / unit) for index in range(count + 1)]
+    return [round(index / footage.fps / unit) for index in range(footage.count + 1)]
 
 
-WRITERS: dict[str, Callable[[Path, np.ndarray, Fraction, str], None]] = {
+WRITERS: dict[str, Callable[[Path, Footage], None]] = {
     ".mp4": write_mp4,
     ".webm": write_webm,
     ".gif": write_gif,

@@ -71,11 +71,11 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(
 ) -> None:
     prepare_one, prepared = emoji._prepare_sprite, []
 
-    def interrupted_at_the_third(code: str, data: bytes, folder: Path) -> None:
+    def interrupted_at_the_third(code: str, data: bytes, size: int, folder: Path) -> None:
         if len(prepared) == 2:
             raise KeyboardInterrupt
         prepared.append(folder / f"{code}.mp4")
-        prepare_one(code, data, folder)
+        prepare_one(code, data, size, folder)
 
     folder, whole = tmp_path / "sprites", tmp_path / "whole"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import io
 import json
@@ -79,6 +80,24 @@ def test_all_that_was_asked_for_is_there_and_true(tiny_emoji: Registry, tmp_path
         assert container.streams.video[0].codec_context.name == "h264"
     assert about["caption"] == caption(_scene(about), labels)
     assert about["held_out"] and held_out_combinations(_scene(about)) == about["held_out"]
+
+
+def test_a_larger_size_shows_the_same_scenes_sharper(tiny_emoji: Registry, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    _prepare(tmp_path, dataclasses.replace(REQUEST, size=256))
+    assert (out / "sprites-256").is_dir() and not (out / "sprites").exists()
+    prepare_sprites(tmp_path / "sprites", tmp_path / "cache", workers=1)
+    small = {sprite.code: sprite for sprite in load_sprites(tmp_path / "sprites")}
+    for sample in _samples(out / "train-stills-00000.tar"):
+        about = json.loads(sample["json"])
+        picture = np.asarray(Image.open(io.BytesIO(sample["webp"]))).astype(float)
+        assert picture.shape == (256, 256, 3)
+        halved = picture.reshape(128, 2, 128, 2, 3).mean((1, 3))
+        truth = render(_scene(about), small, 1, about["frame"])[0]
+        assert 10 * np.log10(255**2 / np.mean((halved - truth) ** 2)) > 27
+    manifest = json.loads((out / MANIFEST).read_text())
+    assert manifest["media"]["size"] == 256
+    assert manifest["command"].endswith("--seed 3 --size 256")
 
 
 def test_the_manifest_tells_the_truth(tiny_emoji: Registry, tmp_path: Path) -> None:

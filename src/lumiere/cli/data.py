@@ -37,6 +37,13 @@ def command() -> None:
     multiple=True,
     help="Only the objects of this Unicode group, such as animals-nature; may be repeated. [default: all]",
 )
+@click.option(
+    "--size",
+    type=click.Choice(["128", "256"]),
+    default="128",
+    show_default=True,
+    help="Side in pixels: 128 for the base model, 256 for super-resolution.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the scenes.")
 @click.option(
     "--cache",
@@ -51,6 +58,7 @@ def emoji(
     clips: int,
     held_out: int,
     groups: tuple[str, ...],
+    size: str,
     seed: int,
     cache: Path | None,
     workers: int | None,
@@ -74,6 +82,6 @@ def emoji(
     for group in groups:
         if group not in GROUPS:
             raise InputError(f"--group is {group!r}; choose from {', '.join(GROUPS)}")
-    request = Request(stills, clips, held_out, seed, sorted(set(groups)))
+    request = Request(stills, clips, held_out, seed, sorted(set(groups)), int(size))
     made = prepare(out, request, cache or default_cache(), workers or usable_cores(), overwrite)
     click.echo(f"{out} is ready" if made else f"{out} is complete already; nothing to do")

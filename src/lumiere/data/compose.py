@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 
 FPS = 16
-SIZE = 128
+#: sides that there are sprites of; the first is the base model's
+SIZES = (128, 256)
 CLIP_FRAMES = 80
 HELD_OUT_SHARE = 1 / 12
 
@@ -80,7 +81,7 @@ class Sprite:
         label: its Unicode name, the words that captions use.
         tags: other words for it, many of them shared with other objects.
         group: its Unicode group, such as ``animals-nature``.
-        frames: uint8, t x 128 x 128 x 4, premultiplied RGBA at 16 fps; loops.
+        frames: uint8, t x s x s x 4, s one of ``SIZES``, premultiplied RGBA at 16 fps; loops.
     """
 
     code: str
@@ -212,9 +213,9 @@ def caption(
     return subject if choice < 0.8 else f"on {background}, {subject}"
 
 
-def _background(background: Background) -> torch.Tensor:
+def _background(background: Background, side: int) -> torch.Tensor:
     first, last = (torch.tensor(COLOURS[background.colours[i]]) / 255.0 for i in (0, -1))
-    y, x = torch.meshgrid(*[(torch.arange(SIZE) + 0.5) / SIZE] * 2, indexing="ij")
+    y, x = torch.meshgrid(*[(torch.arange(side) + 0.5) / side] * 2, indexing="ij")
     share = {
         "solid": lambda: torch.zeros_like(y),
         "gradient": lambda: y,
@@ -265,10 +266,14 @@ def _slots(scene: Scene) -> list[tuple[float, float]]:
 def render(
     scene: Scene, sprites: dict[str, Sprite], num_frames: int = CLIP_FRAMES, start: int = 0
 ) -> np.ndarray:
-    """Frames ``start`` to ``start + num_frames`` of the scene: uint8, t x 128 x 128 x 3, at 16 fps."""
+    """Frames ``start`` to ``start + num_frames`` of the scene: uint8, t x s x s x 3, at 16 fps.
+
+    ``s`` is the side of its sprites.
+    """
+    side = sprites[scene.objects[0]].frames.shape[1]
     index = torch.arange(start, start + num_frames)
     x, y, size, angle = trajectory(scene, index / FPS, CLIP_FRAMES / FPS)
-    canvas = _background(scene.background).expand(num_frames, -1, -1, -1)
+    canvas = _background(scene.background, side).expand(num_frames, -1, -1, -1)
     cos, sin = torch.cos(angle), torch.sin(angle)
     for code, (slot_x, slot_y) in zip(scene.objects, _slots(scene), strict=True):
         frames = sprites[code].frames
@@ -280,7 +285,7 @@ def render(
             torch.stack([cos, sin, -(cos * centre_x + sin * centre_y)], -1) / size[:, None],
             torch.stack([-sin, cos, -(-sin * centre_x + cos * centre_y)], -1) / size[:, None],
         ]
-        grid = F.affine_grid(torch.stack(rows, 1), [num_frames, 4, SIZE, SIZE], align_corners=False)
+        grid = F.affine_grid(torch.stack(rows, 1), [num_frames, 4, side, side], align_corners=False)
         layer = F.grid_sample(layer, grid, align_corners=False)
         canvas = layer[:, :3] + canvas * (1 - layer[:, 3:])
     return (canvas * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()

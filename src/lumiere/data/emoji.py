@@ -23,7 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from lumiere.data import h264
-from lumiere.data.compose import FPS, SIZE, Sprite
+from lumiere.data.compose import FPS, SIZES, Sprite
 from lumiere.data.files import write_whole
 from lumiere.data.npm import Package, fetch
 from lumiere.data.parallel import unordered, usable_cores
@@ -82,8 +82,10 @@ _INDEX = "sprites.json"
 _FORMAT = "lumiere-sprites/1"
 
 
-def prepare_sprites(folder: Path, cache: Path, workers: int) -> None:
+def prepare_sprites(folder: Path, cache: Path, workers: int, size: int = SIZES[0]) -> None:
     """Fetch the packages and write every animated emoji without a skin tone into ``folder``, then its index.
+
+    ``size``, one of ``SIZES``, is their side in pixels; a folder holds sprites of one size.
 
     Sprites that are there already are kept, so that an interrupted run goes on where it stopped. With the
     index there, nothing is done.
@@ -100,14 +102,14 @@ def prepare_sprites(folder: Path, cache: Path, workers: int) -> None:
     names = _names(tarballs[NAMES.name])
     animated: set[str] = set()
 
-    def jobs() -> Iterator[tuple[str, bytes, Path]]:
-        size = sum(package.size for package in ANIMATIONS)
-        with tqdm(total=size, desc="sprites", unit="B", unit_scale=True, disable=None) as bar:
+    def jobs() -> Iterator[tuple[str, bytes, int, Path]]:
+        total = sum(package.size for package in ANIMATIONS)
+        with tqdm(total=total, desc="sprites", unit="B", unit_scale=True, disable=None) as bar:
             for package in ANIMATIONS:
                 for code, webp in _animations(tarballs[package.name], bar):
                     animated.add(code)
                     if not _file(folder, code).exists():
-                        yield code, webp, folder
+                        yield code, webp, size, folder
 
     if workers == 1:
         for job in jobs():
@@ -120,7 +122,7 @@ def prepare_sprites(folder: Path, cache: Path, workers: int) -> None:
     index = {
         "format": _FORMAT,
         "fps": FPS,
-        "size": SIZE,
+        "size": size,
         "sources": [
             {
                 "name": p.name,
@@ -137,7 +139,9 @@ def prepare_sprites(folder: Path, cache: Path, workers: int) -> None:
 
 
 def load_sprites(folder: Path | str, groups: Sequence[str] = ()) -> list[Sprite]:
-    """The sprites of a folder that ``lumiere data emoji`` prepared, sorted by code; each is 3 MB of memory.
+    """The sprites of a folder that ``lumiere data emoji`` prepared, sorted by code.
+
+    Each is 3 MB of memory, of 256 pixels 12 MB.
 
     ``folder`` is the ``sprites`` folder or the one above it; ``groups``, some of :data:`GROUPS`, limit them.
 
@@ -172,10 +176,10 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def to_sprite_frames(webp: bytes) -> np.ndarray:
-    """An animated WebP of 256 x 256 as uint8, t x 128 x 128 x 4, premultiplied RGBA at 16 fps.
+def to_sprite_frames(webp: bytes, size: int = SIZES[0]) -> np.ndarray:
+    """An animated WebP of 256 x 256 as uint8, t x size x size x 4, premultiplied RGBA at 16 fps.
 
-    Each frame is the one shown at the middle of its sixteenth of a second, halved by averaging 2 x 2 pixels
+    Each frame is the one shown at the middle of its sixteenth of a second; 128 pixels are averages of 2 x 2
     after premultiplication, so that what is transparent lends no colour to edges.
     """
     with Image.open(io.BytesIO(webp)) as image:
@@ -190,7 +194,8 @@ def to_sprite_frames(webp: bytes) -> np.ndarray:
     shown = np.searchsorted(ends, middles, side="right").clip(0, len(pictures) - 1)
     rgba = np.stack([pictures[i] for i in shown]).astype(np.float32)
     rgba[..., :3] *= rgba[..., 3:] / 255
-    return rgba.reshape(count, SIZE, 2, SIZE, 2, 4).mean((2, 4)).round().astype(np.uint8)
+    pooled = rgba.reshape(count, size, 256 // size, size, 256 // size, 4).mean((2, 4))
+    return pooled.round().astype(np.uint8)
 
 
 def encode_sprite(frames: np.ndarray) -> bytes:
@@ -249,8 +254,8 @@ def _file(folder: Path, code: str) -> Path:
     return folder / f"{code}.mp4"
 
 
-def _prepare_sprite(code: str, webp: bytes, folder: Path) -> None:
-    write_whole(_file(folder, code), encode_sprite(to_sprite_frames(webp)))
+def _prepare_sprite(code: str, webp: bytes, size: int, folder: Path) -> None:
+    write_whole(_file(folder, code), encode_sprite(to_sprite_frames(webp, size)))
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -30,7 +30,7 @@ from lumiere.data.compose import (
     CLIP_FRAMES,
     FPS,
     HELD_OUT_SHARE,
-    SIZE,
+    SIZES,
     Sprite,
     caption,
     held_out_combinations,
@@ -57,7 +57,7 @@ Kind: TypeAlias = Literal["stills", "clips"]
 @dataclass(frozen=True)
 class Request:
     """What to compose: so many training stills and clips, and so many held-out ones of each kind, of the
-    objects of some groups or, without any, of all.
+    objects of some groups or, without any, of all, ``size`` pixels a side.
     """
 
     stills: int
@@ -65,13 +65,20 @@ class Request:
     held_out: int
     seed: int
     groups: list[str] = dataclasses.field(default_factory=list)
+    size: int = SIZES[0]
 
     @property
     def command(self) -> str:
         """The command line that makes it."""
         counts = f"--stills {self.stills} --clips {self.clips} --held-out {self.held_out}"
         groups = "".join(f" --group {group}" for group in self.groups)
-        return f"lumiere data emoji --out DIR {counts} --seed {self.seed}{groups}"
+        size = f" --size {self.size}" if self.size != SIZES[0] else ""
+        return f"lumiere data emoji --out DIR {counts} --seed {self.seed}{groups}{size}"
+
+    @property
+    def sprites(self) -> str:
+        """Name of the folder with sprites of this size."""
+        return "sprites" if self.size == SIZES[0] else f"sprites-{self.size}"
 
     def shards(self) -> list[Shard]:
         """The shards in the order in which they are made."""
@@ -156,8 +163,9 @@ class Composer:
 def prepare(out: Path, request: Request, cache: Path, workers: int, overwrite: bool) -> bool:
     """Fetch, decode and compose all that ``request`` asks for into ``out``; False if it is all there already.
 
-    ``out`` gets ``sprites/``, the shards, ``heldout-prompts.json`` and, last, ``manifest.json``. With
-    ``overwrite``, shards of another request are replaced; sprites are kept, since no request changes them.
+    ``out`` gets ``sprites/`` (``sprites-256/``), the shards, ``heldout-prompts.json`` and, last,
+    ``manifest.json``. With ``overwrite``, shards of another request are replaced; sprites are kept, since no
+    request of their size changes them.
 
     Raises:
         InputError: ``out`` holds something else, a package cannot be fetched, or a file cannot be written.
@@ -167,14 +175,15 @@ def prepare(out: Path, request: Request, cache: Path, workers: int, overwrite: b
     missing = [shard for shard in request.shards() if not _is_there(out / shard.filename, sizes)]
     if manifest["complete"] and not missing and (out / PROMPTS).exists():
         return False
-    prepare_sprites(out / "sprites", cache, workers)
-    entries = in_groups(read_index(out / "sprites"), request.groups)
+    sprites = out / request.sprites
+    prepare_sprites(sprites, cache, workers, request.size)
+    entries = in_groups(read_index(sprites), request.groups)
     labels = {entry["code"]: entry["label"] for entry in entries}
     write_whole(
         out / PROMPTS, _json([dataclasses.asdict(prompt) for prompt in held_out_prompts(labels)], indent=1)
     )
     if missing:
-        _compose(Composer(load_sprites(out / "sprites", request.groups)), missing, out, workers)
+        _compose(Composer(load_sprites(sprites, request.groups)), missing, out, workers)
     write_whole(out / MANIFEST, _json(_manifest(out, request), indent=1))
     return True
 
@@ -208,7 +217,7 @@ def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
 
 def _may_be_there(path: Path) -> bool:
     """Hidden leftovers, and sprites that were prepared on another machine."""
-    return path.name.startswith(".") or (path.name == "sprites" and (path / "sprites.json").exists())
+    return path.name.startswith(".") or (path.name.startswith("sprites") and (path / "sprites.json").exists())
 
 
 def _read_manifest(out: Path) -> dict[str, Any] | None:
@@ -246,7 +255,7 @@ def _compose(composer: Composer, shards: Sequence[Shard], out: Path, workers: in
 def _manifest(out: Path, request: Request) -> dict[str, Any]:
     from lumiere import __version__
 
-    index = read_index(out / "sprites")
+    index = read_index(out / request.sprites)
     return {
         "format": _FORMAT,
         "complete": True,
@@ -260,11 +269,11 @@ def _manifest(out: Path, request: Request) -> dict[str, Any]:
             "pillow": Image.__version__,
             "av": h264.av.__version__,
         },
-        "media": {"size": SIZE, "fps": FPS, "clip_frames": CLIP_FRAMES},
+        "media": {"size": request.size, "fps": FPS, "clip_frames": CLIP_FRAMES},
         "sources": index["sources"],
         "sprites": {
             "count": len(in_groups(index, request.groups)),
-            "index_sha256": _sha256(out / "sprites" / "sprites.json"),
+            "index_sha256": _sha256(out / request.sprites / "sprites.json"),
         },
         "held_out": {
             "rule": "blake2s of 'code|colour', 'code|motion' or 'code|code' (first 4 bytes, little-endian) "

@@ -65,6 +65,15 @@ IMAGE_MODELS = {
         "class_embeddings_concat": True,
         "only_cross_attention": True,
     },
+    "super_resolution": {
+        **COMMON,
+        "block_out_channels": (4, 8),
+        "down_block_types": ("DownBlock2D", "DownBlock2D"),
+        "mid_block_type": "UNetMidBlock2D",
+        "up_block_types": ("UpBlock2D", "UpBlock2D"),
+        "layers_per_block": 1,
+        "class_embed_type": "timestep",
+    },
 }
 DOUBLE, SINGLE = torch.float64, torch.float32
 
@@ -87,7 +96,7 @@ def conditions(kind: str, clips: int, dtype: torch.dtype) -> dict:
     }
     if kind == "text_embedding":
         given["timestep_cond"] = normal(5)
-    if kind == "pixel":
+    if kind in ("pixel", "super_resolution"):
         given["class_labels"] = torch.arange(clips) % 3
     if kind == "text_time":
         given["added_cond_kwargs"] = {"text_embeds": normal(7), "time_ids": normal(2)}
@@ -321,6 +330,18 @@ def test_channels_last_and_autocast():
     torch.testing.assert_close(out.float(), expected, rtol=0.1, atol=0.1)
 
 
+def test_without_attention_the_coarsest_level_has_convolution_too():
+    net = wake(STUNet.inflate(image_model("super_resolution"), attention_blocks=0))
+    assert not [m for m in net.modules() if isinstance(m, temporal.TemporalAttentionBlock)]
+    assert len([m for m in net.modules() if isinstance(m, temporal.TemporalConvBlock)]) == 7
+    sample, given = clip(1, 40, 8, 8, DOUBLE, still=False), conditions("super_resolution", 1, DOUBLE)
+    other = sample.clone()
+    other[:, :, -1] = 0
+    with torch.no_grad():
+        changed = (net(sample, **given).sample - net(other, **given).sample).abs().amax(dim=(0, 1, 3, 4))
+    assert changed[-1] > 1e-6 and changed[0] == 0, "what a frame sees is limited"
+
+
 def test_training_in_channels_last_gives_the_same_gradients():
     """PyTorch's affine GroupNorm crashes here, so a temporal block must not have one."""
     net = wake(STUNet.inflate(image_model())).train()
@@ -346,8 +367,8 @@ def test_what_does_not_fit_is_refused():
     unet = image_model()
     with pytest.raises(InputError, match="needs 3"):
         STUNet.inflate(unet, temporal_resample=[True])
-    with pytest.raises(InputError, match="at least 1"):
-        STUNet.inflate(unet, attention_blocks=0)
+    with pytest.raises(InputError, match="at least 0"):
+        STUNet.inflate(unet, attention_blocks=-1)
     other = {
         **IMAGE_MODELS["sd15"],
         "down_block_types": ("KDownBlock2D",) * 4,

@@ -36,6 +36,7 @@ BLOCKS = (
     "ResnetUpsampleBlock2D",
     "SimpleCrossAttnDownBlock2D",
     "SimpleCrossAttnUpBlock2D",
+    "UNetMidBlock2D",
     "UNetMidBlock2DCrossAttn",
     "UNetMidBlock2DSimpleCrossAttn",
     "UpBlock2D",
@@ -68,7 +69,7 @@ class TemporalLayers(nn.Module):
         def level(spatial: Any, coarsest: bool, resampler: type[nn.Module] | None) -> TemporalLevel:
             widths = [resnet.out_channels for resnet in spatial.resnets]
             blocks: list[nn.Module]
-            if coarsest:
+            if coarsest and attention_blocks:
                 blocks = [TemporalAttentionBlock(width, emb_channels, attention_blocks) for width in widths]
             else:
                 blocks = [TemporalConvBlock(width, emb_channels) for width in widths]
@@ -124,7 +125,8 @@ class STUNet(ModelMixin, ConfigMixin):
         spatial_config: configuration of the image model, a ``UNet2DConditionModel``.
         temporal_resample: for each spatial resize, from the finest, whether frames are halved and doubled
             with it. None: with all. How often the paper's model does is not published.
-        attention_blocks: attention layers stacked after each spatial layer block of the coarsest level.
+        attention_blocks: attention layers stacked after each spatial layer block of the coarsest level; 0 for
+            convolution there too, as super-resolution wants it.
 
     On a CPU without gradients, ``net.to(memory_format=torch.channels_last)`` is faster.
 
@@ -151,8 +153,8 @@ class STUNet(ModelMixin, ConfigMixin):
         resizes = len(unet.down_blocks) - 1
         if temporal_resample is not None and len(temporal_resample) != resizes:
             raise InputError(f"temporal_resample has {len(temporal_resample)} values; it needs {resizes}")
-        if attention_blocks < 1:
-            raise InputError(f"attention_blocks is {attention_blocks}; it must be at least 1")
+        if attention_blocks < 0:
+            raise InputError(f"attention_blocks is {attention_blocks}; it must be at least 0")
 
         self.temporal_resample = [True] * resizes if temporal_resample is None else list(temporal_resample)
         self.temporal_factor = 2 ** sum(self.temporal_resample)

@@ -8,10 +8,11 @@ from diffusers import DiffusionPipeline
 from lumiere import Clip, LumierePipeline
 from lumiere import pipeline as module
 from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
-from lumiere.pipeline import frame_noise, to_uint8
+from lumiere.pipeline import to_uint8
 
 
 def frames(clip):
@@ -92,13 +93,16 @@ def test_a_generator_stands_in_for_a_seed(pipe):
     np.testing.assert_array_equal(by_generator.frames, pipe("a cat", num_frames=2, seed=5).frames)
 
 
-def test_noise_of_a_frame_does_not_depend_on_how_many_follow():
-    short, long = (frame_noise(t, (4, 3, 5), torch.Generator().manual_seed(3)) for t in (5, 80))
-    assert torch.equal(long[:, :5], short)
-    assert len({tuple(frame.flatten().tolist()) for frame in long.unbind(1)}) == 80
-    assert float(long.mean()) == pytest.approx(0, abs=0.05) and float(long.std()) == pytest.approx(
-        1, abs=0.05
-    )
+def test_frames_share_noise_as_the_model_says(make_pipe):
+    pipe, other = make_pipe(), make_pipe()
+    other.register_to_config(shared_noise=1.0)
+    latents = [
+        each("a cat", num_frames=4, seed=5, num_inference_steps=1, output_type="latent")
+        for each in (pipe, other)
+    ]
+    noise = frame_noise(4, (48, 8, 8), torch.Generator().manual_seed(5), 1.0)
+    assert torch.equal(noise[:, 0], noise[:, 3])
+    assert not torch.allclose(*latents, atol=1e-3)
 
 
 def test_uint8_spans_the_range_and_clamps():

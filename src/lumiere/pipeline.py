@@ -22,6 +22,7 @@ import lumiere.models.codec
 import lumiere.models.text  # noqa: F401  a bundle names classes of modules that are imported
 from lumiere import __version__
 from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import StopSampling, sample, scheduler_name
 from lumiere.errors import InputError
 from lumiere.files import replacing
@@ -49,6 +50,8 @@ class LumierePipeline(DiffusionPipeline):
         size: height and width that the model was trained at, in pixels.
         fps: frame rate that it was trained at.
         steps, guidance, guidance_rescale: what a call uses if it is not told otherwise.
+        shared_noise: share of the noise that was common to all frames in training, and is in sampling; see
+            ``lumiere.diffusion.noise``.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->codec"
@@ -65,11 +68,17 @@ class LumierePipeline(DiffusionPipeline):
         steps: int = 30,
         guidance: float = 4.0,
         guidance_rescale: float = 0.7,
+        shared_noise: float = 0.0,
     ):
         super().__init__()
         self.register_modules(unet=unet, codec=codec, text_encoder=text_encoder, scheduler=scheduler)
         self.register_to_config(
-            size=size, fps=fps, steps=steps, guidance=guidance, guidance_rescale=guidance_rescale
+            size=size,
+            fps=fps,
+            steps=steps,
+            guidance=guidance,
+            guidance_rescale=guidance_rescale,
+            shared_noise=shared_noise,
         )
         self._interrupt = False
         self._probed: dict[Any, tuple[int, int, int]] = {}
@@ -141,7 +150,8 @@ class LumierePipeline(DiffusionPipeline):
         context = self.text_encoder(prompts).to(device, self.unet.dtype)
         uncond = self.text_encoder([negative_prompt]).to(device, self.unet.dtype)
         shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
-        noise = [frame_noise(num_frames, shape, each).to(device) for each in generators]
+        shared = self.config["shared_noise"]
+        noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
 
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
@@ -309,7 +319,8 @@ class LumierePipeline(DiffusionPipeline):
             bundle.write_manifest(folder)
 
     def _defaults(self) -> dict[str, Any]:
-        return {name: self.config[name] for name in ("size", "fps", "steps", "guidance", "guidance_rescale")}
+        names = ("size", "fps", "steps", "guidance", "guidance_rescale", "shared_noise")
+        return {name: self.config[name] for name in names}
 
     def _stored_models(self, dtype: torch.dtype | None) -> dict[str, Any]:
         models = {"unet": self.unet, "codec": self.codec}
@@ -333,14 +344,6 @@ def _quiet() -> Iterator[None]:
         diffusers_logging.set_verbosity(level)
         if bar:
             diffusers_logging.enable_progress_bar()
-
-
-def frame_noise(
-    num_frames: int, shape: tuple[int, int, int], generator: torch.Generator
-) -> Float[Tensor, "c t h w"]:
-    """Standard normal noise, frame after frame, so that a frame's does not depend on how many follow."""
-    frames = [torch.randn(shape, generator=generator, device=generator.device) for _ in range(num_frames)]
-    return torch.stack(frames, dim=1)
 
 
 def to_uint8(video: Float[Tensor, "3 t h w"]) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lumiere.diffusion.noise import clip_noise
 from lumiere.diffusion.sampling import Denoiser
 
 
@@ -33,6 +34,7 @@ def training_loss(
     *,
     timestep_power: float = 1.0,
     min_snr_gamma: float = 0.0,
+    shared_noise: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D).
 
@@ -44,11 +46,15 @@ def training_loss(
         timestep_power: see :func:`draw_timesteps`.
         min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023). The
             weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
+        shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
     """
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
     a, s = power.sqrt(), (1 - power).sqrt()
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
+    if shared_noise:
+        noise = clip_noise(clean, generator, shared_noise)
+    else:
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
     predicted = denoiser(a * clean + s * noise, t)
     error = (predicted.float() - (a * noise - s * clean)).square().flatten(1).mean(1)
     if min_snr_gamma:

@@ -90,6 +90,8 @@ class Objective:
     caption_dropout: float = 0.1
     #: min-SNR weighting's gamma; 0 switches it off
     min_snr_gamma: float = 0.0
+    #: for clips: the share of the noise's variance that all frames have in common
+    shared_noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -369,6 +371,7 @@ RANGES = {
     "optim.cooldown": (0.0, 1.0),
     "optim.warmup_steps": (0, 10**9),
     "objective.caption_dropout": (0.0, 1.0),
+    "objective.shared_noise": (0.0, 1.0),
     "objective.min_snr_gamma": (0.0, 1e9),
     "loss.noise": (0.0, 10.0),
 }

@@ -81,6 +81,7 @@ class TemporalStage(Stage):
             generator,
             timestep_power=objective.timestep_power,
             min_snr_gamma=objective.min_snr_gamma,
+            shared_noise=objective.shared_noise,
         )
 
     def _pipeline(self) -> Any:
@@ -91,6 +92,7 @@ class TemporalStage(Stage):
             codec=self.encode.codec,
             text_encoder=self.encode.text,
             scheduler=make_scheduler("dpm++", self.schedule.config),
+            shared_noise=self.config.objective.shared_noise,
         )
 
     def export(self, folder: Path) -> None:

@@ -147,6 +147,7 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     path = tmp_path / "temporal.toml"
     path.write_text(text.replace('stage = "image"', f'stage = "temporal"\nimage = "{image}"'))
     settings = [cache, "data.stills=[]", "data.frames=9", "data.batch_size=2", "run.max_steps=4"]
+    settings += ["objective.shared_noise=0.5"]
     run = trainer(path, *settings, f"run.out={out}")
     before = {name: value.clone() for name, value in run.stage.net.state_dict().items()}
     assert run.run() == 0
@@ -154,7 +155,9 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     trained = run.stage.net.state_dict()
     moved = {name for name, value in before.items() if not torch.equal(value, trained[name])}
     assert moved and all(name.startswith("temporal.") for name in moved)
-    exported = LumierePipeline.from_pretrained(out / "model").unet.state_dict()
+    pipe = LumierePipeline.from_pretrained(out / "model")
+    assert pipe.config["shared_noise"] == 0.5
+    exported = pipe.unet.state_dict()
     spatial = load_file(image / "diffusion_pytorch_model.safetensors")
     assert all(torch.equal(exported[f"spatial.{name}"], value) for name, value in spatial.items())
     averaged = last_checkpoint(out)["ema"]

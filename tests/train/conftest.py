@@ -103,3 +103,36 @@ max_steps = 6
 device = "cpu"
 """)
     return path
+
+
+@pytest.fixture
+def superres_config(tmp_path: Path, shards: Path) -> Path:
+    path = tmp_path / "superres.toml"
+    path.write_text(f"""
+name = "tiny"
+stage = "superres"
+[data]
+stills = ["{shards}/train-stills-*.tar"]
+clips = ["{shards}/train-clips-*.tar"]
+size = [{SIDE}, {SIDE}]
+frames = 5
+batch_size = 4
+[model]
+patch = 2
+block_out_channels = [16, 32]
+norm_num_groups = 8
+[degrade]
+crop = 16
+factors = [2, 4]
+[optim]
+lr = 3e-3
+warmup_steps = 2
+[samples]
+steps = 2
+[run]
+out = "{tmp_path}/run"
+max_steps = 40
+log_steps = 5
+device = "cpu"
+""")
+    return path

@@ -85,3 +85,9 @@ def test_strings_given_on_the_command_line_need_no_quotes(tmp_path):
     config = load(write(tmp_path, 'codec = "c"', "image"), ["codec=a folder/codec", "run.device=cpu"])
     assert isinstance(config, ImageConfig)
     assert (config.codec, config.run.device) == ("a folder/codec", "cpu")
+
+
+def test_crops_must_fit_patches_and_factors(tmp_path):
+    for text in ("[degrade]\ncrop = 96\nfactors = [2, 5]", "[model]\npatch = 7", "[degrade]\ncrop = 256"):
+        with pytest.raises(InputError, match=r'"degrade.crop" is \d+; it must be within "data.size"'):
+            load(write(tmp_path, text, "superres"))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -17,6 +19,7 @@ from lumiere.cli.train import command
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.pipeline import LumierePipeline
+from lumiere.superres import UpscalePipeline
 from lumiere.train.config import Optim, load
 from lumiere.train.loop import Trainer, learning_rate
 from lumiere.video import Clip
@@ -136,6 +139,28 @@ def test_the_image_model_learns_and_is_exported_whole(image_config, tmp_path):
     assert (out / "samples" / "step-00000008" / "sheet.png").stat().st_size > 500
     assert list((out / "tensorboard").iterdir())
     assert not list(out.rglob("*.part*"))
+
+
+def test_super_resolution_learns_on_pictures_and_then_on_clips(superres_config, tmp_path):
+    run = trainer(superres_config)
+    batch = run.stage.prepare(run.stage.load(0, 0))
+    first = run.stage(*batch, torch.Generator().manual_seed(0)).item()
+    assert run.run() == 0
+    assert run.stage(*batch, torch.Generator().manual_seed(0)).item() < 0.9 * first
+    (sheet,) = (tmp_path / "run" / "samples" / "step-00000040").iterdir()
+    assert re.fullmatch(r"bicubic-\d+\.\d\d-net--?\d+\.\d\d\.png", sheet.name)
+
+    image, out = tmp_path / "run" / "model", tmp_path / "inflated"
+    settings = [f"image={image}", f"run.out={out}", "run.max_steps=4", "data.batch_size=1"]
+    run = trainer(superres_config, *settings)
+    before = {name: value.clone() for name, value in run.stage.net.state_dict().items()}
+    assert run.run() == 0
+    moved = {name for name, v in run.stage.net.state_dict().items() if not torch.equal(v, before[name])}
+    assert moved and all(name.startswith("temporal.") for name in moved)
+    pipe = UpscalePipeline.from_pretrained(out / "model")
+    assert (pipe.config["steps"], pipe.config["residual_std"]) == (2, 0.15)
+    small = Clip(np.full((7, 16, 16, 3), 99, np.uint8), 16)
+    assert pipe(small, 32).frames.shape == (7, 32, 32, 3)
 
 
 def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config, tmp_path):

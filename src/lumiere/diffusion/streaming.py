@@ -49,8 +49,10 @@ def sample_stream(
     *,
     weights: str = "flat",
     callback: Callable[[], None] | None = None,
-) -> Iterator[Tensor]:
+) -> Iterator[tuple[Tensor, ...]]:
     """Denoise a clip window by window, and yield it piece by piece, from its beginning to its end.
+
+    Each piece comes as the sample and then what ``read`` gave of the same frames.
 
     Args:
         denoise: called as ``denoise(x, t, *aligned)`` with one window, ``b c t h w``.
@@ -74,7 +76,7 @@ def sample_stream(
     pieces = _pieces(read, frames, ready)
     for number in range(num_inference_steps):
         pieces = _step(number, pieces, denoise, frames, counts, callback)
-    return (piece.x for piece in pieces)
+    return ((piece.x, *piece.aligned) for piece in pieces)
 
 
 def _pieces(

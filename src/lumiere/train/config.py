@@ -163,6 +163,30 @@ class Inflation:
 
 
 @dataclass(frozen=True)
+class Upscaler:
+    """The super-resolution net: a ``UNet2DConditionModel`` without attention, on patches of pixels."""
+
+    patch: int = 4
+    block_out_channels: tuple[int, ...] = (64, 96, 128)
+    layers_per_block: int = 1
+    norm_num_groups: int = 16
+
+
+@dataclass(frozen=True)
+class Degrade:
+    """How a picture becomes the small one that super-resolution is given."""
+
+    #: side of the crops, pixels; every factor must divide it
+    crop: int = 96
+    #: factors by which crops are made smaller, each as often as the others
+    factors: tuple[int, ...] = (2, 4, 8)
+    #: the largest standard deviation of the noise laid over the small picture; pixels are in [-1, 1]
+    noise: float = 0.2
+    #: standard deviation of what interpolation lacks, by which the sample is scaled
+    residual_std: float = 0.15
+
+
+@dataclass(frozen=True)
 class CodecConfig:
     name: str
     stage: Literal["codec"] = "codec"
@@ -210,8 +234,30 @@ class TemporalConfig:
     run: Run = field(default_factory=Run)
 
 
-Config = CodecConfig | ImageConfig | TemporalConfig
-STAGES: dict[str, type[Config]] = {"codec": CodecConfig, "image": ImageConfig, "temporal": TemporalConfig}
+@dataclass(frozen=True)
+class SuperResolutionConfig:
+    name: str
+    stage: Literal["superres"] = "superres"
+    seed: int = 0
+    #: folder of the trained image model, which is then inflated; trained itself if empty
+    image: str = ""
+    init: str = ""
+    data: Data = field(default_factory=Data)
+    model: Upscaler = field(default_factory=Upscaler)
+    degrade: Degrade = field(default_factory=Degrade)
+    objective: Objective = field(default_factory=Objective)
+    optim: Optim = field(default_factory=Optim)
+    samples: Samples = field(default_factory=Samples)
+    run: Run = field(default_factory=Run)
+
+
+Config = CodecConfig | ImageConfig | TemporalConfig | SuperResolutionConfig
+STAGES: dict[str, type[Config]] = {
+    "codec": CodecConfig,
+    "image": ImageConfig,
+    "temporal": TemporalConfig,
+    "superres": SuperResolutionConfig,
+}
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -344,6 +390,14 @@ def _check(config: Config) -> None:
         raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
     if isinstance(config, CodecConfig) and (config.loss.crop % 8 or config.loss.crop > min(config.data.size)):
         raise InputError(f'"loss.crop" is {config.loss.crop}; it must be a multiple of 8 within "data.size"')
+    if isinstance(config, SuperResolutionConfig):
+        crop, patch = config.degrade.crop, config.model.patch
+        wrong = [each for each in (*config.degrade.factors, patch) if crop % each]
+        if wrong or crop > min(config.data.size):
+            raise InputError(
+                f'"degrade.crop" is {crop}; it must be within "data.size" and a multiple of "model.patch" '
+                'and of each of "degrade.factors"'
+            )
     if isinstance(config, ImageConfig):
         levels = len(config.model.block_out_channels)
         for key in ("down_block_types", "up_block_types", "attention_head_dim"):
@@ -362,7 +416,8 @@ _ABOVE_ZERO = {
     "samples": "steps",
     "text": "length scale",
     "loss": "crop",
-    "model": "block_out_channels layers_per_block attention_head_dim norm_num_groups channels widths",
+    "degrade": "crop factors residual_std",
+    "model": "block_out_channels layers_per_block attention_head_dim norm_num_groups channels widths patch",
 }
 POSITIVE = {f"{section}.{key}" for section, keys in _ABOVE_ZERO.items() for key in keys.split()}
 RANGES = {
@@ -374,4 +429,5 @@ RANGES = {
     "objective.shared_noise": (0.0, 1.0),
     "objective.min_snr_gamma": (0.0, 1e9),
     "loss.noise": (0.0, 10.0),
+    "degrade.noise": (0.0, 1.0),
 }

@@ -15,7 +15,14 @@ import lumiere.models.codec
 import lumiere.models.stunet  # noqa: F401
 from lumiere.errors import InputError
 from lumiere.models.bundle import load_model
-from lumiere.train.config import CodecConfig, Config, Data, ImageConfig, TemporalConfig
+from lumiere.train.config import (
+    CodecConfig,
+    Config,
+    Data,
+    ImageConfig,
+    SuperResolutionConfig,
+    TemporalConfig,
+)
 from lumiere.train.dataset import CLIPS, STILLS, Pictures
 from lumiere.train.draw import numbers
 
@@ -116,6 +123,7 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
     """The stage that ``config`` describes, its weights drawn from the seed or read from ``init``."""
     from lumiere.train.codec import CodecStage
     from lumiere.train.image import ImageStage
+    from lumiere.train.superres import SuperResolutionStage
     from lumiere.train.temporal import TemporalStage
 
     match config:
@@ -125,3 +133,5 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
             return ImageStage(config, device, builds_cache)
         case TemporalConfig():
             return TemporalStage(config, device, builds_cache)
+        case SuperResolutionConfig():
+            return SuperResolutionStage(config, device)

@@ -1,0 +1,120 @@
+"""What the pipelines have in common: each is a bundle, a folder that is loaded and saved whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+
+import lumiere.models.codec
+import lumiere.models.text  # noqa: F401  a bundle names classes of modules that are imported
+from lumiere.errors import InputError
+from lumiere.files import replacing
+from lumiere.models import bundle
+
+SHARD_SIZE = "14MB"
+Self = TypeVar("Self", bound="BundlePipeline")
+
+
+class BundlePipeline(DiffusionPipeline):
+    """A ``DiffusionPipeline`` that is loaded and saved as ``lumiere.models.bundle`` says."""
+
+    #: the settings in ``config`` that a call uses if it is not told otherwise
+    defaults: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def model_name(self) -> str | None:
+        """Name of the bundle that this was loaded from."""
+        path = getattr(self.config, "_name_or_path", None)
+        return Path(path).name if path else None
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Self],
+        name_or_path: str | os.PathLike[str],
+        torch_dtype: torch.dtype = torch.float32,
+        **kwargs: Any,
+    ) -> Self:
+        """Load a bundle: a shipped one by its name (``"emoji"``), or a folder that ``save_pretrained`` wrote.
+
+        Args:
+            torch_dtype: what the nets compute in, however their weights are stored.
+            kwargs: components to use in place of the bundle's (``scheduler=...``), and what
+                ``DiffusionPipeline.from_pretrained`` takes.
+
+        Raises:
+            InputError: there is no such bundle, or it is not whole, not unaltered, or not one of ours.
+        """
+        folder = bundle.resolve(name_or_path)
+        bundle.verify(folder)
+        bundle.check_index(folder, cls.__name__)
+        for name in ("unet", "codec", "text_encoder"):
+            if name not in kwargs and (name != "text_encoder" or bundle.has_weights(folder / name)):
+                kwargs[name] = bundle.load_component(folder, name, torch_dtype)
+        # A quarter faster on CPUs, and no slower elsewhere.
+        kwargs["unet"].to(memory_format=torch.channels_last)
+        with _quiet():
+            try:
+                return super().from_pretrained(folder, **kwargs)
+            except (ValueError, OSError) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
+
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], dtype: torch.dtype | None = None, **kwargs: Any
+    ) -> None:
+        """Write a bundle: weights as safetensors in shards of at most 14 MB, and the hash of every file.
+
+        The folder is written whole or not at all. One that is there is replaced if it is a bundle; its model
+        card (``README.md``) is kept.
+
+        Args:
+            dtype: of the stored weights; float16 halves them. Default: as they are.
+
+        Raises:
+            InputError: the folder holds something else than a bundle.
+        """
+        target = Path(save_directory)
+        if target.exists() and not (target / bundle.INDEX).is_file() and any(target.iterdir()):
+            raise InputError(f"{target} holds something else than a model; give a new folder")
+        card = target / "README.md"
+        with replacing(target) as folder:
+            settings = {name: self.config[name] for name in self.defaults}
+            stored = type(self)(**{**self.components, **settings, **self._stored_models(dtype)})
+            DiffusionPipeline.save_pretrained(
+                stored, folder, safe_serialization=True, max_shard_size=SHARD_SIZE, **kwargs
+            )
+            if card.is_file():
+                (folder / card.name).write_bytes(card.read_bytes())
+            bundle.write_manifest(folder)
+
+    def _stored_models(self, dtype: torch.dtype | None) -> dict[str, Any]:
+        models = {"unet": self.unet, "codec": self.codec}
+        return {
+            name: bundle.cast(deepcopy(model), dtype or model.dtype).to(
+                "cpu", memory_format=torch.contiguous_format
+            )
+            for name, model in models.items()
+        }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without diffusers' progress bar over components and its notes about them."""
+    level, bar = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(level)
+        if bar:
+            diffusers_logging.enable_progress_bar()

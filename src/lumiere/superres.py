@@ -1,0 +1,205 @@
+"""Spatial super-resolution (section 3.2 of arXiv 2401.12945): windows in time, tiles in space, one mechanism.
+
+The clip is enlarged by interpolation, and a net that works on patches of pixels adds what interpolation
+lacks: the residual is the sample that is denoised, the enlarged clip is what the net is told. Frames come and
+go one by one, so that memory does not grow with the clip.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from lumiere.bundled import BundlePipeline
+from lumiere.diffusion.multidiffusion import multidiffusion
+from lumiere.diffusion.noise import frame_noise
+from lumiere.diffusion.streaming import sample_stream
+from lumiere.diffusion.windows import Windows, tiles, windows
+from lumiere.errors import InputError
+from lumiere.models.codec import PatchCodec
+from lumiere.models.stunet import STUNet
+from lumiere.pipeline import to_uint8
+from lumiere.shapes import Sample, Video
+from lumiere.video import Clip
+
+#: the noise level 1 as the net's timestep embedding meets it
+LEVELS = 1000
+ROWS, COLUMNS = 3, 4
+
+
+def enlarge(video: Float[Tensor, "b 3 t h w"], height: int, width: int) -> Video:
+    """Bicubic interpolation of every frame, clamped to [-1, 1]."""
+    return _resize(video, height, width, mode="bicubic", align_corners=False).clamp(-1, 1)
+
+
+def reduce(video: Float[Tensor, "b 3 t h w"], height: int, width: int) -> Video:
+    """Every frame averaged over the area of each new pixel."""
+    return _resize(video, height, width, mode="area")
+
+
+def _resize(video: Tensor, height: int, width: int, **how: Any) -> Tensor:
+    frames = F.interpolate(video.transpose(1, 2).flatten(0, 1), (height, width), **how)
+    return frames.unflatten(0, (len(video), -1)).transpose(1, 2)
+
+
+class UpscalePipeline(BundlePipeline):
+    """The components of a super-resolution model, and the calls that enlarge clips with them.
+
+    Args:
+        unet: a space-time net without text and without temporal resampling. It takes the noisy residual and
+            the enlarged clip, both as samples of ``codec``, and the noise level as its class label.
+        codec: pixels to patches.
+        scheduler: any of diffusers' that adds no noise of its own.
+        residual_std: the residual's standard deviation in training, pixels in [-1, 1].
+        steps, window, overlap, noise_level: what a call uses if it is not told otherwise.
+    """
+
+    model_cpu_offload_seq = "unet->codec"
+    defaults = ("residual_std", "steps", "window", "overlap", "noise_level")
+
+    def __init__(
+        self,
+        unet: STUNet,
+        codec: PatchCodec,
+        scheduler: Any,
+        residual_std: float = 0.1,
+        steps: int = 2,
+        window: int = 16,
+        overlap: int = 2,
+        noise_level: float = 0.0,
+    ):
+        super().__init__()
+        self.register_modules(unet=unet, codec=codec, scheduler=scheduler)
+        self.register_to_config(
+            residual_std=residual_std, steps=steps, window=window, overlap=overlap, noise_level=noise_level
+        )
+
+    def __call__(self, clip: Clip, size: int | tuple[int, int], **options: Any) -> Clip:
+        """Enlarge a clip to ``size``: its longer side, or (height, width).
+
+        Options are those of :meth:`stream`.
+
+        Raises:
+            InputError: ``size`` is below the clip's, or an option out of its range.
+        """
+        height, width = target_size(clip.height, clip.width, size)
+        frames = self.stream(clip.frames, len(clip), (height, width), **options)
+        return Clip(np.stack(list(frames)), clip.fps, {**clip.metadata, "upscaled": [width, height]})
+
+    def stream(
+        self,
+        frames: Iterable[np.ndarray],
+        count: int,
+        size: tuple[int, int],
+        *,
+        seed: int = 0,
+        num_inference_steps: int | None = None,
+        window: int | None = None,
+        overlap: int | None = None,
+        weights: str = "flat",
+        tile: int | None = None,
+        noise_level: float | None = None,
+        callback: Callable[[], None] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Enlarge ``count`` frames, uint8 H x W x 3, as they come, to ``size`` (height, width).
+
+        Memory grows with the window, the steps and the size, not with ``count``. A seed gives each frame the
+        same noise whatever the windows and the tiles.
+
+        Args:
+            window, overlap: of the windows in time, in frames. Default: the model's.
+            weights: how predictions that overlap are averaged; one of ``lumiere.diffusion.windows.WEIGHTS``.
+            tile: side of the tiles in space, in pixels; they overlap by an eighth. Default: no tiles.
+            noise_level: 0 to 1, of the noise that is laid over the source before it is enlarged, and which
+                the net is told; hides what is wrong with the source. Default: the model's.
+            callback: called after each window of each step.
+
+        Raises:
+            InputError: an option is out of its range.
+        """
+        config = self.config
+        steps = config["steps"] if num_inference_steps is None else num_inference_steps
+        level = config["noise_level"] if noise_level is None else noise_level
+        if not 0 <= level <= 1:
+            raise InputError(f"noise level is {level}; give a number from 0 to 1")
+        time = windows(
+            count,
+            config["window"] if window is None else window,
+            config["overlap"] if overlap is None else overlap,
+        )
+        device, factor, std = self._execution_device, self.codec.factor, config["residual_std"]
+        rows, columns = (-(-side // factor) for side in size)
+        places = tiles({ROWS: _tiles_along(rows, tile, factor), COLUMNS: _tiles_along(columns, tile, factor)})
+        source = iter(frames)
+        generator, over = (torch.Generator().manual_seed(2 * seed + i) for i in range(2))
+
+        def read(first: int, end: int) -> tuple[Tensor, Tensor]:
+            pictures = np.stack(list(itertools.islice(source, end - first)))
+            if len(pictures) < end - first:
+                raise InputError(f"there are {first + len(pictures)} frames; {count} were announced")
+            given = torch.from_numpy(pictures).to(device).float().div(127.5).sub(1).permute(3, 0, 1, 2)[None]
+            noise = frame_noise(end - first, (self.codec.channels, rows, columns), generator)[None]
+            if level:
+                given = given + level * frame_noise(end - first, (3, *pictures.shape[1:3]), over)[None].to(
+                    device
+                )
+            return noise.to(device), self._sample(enlarge(given, *size))
+
+        def denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
+            return self._denoise(x, t, low, torch.full((len(x),), level, device=device))
+
+        def window_denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
+            return multidiffusion(denoise, places, low)(x, t)
+
+        pieces = sample_stream(
+            window_denoise, read, time, self.scheduler, steps, weights=weights, callback=callback
+        )
+        return (
+            picture
+            for residual, low in pieces
+            for picture in to_uint8(self._video(low + std * residual, size)[0])
+        )
+
+    def _denoise(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
+        context = torch.zeros(len(x), 1, 1, device=x.device, dtype=self.unet.dtype)
+        given = torch.cat([x, low], dim=1).to(self.unet.dtype)
+        return self.unet(given, t, context, class_labels=LEVELS * level).sample.float()
+
+    def _sample(self, video: Video) -> Sample:
+        """Patches of a video, whose sides are filled up to whole patches."""
+        rows, columns = (-side % self.codec.factor for side in video.shape[-2:])
+        return self.codec.encode(F.pad(video, (0, columns, 0, rows, 0, 0), mode="replicate"))
+
+    def _video(self, sample: Sample, size: tuple[int, int]) -> Video:
+        return self.codec.decode(sample)[..., : size[0], : size[1]]
+
+
+def _tiles_along(patches: int, tile: int | None, factor: int) -> Windows:
+    if tile is None:
+        return windows(patches, patches, 0)
+    if tile < 8 * factor:
+        raise InputError(f"tile is {tile}; give at least {8 * factor}")
+    return windows(patches, tile // factor, tile // factor // 8)
+
+
+def target_size(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the result: ``size`` itself, or of the longer side, the shorter one in proportion.
+
+    Raises:
+        InputError: it is smaller than the source.
+    """
+    if isinstance(size, int):
+        longer = max(height, width)
+        size = (max(1, round(height * size / longer)), max(1, round(width * size / longer)))
+    if size[0] < height or size[1] < width:
+        raise InputError(
+            f"the size {size[1]}x{size[0]} is below the source's {width}x{height}; give a larger one"
+        )
+    return size

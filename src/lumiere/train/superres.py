@@ -1,0 +1,161 @@
+"""The super-resolution stage: the image model on crops of pictures, then, inflated, on crops of clips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from lumiere.diffusion.objective import training_loss
+from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
+from lumiere.errors import InputError
+from lumiere.models.codec import PatchCodec
+from lumiere.models.stunet import STUNet
+from lumiere.superres import LEVELS, UpscalePipeline, enlarge, reduce
+from lumiere.train.codec import sheet
+from lumiere.train.config import SuperResolutionConfig
+from lumiere.train.draw import numbers
+from lumiere.train.encode import to_video
+from lumiere.train.stages import Mixture, Stage, load_part, open_pictures
+
+SHOWN = 6
+SHOWN_FACTOR = 2
+
+
+class SuperResolutionStage(Stage):
+    unit = "crops"
+
+    def __init__(self, config: SuperResolutionConfig, device: torch.device):
+        super().__init__()
+        self.config, self.device = config, device
+        stills, clips = open_pictures(config.data, clips_only=bool(config.image))
+        self.mixture = Mixture(stills, clips, config.data.clip_share)
+        self.frames = config.data.frames if config.image else 1
+        self.codec = PatchCodec(config.model.patch).to(device)
+        self.schedule: Any = noise_schedule()
+        self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
+        self.net = self._net().to(device, memory_format=torch.channels_last).train()
+
+    def _net(self) -> Any:
+        config, model = self.config, self.config.model
+        if config.image:
+            image = load_part(config.image, "diffusers", "UNet2DConditionModel")
+            resizes = len(image.down_blocks) - 1
+            net = STUNet.inflate(image, temporal_resample=[False] * resizes, attention_blocks=0)
+        elif config.init:
+            net = load_part(config.init, "diffusers", "UNet2DConditionModel")
+        else:
+            levels = len(model.block_out_channels)
+            net = UNet2DConditionModel(
+                in_channels=2 * self.codec.channels,
+                out_channels=self.codec.channels,
+                block_out_channels=model.block_out_channels,
+                down_block_types=("DownBlock2D",) * levels,
+                mid_block_type="UNetMidBlock2D",
+                up_block_types=("UpBlock2D",) * levels,
+                layers_per_block=model.layers_per_block,
+                norm_num_groups=model.norm_num_groups,
+                class_embed_type="timestep",
+            )
+        taken = (net.spatial if isinstance(net, STUNet) else net).config.in_channels
+        if taken != 2 * self.codec.channels:
+            where = config.image or config.init
+            raise InputError(
+                f"the net of {where} takes {taken} channels; patches of {model.patch} pixels make "
+                f"{2 * self.codec.channels}"
+            )
+        return net
+
+    def load(self, draw: int, rank: int) -> tuple[Tensor, int]:
+        rng = numbers("batch", self.config.seed, draw, rank)
+        factor = int(rng.choice(self.config.degrade.factors))
+        crops = [self._crop(rng, self.config.degrade.crop) for _ in range(self.config.data.batch_size)]
+        return torch.from_numpy(np.stack(crops)), factor
+
+    def _crop(self, rng: Any, side: int) -> np.ndarray:
+        """uint8 t side side 3, at a random place of a random picture."""
+        pictures, i, position = self.mixture.pick(rng)
+        if self.frames == 1:
+            frames = pictures.read(i, position)
+        else:
+            frames = pictures.read(i)
+            first = round(position * max(0, len(frames) - self.frames))
+            frames = frames[first : first + self.frames]
+        y, x = (int(rng.integers(length - side + 1)) for length in frames.shape[1:3])
+        return np.ascontiguousarray(frames[:, y : y + side, x : x + side])
+
+    def prepare(self, loaded: tuple[Tensor, int]) -> tuple[Any, ...]:
+        pixels, factor = loaded
+        return to_video(pixels, self.device).contiguous(), factor
+
+    def forward(self, video: Tensor, factor: int, generator: torch.Generator) -> Tensor:
+        objective, degrade = self.config.objective, self.config.degrade
+        side = degrade.crop // factor
+        small = reduce(video, side, side)
+        level = degrade.noise * torch.rand(len(video), generator=generator, device=video.device)
+        noise = torch.randn(small.shape, generator=generator, device=video.device)
+        low = enlarge(small + level.view(-1, 1, 1, 1, 1) * noise, degrade.crop, degrade.crop)
+        residual = self.codec.encode(video - low) / degrade.residual_std
+        low = self.codec.encode(low)
+        return training_loss(
+            lambda x, t: self._denoise(x, t, low, level),
+            residual,
+            self.alphas_cumprod,
+            generator,
+            timestep_power=objective.timestep_power,
+            min_snr_gamma=objective.min_snr_gamma,
+        )
+
+    def _denoise(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
+        given, labels = torch.cat([x, low], dim=1), LEVELS * level
+        if isinstance(self.net, STUNet):
+            context = torch.zeros(len(x), 1, 1, device=x.device)
+            prediction: Tensor = self.net(given, t, context, class_labels=labels, return_dict=False)[0]
+            return prediction
+        picture = given[:, :, 0].contiguous(memory_format=torch.channels_last)
+        prediction = self.net(picture, t, None, class_labels=labels, return_dict=False)[0]
+        return prediction[:, :, None]
+
+    def export(self, folder: Path) -> None:
+        """Save the image model, or, once it is inflated, the whole bundle."""
+        if not isinstance(self.net, STUNet):
+            self.net.save_pretrained(folder)
+            return
+        UpscalePipeline(
+            self.net,
+            self.codec,
+            make_scheduler("ddim", self.schedule.config),
+            residual_std=self.config.degrade.residual_std,
+            steps=self.config.samples.steps,
+        ).save_pretrained(folder)
+
+    @torch.no_grad()
+    def draw_samples(self, folder: Path) -> None:
+        """Pictures as they are, enlarged by interpolation, and by the net; with the decibels of both."""
+        from PIL import Image
+
+        rng, side = numbers("shown", self.config.seed), min(self.config.data.size)
+        side -= side % (SHOWN_FACTOR * self.codec.factor)
+        pixels = torch.from_numpy(np.stack([self._crop(rng, side) for _ in range(SHOWN)]))
+        video = to_video(pixels, self.device)
+        low = enlarge(reduce(video, side // SHOWN_FACTOR, side // SHOWN_FACTOR), side, side)
+        given, level = self.codec.encode(low), torch.zeros(SHOWN, device=self.device)
+        noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(self.config.samples.seed))
+        residual = sample(
+            lambda x, t: self._denoise(x, t.expand(SHOWN), given, level),
+            noise.to(self.device),
+            make_scheduler("ddim", self.schedule.config),
+            self.config.samples.steps,
+        )
+        made = (low + self.config.degrade.residual_std * self.codec.decode(residual)).clamp(-1, 1)
+        frames = torch.cat([each[:, :, 0] for each in (video, low, made)])
+        name = f"bicubic-{_psnr(low, video):.2f}-net-{_psnr(made, video):.2f}.png"
+        Image.fromarray(sheet(frames, SHOWN)).save(folder / name)
+
+
+def _psnr(a: Tensor, b: Tensor) -> float:
+    return 10 * float(torch.log10(4 / (a - b).square().mean().clamp(min=1e-12)))

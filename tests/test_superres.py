@@ -37,7 +37,9 @@ def pipe() -> UpscalePipeline:
         for parameter in net.temporal_parameters():
             parameter.data.add_(0.05 * torch.randn_like(parameter))
     scheduler = make_scheduler("ddim", noise_schedule().config)
-    return UpscalePipeline(net.eval(), PatchCodec(2), scheduler, window=6)
+    pipe = UpscalePipeline(net.eval(), PatchCodec(2), scheduler, window=6)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ go one by one, so that memory does not grow with the clip.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,6 @@ class UpscalePipeline(BundlePipeline):
         weights: str = "flat",
         tile: int | None = None,
         noise_level: float | None = None,
-        callback: Callable[[], None] | None = None,
     ) -> Iterator[np.ndarray]:
         """Enlarge ``count`` frames, uint8 H x W x 3, as they come, to ``size`` (height, width).
 
@@ -119,7 +118,6 @@ class UpscalePipeline(BundlePipeline):
             tile: side of the tiles in space, in pixels; they overlap by an eighth. Default: no tiles.
             noise_level: 0 to 1, of the noise that is laid over the source before it is enlarged, and which
                 the net is told; hides what is wrong with the source. Default: the model's.
-            callback: called after each window of each step.
 
         Raises:
             InputError: an option is out of its range.
@@ -158,14 +156,17 @@ class UpscalePipeline(BundlePipeline):
         def window_denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
             return multidiffusion(denoise, places, low)(x, t)
 
+        bar = self.progress_bar(total=steps * len(time.starts))
         pieces = sample_stream(
-            window_denoise, read, time, self.scheduler, steps, weights=weights, callback=callback
+            window_denoise, read, time, self.scheduler, steps, weights=weights, callback=bar.update
         )
-        return (
-            picture
-            for residual, low in pieces
-            for picture in to_uint8(self._video(low + std * residual, size)[0])
-        )
+
+        def finished() -> Iterator[np.ndarray]:
+            with bar:
+                for residual, low in pieces:
+                    yield from to_uint8(self._video(low + std * residual, size)[0])
+
+        return finished()
 
     def _denoise(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
         context = torch.zeros(len(x), 1, 1, device=x.device, dtype=self.unet.dtype)

@@ -19,6 +19,7 @@ from lumiere.errors import InputError
 
 VERBS = {
     "generate": ("lumiere.cli.generate", "Make a clip from a prompt."),
+    "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),

@@ -1,0 +1,98 @@
+"""``lumiere upscale``: a video becomes a larger one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lumiere.cli.options import overwrite_option, path_type
+from lumiere.errors import InputError
+
+WEIGHTS = ["flat", "pyramid", "cosine"]
+
+
+@click.command()
+@click.argument("file", type=path_type)
+@click.option("--model", required=True, help="A super-resolution model's folder.")
+@click.option("--size", default="1024", show_default=True, help="Longer side in pixels, or WIDTHxHEIGHT.")
+@click.option(
+    "--out",
+    type=path_type,
+    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: FILE-SIZE.mp4]",
+)
+@click.option("--window", type=click.IntRange(1), help="Frames denoised together.  [default: the model's]")
+@click.option("--overlap", type=click.IntRange(0), help="Frames windows share.  [default: the model's]")
+@click.option(
+    "--weights",
+    type=click.Choice(WEIGHTS),
+    default="flat",
+    show_default=True,
+    help="How predictions that overlap are averaged.",
+)
+@click.option(
+    "--tile", type=click.IntRange(1), help="Side of tiles in pixels, for less memory.  [default: none]"
+)
+@click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
+@click.option(
+    "--noise-level",
+    type=click.FloatRange(0, 1),
+    help="Noise that hides flaws of the source.  [default: the model's]",
+)
+@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
+@click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
+@overwrite_option
+def command(
+    file: Path,
+    model: str,
+    size: str,
+    out: Path | None,
+    window: int | None,
+    overlap: int | None,
+    weights: str,
+    tile: int | None,
+    steps: int | None,
+    noise_level: float | None,
+    seed: int,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Enlarge the video FILE, and print the name of the new one.
+
+    Frames are read, enlarged and written as they come, so that memory does not grow with the length. The
+    frame rate stays, and so does the sound in .mp4 and .webm.
+
+    \b
+    lumiere upscale cat.mp4 --model runs/emoji-upscaler/model --size 1024 --out large.mp4
+    lumiere upscale holiday.mov --model runs/emoji-upscaler/model --size 1920x1080 --tile 512
+    """
+    from lumiere.cli.generate import parse_size, pick_device
+    from lumiere.files import check_output
+    from lumiere.superres import UpscalePipeline, target_size
+    from lumiere.video import ENDINGS, stream, write_frames
+
+    width, height = parse_size(size)
+    info, frames = stream(file)
+    target = target_size(info.height, info.width, (height, width) if "x" in size.lower() else width)
+    path = out or file.with_name(f"{file.stem}-{max(target)}.mp4")
+    if path.resolve() == file.resolve():
+        raise InputError(f"{path} is the source itself; choose another name")
+    check_output(path, overwrite, ENDINGS)
+    pipe = UpscalePipeline.from_pretrained(model).to(pick_device(device))
+    pipe.set_progress_bar_config(desc="upscaling", unit="window")
+    large = pipe.stream(
+        frames,
+        info.frames,
+        target,
+        seed=seed,
+        num_inference_steps=steps,
+        window=window,
+        overlap=overlap,
+        weights=weights,
+        tile=tile,
+        noise_level=noise_level,
+    )
+    settings = {**info.metadata, "upscaled": [target[1], target[0]], "upscaler": pipe.model_name}
+    click.echo(
+        write_frames(path, large, info.frames, target, info.fps, settings, sound=file, overwrite=overwrite)
+    )

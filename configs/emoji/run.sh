@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 
 lumiere data emoji --out data/emoji --group animals-nature
-for stage in codec image temporal; do
+for stage in codec image temporal-motion temporal; do
     lumiere train "configs/emoji/$stage.toml" --resume
 done
 python configs/emoji/ship.py runs/emoji-temporal/model data/emoji src/lumiere/bundles/emoji

@@ -13,13 +13,15 @@ import torch
 
 from lumiere.data.emoji import in_groups, read_index
 from lumiere.data.shards import MANIFEST
+from lumiere.diffusion.sampling import make_scheduler
 from lumiere.models import bundle
 from lumiere.pipeline import LumierePipeline
 
 
 def main(model: Path, data: Path, target: Path) -> None:
     pipe = LumierePipeline.from_pretrained(model)
-    pipe.register_to_config(steps=6, guidance=2.0)
+    pipe.scheduler = make_scheduler("ddim", pipe.scheduler.config)
+    pipe.register_to_config(steps=6, guidance=2.0, guidance_rescale=0.7)
     pipe.save_pretrained(target, dtype=torch.float16)
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]
     objects = {entry["code"]: entry["label"] for entry in in_groups(read_index(data / "sprites"), groups)}

@@ -61,7 +61,7 @@ def test_no_path_of_this_machine_is_saved(pipe, tiny_bundle, tmp_path):
 
 
 def test_half_precision_shards_load_as_float32(pipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("lumiere.pipeline.SHARD_SIZE", "200KB")
+    monkeypatch.setattr("lumiere.bundled.SHARD_SIZE", "200KB")
     pipe.save_pretrained(tmp_path / "half", dtype=torch.float16)
     shards = sorted((tmp_path / "half" / "unet").glob("*.safetensors"))
     assert len(shards) > 1

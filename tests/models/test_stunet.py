@@ -12,6 +12,7 @@ from torch import Tensor
 from lumiere.errors import InputError
 from lumiere.models import temporal
 from lumiere.models.stunet import STUNet
+from lumiere.models.temporal import FramePosition
 
 COMMON = {
     "sample_size": 8,
@@ -129,10 +130,10 @@ def assert_same(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
 
 
-def wake(net: STUNet) -> STUNet:
+def wake(net: torch.nn.Module) -> torch.nn.Module:
     """Give every temporal parameter a random value, so that nothing is zero or the identity."""
     generator = torch.Generator().manual_seed(3)
-    for parameter in net.temporal_parameters():
+    for parameter in net.temporal_parameters() if isinstance(net, STUNet) else net.parameters():
         with torch.no_grad():
             parameter.add_(
                 torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype), alpha=0.1
@@ -240,6 +241,35 @@ def test_motion_words_reach_the_temporal_layers():
             if "modulation" in name:
                 parameter.zero_()
         assert not torch.allclose(net(sample, **given).sample, awake, atol=1e-4)
+
+
+def test_a_frames_place_reaches_what_the_prompt_modulates():
+    """Equal frames stay equal at first, and differ once places count, though no frame sees another."""
+    net = STUNet.inflate(image_model("super_resolution"), temporal_resample=[False], attention_blocks=0)
+    sample, given = clip(1, 6, 8, 8, DOUBLE, still=True), conditions("super_resolution", 1, DOUBLE)
+    with torch.no_grad():
+        wake(net)
+        for name, parameter in net.temporal.named_parameters():
+            if "time.weight" in name:
+                parameter[..., 0] = parameter[..., 2] = 0
+        net.temporal.position.out.weight.zero_()
+        net.temporal.position.out.bias.zero_()
+        alike = net(sample, **given).sample
+        wake(net.temporal.position.out)
+        apart = net(sample, **given).sample
+    assert_same(alike, alike[:, :, :1].expand_as(alike))
+    assert (apart.diff(dim=2).abs().amax((0, 1, 3, 4)) > 1e-6).all()
+
+
+def test_places_count_in_frames_of_the_clip_at_every_level():
+    position = FramePosition(6).double()
+    torch.nn.init.normal_(position.out.weight)
+    emb = torch.randn(2, 6, dtype=DOUBLE)
+    whole = position(emb, torch.arange(12)[None])
+    assert_same(position(emb, torch.arange(0, 12, 4)[None]), whole[:, ::4])
+    assert_same(position(emb, torch.arange(20)[None])[:, :12], whole)
+    first = torch.tensor([[0], [5]])
+    assert_same(position(emb, first + torch.arange(7))[1], whole[1, 5:])
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -73,12 +73,12 @@ def test_resampling_is_duplication_or_thinning_then_a_convolution(clips, pairs, 
 )
 def test_fresh_blocks_are_the_identity_whatever_the_embedding(block, layout):
     x = frames(2, 5, layout=layout)
-    assert torch.equal(block.double()(x, torch.randn(2, 4, dtype=torch.float64)), x)
+    assert torch.equal(block.double()(x, torch.randn(2, 5, 4, dtype=torch.float64)), x)
 
 
 def test_convolution_sees_one_frame_and_one_pixel_around():
     block = randomise(TemporalConvBlock(1, 4))
-    emb = torch.randn(1, 4, dtype=torch.float64)
+    emb = torch.randn(1, 7, 4, dtype=torch.float64)
     x = torch.randn(7, 1, 9, 9, dtype=torch.float64)
     # the norm looks at a whole frame; a fixed one shows the kernels' reach alone
     block.norm = torch.nn.Identity()
@@ -91,7 +91,7 @@ def test_convolution_sees_one_frame_and_one_pixel_around():
 
 def test_clips_and_pixels_do_not_mix_in_attention():
     block = randomise(TemporalAttentionBlock(6, 4, layers=1))
-    emb = torch.randn(2, 4, dtype=torch.float64)
+    emb = torch.randn(2, 5, 4, dtype=torch.float64)
     x = frames(2, 5)
     y = x.clone()
     y[1, :, 2, 3] += torch.arange(6)
@@ -103,11 +103,11 @@ def test_clips_and_pixels_do_not_mix_in_attention():
 
 def test_attention_is_that_of_pytorch():
     block = randomise(TemporalAttentionBlock(6, 4, layers=1))
-    layer, emb, x = block.layers[0], torch.zeros(1, 4, dtype=torch.float64), frames(1, 5)
+    layer, emb, x = block.layers[0], torch.randn(1, 5, 4, dtype=torch.float64), frames(1, 5)
     tokens = x.permute(2, 3, 0, 1).flatten(0, 1)
     scale, shift = layer.modulation_attention(emb)
     inputs = layer.norm_attention(tokens) * scale + shift
-    inputs = inputs + frame_positions(5, 6, like=inputs)
+    inputs = inputs + frame_positions(torch.arange(5), 6, like=inputs)
     attended, _ = F.multi_head_attention_forward(
         *[inputs.transpose(0, 1)] * 3,
         embed_dim_to_check=6,
@@ -147,7 +147,7 @@ def test_slices_change_nothing_but_are_taken_only_without_gradients(layout, monk
 
 
 def test_positions_tell_frames_apart_and_do_not_depend_on_length():
-    positions = frame_positions(320, 16, like=torch.zeros(1, dtype=torch.float64))
+    positions = frame_positions(torch.arange(320), 16, like=torch.zeros(1, dtype=torch.float64))
     distances = torch.cdist(positions, positions) + torch.eye(320)
     assert distances.min() > 0.05
-    assert torch.equal(positions[:80], frame_positions(80, 16, like=positions))
+    assert torch.equal(positions[:80], frame_positions(torch.arange(80), 16, like=positions))

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lumiere.errors import InputError
 from lumiere.models.temporal import (
+    FramePosition,
     TemporalAttentionBlock,
     TemporalConvBlock,
     TemporalDown,
@@ -75,6 +76,7 @@ class TemporalLayers(nn.Module):
                 blocks = [TemporalConvBlock(width, emb_channels) for width in widths]
             return TemporalLevel(blocks, None if resampler is None else resampler(widths[-1]))
 
+        self.position = FramePosition(emb_channels)
         last = len(resample)
         downs = [TemporalDown if wanted else None for wanted in resample] + [None]
         ups = [TemporalUp if wanted else None for wanted in reversed(resample)] + [None]
@@ -88,17 +90,19 @@ class TemporalLayers(nn.Module):
 class _PerFrame:
     """Each clip's conditions for each of its frames, made once per number of frames; of one clip, views."""
 
-    def __init__(self, emb: Tensor, context: Tensor):
-        self.clip_emb = emb
-        self._clip_context = context
-        self._made: dict[int, tuple[Tensor, Tensor]] = {}
+    def __init__(self, emb: Tensor, context: Tensor, position: FramePosition, places: Tensor):
+        self._clip_emb, self._clip_context = emb, context
+        self._position, self._places = position, places
+        self._made: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def _for(self, folded: int) -> tuple[Tensor, Tensor]:
+    def _for(self, folded: int) -> tuple[Tensor, Tensor, Tensor]:
         if folded not in self._made:
-            frames = folded // len(self.clip_emb)
-            emb = self.clip_emb[:, None].expand(-1, frames, -1)
+            frames = folded // len(self._clip_emb)
+            emb = self._clip_emb[:, None].expand(-1, frames, -1)
             context = self._clip_context[:, None].expand(-1, frames, -1, -1)
-            self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1)
+            step = self._places.shape[1] // frames
+            placed = self._position(self._clip_emb, self._places[:, ::step])
+            self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1), placed
         return self._made[folded]
 
     def emb(self, x: Tensor) -> Tensor:
@@ -108,6 +112,10 @@ class _PerFrame:
     def context(self, x: Tensor) -> Tensor:
         """``(b t) l d`` for the ``b t`` frames of ``x``."""
         return self._for(len(x))[1]
+
+    def placed(self, x: Tensor) -> Tensor:
+        """``b t e`` for the ``b t`` frames of ``x``, with their places in the clip."""
+        return self._for(len(x))[2]
 
 
 class STUNet(ModelMixin, ConfigMixin):
@@ -207,6 +215,7 @@ class STUNet(ModelMixin, ConfigMixin):
         class_labels: Tensor | None = None,
         timestep_cond: Tensor | None = None,
         added_cond_kwargs: dict[str, Tensor] | None = None,
+        first_frame: Tensor | int = 0,
         return_dict: bool = True,
     ) -> STUNetOutput | tuple[Tensor]:
         """Predict for every frame at once.
@@ -216,6 +225,7 @@ class STUNet(ModelMixin, ConfigMixin):
             timestep: one for all clips, or ``(b,)``.
             encoder_hidden_states: a text context per clip, ``b l d``.
             class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them.
+            first_frame: index of the first frame, for a window of a longer clip; for all, or ``(b,)``.
 
         Raises:
             InputError: if channels or batch sizes do not fit.
@@ -228,16 +238,18 @@ class STUNet(ModelMixin, ConfigMixin):
         if len(encoder_hidden_states) != clips:
             raise InputError(f"there are {len(encoder_hidden_states)} text contexts for {clips} clips")
 
-        # Embeddings and context, one per clip
+        # Embedding and context, one per clip
         emb = self._embed(
             sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added_cond_kwargs or {}
         )
         context = unet.process_encoder_hidden_states(encoder_hidden_states, added_cond_kwargs or {})
-        conditions = _PerFrame(emb, context)
-        layer = self._layer(conditions)
 
         # Frames join the batch, the last repeated up to a length that resampling divides
         padding = -frames % self.temporal_factor
+        first = torch.as_tensor(first_frame, device=sample.device).view(-1, 1)
+        places = first + torch.arange(frames + padding, device=sample.device)
+        conditions = _PerFrame(emb, context, temporal.position, places)
+        layer = self._layer(conditions)
         x = F.pad(sample, (0, 0, 0, 0, 0, padding), mode="replicate") if padding else sample
         x = x.transpose(1, 2).flatten(0, 1)
         x = unet.conv_in(2 * x - 1 if unet.config.center_input_sample else x)
@@ -301,18 +313,27 @@ class STUNet(ModelMixin, ConfigMixin):
         """A spatial layer block, of ``x`` and its skip, and its temporal block, under these conditions."""
 
         def run(
-            x: Tensor, resnet: nn.Module, attention: nn.Module | None, block: nn.Module, *skips: Tensor
+            x: Tensor,
+            placed: Tensor,
+            resnet: nn.Module,
+            attention: nn.Module | None,
+            block: nn.Module,
+            *skips: Tensor,
         ) -> Tensor:
             def space(x: Tensor, emb: Tensor, context: Tensor, *skips: Tensor) -> Tensor:
                 x = resnet(torch.cat([x, *skips], dim=1) if skips else x, emb)
                 return _attend(attention, x, context) if attention else x
 
             x = in_slices(space, x, conditions.emb(x), conditions.context(x), *skips)
-            return block(x, conditions.clip_emb)
+            return block(x, placed)
 
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return lambda *inputs: self._gradient_checkpointing_func(run, *inputs)
-        return run
+        def layer(x: Tensor, *parts: Any) -> Tensor:
+            # What has gradients comes in as an argument: recomputation must not find it in a cache.
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                return self._gradient_checkpointing_func(run, x, conditions.placed(x), *parts)
+            return run(x, conditions.placed(x), *parts)
+
+        return layer
 
 
 def _attentions(space: Any) -> list[nn.Module | None]:

@@ -1,9 +1,9 @@
 """What inflation adds to an image model: temporal convolution, attention, down- and up-sampling.
 
 Everything here works on frames folded into the batch, ``(b t) c h w``, as the spatial layers leave them, and
-on ``emb`` of shape ``(b, e)``, the clip's time and text embedding that the spatial resnets also get. Blocks
-add their result to their input; the last linear map of each starts at zero, so that a fresh block is the
-identity (section 3.1 of arXiv 2401.12945).
+on ``emb`` of shape ``(b, t, e)``: the clip's time and text embedding that the spatial resnets also get, with
+each frame's place in the clip (:class:`FramePosition`). Blocks add their result to their input; the last
+linear map of each starts at zero, so that a fresh block is the identity (section 3.1 of arXiv 2401.12945).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def in_slices(function: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Te
     return torch.cat([function(*tensors) for tensors in slices])
 
 
-def frame_positions(frames: int, channels: int, like: Tensor) -> Tensor:
-    """Sinusoidal embedding of the frame index, ``(t, c)``, in ``like``'s type; the clip starts at 0."""
+def frame_positions(frames: Tensor, channels: int, like: Tensor) -> Tensor:
+    """Sinusoidal embedding of indices of frames, ``(..., c)``, in ``like``'s type."""
     half = (channels + 1) // 2
     rates = torch.exp(-math.log(10_000) / half * torch.arange(half, device=like.device, dtype=torch.float32))
-    angles = torch.arange(frames, device=like.device, dtype=torch.float32)[:, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :channels].to(like.dtype)
+    angles = frames.to(like.device, torch.float32)[..., None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)[..., :channels].to(like.dtype)
 
 
 class TimeConv(nn.Module):
@@ -91,8 +91,29 @@ class TemporalUp(nn.Module):
         return self.conv(x.repeat_interleave(2, dim=0), clips)
 
 
+class FramePosition(nn.Module):
+    """A frame's place in its clip, added to the clip's embedding; starts as nothing.
+
+    So a frame can be made to differ by what the prompt says and when: where "moving left" has come to.
+    """
+
+    channels = 64
+
+    def __init__(self, emb_channels: int):
+        super().__init__()
+        self.hidden = nn.Linear(self.channels, emb_channels)
+        self.out = nn.Linear(emb_channels, emb_channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, emb: Tensor, frames: Tensor) -> Tensor:
+        """``(b, e)`` and indices of frames, ``(b, t)`` or ``(1, t)``, to ``(b, t, e)``."""
+        positions = frame_positions(frames, self.channels, emb)
+        return emb[:, None] + self.out(F.silu(self.hidden(positions)))
+
+
 class Modulation(nn.Module):
-    """Scale and shift of every channel by the clip's embedding; starts as the identity.
+    """Scale and shift of every channel by the frame's embedding; starts as the identity.
 
     It stands for the affine part of the norm before it. That a norm has none of its own also keeps PyTorch
     2.13 from crashing: on a CPU, the channels_last gradient of an affine GroupNorm writes to a null pointer
@@ -106,8 +127,8 @@ class Modulation(nn.Module):
         nn.init.zeros_(self.proj.bias)
 
     def forward(self, emb: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift, each ``(b, c)``."""
-        scale, shift = self.proj(F.silu(emb)).chunk(2, dim=1)
+        """Scale and shift, each ``(b, t, c)``."""
+        scale, shift = self.proj(F.silu(emb)).chunk(2, dim=2)
         return 1 + scale, shift
 
 
@@ -130,9 +151,8 @@ class TemporalConvBlock(nn.Module):
         self.time = TimeConv(channels)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        clips = len(emb)
-        scale, shift = (each.repeat_interleave(len(x) // clips, 0) for each in self.modulation(emb))
-        return x + self.time(in_slices(self._space, x, scale, shift), clips)
+        scale, shift = (each.flatten(0, 1) for each in self.modulation(emb))
+        return x + self.time(in_slices(self._space, x, scale, shift), len(emb))
 
     def _space(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         x = torch.addcmul(shift[..., None, None], self.norm(x), scale[..., None, None])
@@ -158,15 +178,15 @@ class TemporalAttentionLayer(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        scale, shift = (each[:, None, None] for each in self.modulation_attention(emb))
+        scale, shift = (each[:, None] for each in self.modulation_attention(emb))
         hidden = torch.addcmul(shift, self.norm_attention(x), scale)
-        hidden = hidden + frame_positions(x.shape[2], x.shape[3], like=hidden)
+        hidden = hidden + frame_positions(torch.arange(x.shape[2]), x.shape[3], like=hidden)
         # b s t (3 heads d) -> 3 tensors of (b s) heads t d
         qkv = self.qkv(hidden).flatten(0, 1).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(*qkv.unbind()).transpose(1, 2).flatten(2)
         x = x + self.out(attended).view_as(x)
 
-        scale, shift = (each[:, None, None] for each in self.modulation_feed(emb))
+        scale, shift = (each[:, None] for each in self.modulation_feed(emb))
         hidden = torch.addcmul(shift, self.norm_feed(x), scale)
         return x + self.feed_out(F.gelu(self.feed_in(hidden)))
 

@@ -122,14 +122,15 @@ class Source:
         n = int(position * len(latents))
         return torch.from_numpy(latents[n : n + 1].copy()), self._text(i)
 
-    def window(self, i: int, frames: int, position: float) -> Loaded:
-        """``frames`` consecutive ones, starting at ``position`` (0 to 1) of all possible starts."""
+    def window(self, i: int, frames: int, position: float) -> tuple[Loaded, int]:
+        """``frames`` consecutive ones, starting at ``position`` (0 to 1) of all possible starts; and the
+        index of the first."""
         shard, place = self.pictures.where[i]
         clip = self.pictures.read(i) if self.latents is None else self.latents[shard][place]
         if len(clip) < frames:
             raise InputError(f"{self.pictures.name(i)} has {len(clip)} frames; data.frames asks for {frames}")
         start = int(position * (len(clip) - frames + 1))
-        return torch.from_numpy(clip[start : start + frames].copy()), self._text(i)
+        return (torch.from_numpy(clip[start : start + frames].copy()), self._text(i)), start
 
     def _text(self, i: int) -> str | Tensor:
         if self.states is None:

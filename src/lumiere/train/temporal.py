@@ -62,20 +62,23 @@ class TemporalStage(Stage):
         parts = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
         return {name: fingerprint(part) for name, part in parts.items()}
 
-    def load(self, draw: int, rank: int) -> list[Loaded]:
+    def load(self, draw: int, rank: int) -> list[tuple[Loaded, int]]:
         data = self.config.data
         rng = numbers("batch", self.config.seed, draw, rank)
         picks = [(int(rng.integers(len(self.clips))), float(rng.random())) for _ in range(data.batch_size)]
         return [self.clips.window(i, data.frames, position) for i, position in picks]
 
-    def prepare(self, loaded: list[Loaded]) -> tuple[Tensor, ...]:
-        return self.encode(loaded)
+    def prepare(self, loaded: list[tuple[Loaded, int]]) -> tuple[Tensor, ...]:
+        windows, first_frames = zip(*loaded, strict=True)
+        return *self.encode(windows), torch.tensor(first_frames, device=self.device)
 
-    def forward(self, latents: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(
+        self, latents: Tensor, context: Tensor, first_frames: Tensor, generator: torch.Generator
+    ) -> Tensor:
         objective = self.config.objective
         context = drop_captions(context, self.encode.empty, objective.caption_dropout, generator)
         return training_loss(
-            lambda x, t: self.net(x, t, context, return_dict=False)[0],
+            lambda x, t: self.net(x, t, context, first_frame=first_frames, return_dict=False)[0],
             latents,
             self.alphas_cumprod,
             generator,

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lumiere.cli import main
-from lumiere.data.compose import COLOURS, SIZE
+from lumiere.data.compose import COLOURS, SIZES
 from lumiere.data.emoji import encode_sprite
 from lumiere.evaluate import recogniser as recogniser_module
 from lumiere.evaluate.prompts import choose_prompts, summarise, table
@@ -18,6 +18,8 @@ from lumiere.evaluate.recogniser import Recogniser, RecogniserNet
 from lumiere.models import bundle
 from lumiere.pipeline import LumierePipeline
 from lumiere.video import Clip, probe
+
+SIZE = SIZES[0]
 
 LABELS = {f"{i:04x}": f"{colour} disc" for i, colour in enumerate(COLOURS)}
 

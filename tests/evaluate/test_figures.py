@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 
-from lumiere.data.compose import COLOURS, MOTIONS, SIZE, Background, Scene, Sprite, render
+from lumiere.data.compose import COLOURS, MOTIONS, SIZES, Background, Scene, Sprite, render
 from lumiere.evaluate.figures import (
     BOUNCE_THRESHOLD,
     MOVING_THRESHOLD,
@@ -21,6 +21,8 @@ from lumiere.evaluate.figures import (
     size_change_of,
     wilson,
 )
+
+SIZE = SIZES[0]
 
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up", "grow": "shrink", "shrink": "grow"}
 

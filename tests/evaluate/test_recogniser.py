@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lumiere.data.compose import COLOURS, SIZE, Background, Scene, Sprite, render
+from lumiere.data.compose import COLOURS, SIZES, Background, Scene, Sprite, render
 from lumiere.errors import InputError
 from lumiere.evaluate.recogniser import INPUT_SIZE, Recogniser, RecogniserNet, object_crops, ranking
 from lumiere.evaluate.train_recogniser import Pictures, train
+
+SIZE = SIZES[0]
 
 
 def _sprite(code: str, colour: tuple[int, int, int], inside: np.ndarray) -> Sprite:

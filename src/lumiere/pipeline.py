@@ -12,8 +12,6 @@ from diffusers import ModelMixin
 from jaxtyping import Float
 from torch import Tensor
 
-import lumiere.models.codec
-import lumiere.models.text  # noqa: F401  a bundle names classes of modules that are imported
 from lumiere import __version__
 from lumiere.bundled import BundlePipeline
 from lumiere.diffusion.guidance import classifier_free

@@ -53,6 +53,14 @@ time_embedding_dim = 32
 """
 
 
+def data(shards: Path) -> str:
+    return f"""[data]
+stills = ["{shards}/train-stills-*.tar"]
+clips = ["{shards}/train-clips-*.tar"]
+size = [{SIDE}, {SIDE}]
+batch_size = 4"""
+
+
 @pytest.fixture
 def image_config(tmp_path: Path, shards: Path, codec: Path) -> Path:
     path = tmp_path / "image.toml"
@@ -60,11 +68,7 @@ def image_config(tmp_path: Path, shards: Path, codec: Path) -> Path:
 name = "tiny"
 stage = "image"
 codec = "{codec}"
-[data]
-stills = ["{shards}/train-stills-*.tar"]
-clips = ["{shards}/train-clips-*.tar"]
-size = [{SIDE}, {SIDE}]
-batch_size = 4
+{data(shards)}
 [text]
 length = 12
 {TINY_UNET}
@@ -86,11 +90,7 @@ def codec_config(tmp_path: Path, shards: Path) -> Path:
     path.write_text(f"""
 name = "tiny"
 stage = "codec"
-[data]
-stills = ["{shards}/train-stills-*.tar"]
-clips = ["{shards}/train-clips-*.tar"]
-size = [{SIDE}, {SIDE}]
-batch_size = 4
+{data(shards)}
 [model]
 channels = 4
 widths = [8, 16]
@@ -111,12 +111,8 @@ def superres_config(tmp_path: Path, shards: Path) -> Path:
     path.write_text(f"""
 name = "tiny"
 stage = "superres"
-[data]
-stills = ["{shards}/train-stills-*.tar"]
-clips = ["{shards}/train-clips-*.tar"]
-size = [{SIDE}, {SIDE}]
+{data(shards)}
 frames = 5
-batch_size = 4
 [model]
 patch = 2
 block_out_channels = [16, 32]

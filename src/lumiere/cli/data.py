@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lumiere.cli.options import path_type
 from lumiere.errors import InputError
 
 
@@ -15,7 +16,7 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to write.")
+@click.option("--out", required=True, type=path_type, help="The folder to write.")
 @click.option("--stills", type=click.IntRange(0), default=20_000, show_default=True, help="Training stills.")
 @click.option(
     "--clips",
@@ -47,7 +48,7 @@ def command() -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the scenes.")
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=path_type,
     help="Keeps fetched packages, 740 MB. [default: the user's cache folder]",
 )
 @click.option("--workers", type=click.IntRange(1), help="Parallel workers. [default: the cores there are]")

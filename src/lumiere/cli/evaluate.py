@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lumiere.cli.options import path_type
+from lumiere.cli.options import path_type, pick_device
 from lumiere.errors import InputError
 
 
@@ -106,7 +106,6 @@ def command(
 def _of_model(
     model: str, chosen: Any, steps: int | None, guidance: float | None, seed: int, out: Path, recogniser: Any
 ) -> tuple[Any, dict[str, Any]]:
-    from lumiere.cli.generate import pick_device
     from lumiere.diffusion.sampling import scheduler_name
     from lumiere.evaluate.prompts import generate, judge_folder, summarise
     from lumiere.models import bundle

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, pick_device
 from lumiere.errors import InputError
 
 SLUG_LENGTH = 60
@@ -18,7 +19,7 @@ SCHEDULERS = ["ddim", "dpm++", "euler"]
 @click.argument("prompt")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=path_type,
     help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
 )
 @click.option(
@@ -47,8 +48,8 @@ SCHEDULERS = ["ddim", "dpm++", "euler"]
 )
 @click.option("--model", default="emoji", show_default=True, help="A shipped model, or a model's folder.")
 @click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]")
-@click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
-@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@device_option
+@overwrite_option
 def command(
     prompt: str,
     out: Path | None,
@@ -118,32 +119,9 @@ def command(
         click.echo(clip.save(path, overwrite=overwrite))
 
 
-def parse_size(size: str) -> tuple[int, int]:
-    """Width and height in pixels, of "128" or "160x96"."""
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", size.strip().lower())
-    if not match:
-        raise InputError(f"size is {size!r}; give pixels, such as 128, or WIDTHxHEIGHT, such as 160x96")
-    width = int(match[1])
-    return width, int(match[2] or width)
-
-
 def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:
     """Where the clip of ``seed`` goes: ``out``, with the seed in its name if there are several clips."""
     if out is None:
         slug = re.sub(r"[\W_]+", "-", prompt.lower()).strip("-")[:SLUG_LENGTH].rstrip("-")
         return Path(f"{slug or 'clip'}-{seed}.mp4")
     return out if count == 1 else out.with_name(f"{out.stem}-{seed}{out.suffix}")
-
-
-def pick_device(name: str | None) -> str:
-    """A device that is there: ``name``, or the fastest."""
-    import torch
-
-    if name is None:
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {name!r} cannot be used: {reason}; cpu always can") from None
-    return name

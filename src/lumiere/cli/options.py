@@ -1,10 +1,37 @@
-"""Options that mean the same for several verbs."""
+"""Options that mean the same for several verbs, and what they are read as."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 
+from lumiere.errors import InputError
+
 path_type = click.Path(path_type=Path)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+device_option = click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """Width and height in pixels, of "128" or "160x96"."""
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", size.strip().lower())
+    if not match:
+        raise InputError(f"size is {size!r}; give pixels, such as 128, or WIDTHxHEIGHT, such as 160x96")
+    width = int(match[1])
+    return width, int(match[2] or width)
+
+
+def pick_device(name: str | None) -> str:
+    """A device that is there: ``name``, or the fastest."""
+    import torch
+
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {name!r} cannot be used: {reason}; cpu always can") from None
+    return name

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
+from lumiere.cli.options import path_type
+
 
 @click.command("train")
-@click.argument("config", type=click.Path(path_type=Path), metavar="CONFIG.toml")
+@click.argument("config", type=path_type, metavar="CONFIG.toml")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint, if there is one.")
 @click.option("--restart", is_flag=True, help="Remove the run's checkpoints and samples, and start anew.")
 @click.option("--max-steps", type=click.IntRange(1), help="End after so many steps.")
 @click.option("--max-minutes", type=click.FloatRange(0, min_open=True), help="End after so many minutes.")
-@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME]")
+@click.option("--out", type=path_type, help="The run's folder.  [default: runs/NAME]")
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key: --set optim.lr=1e-4"
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import overwrite_option, path_type
+from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, pick_device
 from lumiere.errors import InputError
 
 WEIGHTS = ["flat", "pyramid", "cosine"]
@@ -40,7 +40,7 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
     help="Noise that hides flaws of the source.  [default: the model's]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
-@click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
+@device_option
 @overwrite_option
 def command(
     file: Path,
@@ -66,7 +66,6 @@ def command(
     lumiere upscale cat.mp4 --model runs/emoji-upscaler/model --size 1024 --out large.mp4
     lumiere upscale holiday.mov --model runs/emoji-upscaler/model --size 1920x1080 --tile 512
     """
-    from lumiere.cli.generate import parse_size, pick_device
     from lumiere.files import check_output
     from lumiere.superres import UpscalePipeline, target_size
     from lumiere.video import ENDINGS, stream, write_frames

@@ -13,7 +13,7 @@ from lumiere.models.codec import PatchAutoencoder
 from lumiere.train.config import CodecConfig
 from lumiere.train.draw import numbers
 from lumiere.train.encode import to_video
-from lumiere.train.stages import Mixture, Stage, load_part, open_pictures
+from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
 
 CALIBRATION = 256
 SHOWN = 8
@@ -36,11 +36,7 @@ class CodecStage(Stage):
     def load(self, draw: int, rank: int) -> Tensor:
         rng = numbers("batch", self.config.seed, draw, rank)
         side = self.config.loss.crop
-        crops = []
-        for _ in range(self.config.data.batch_size):
-            picture = self._picture(rng)
-            y, x = (int(rng.integers(length - side + 1)) for length in picture.shape[1:3])
-            crops.append(picture[:, y : y + side, x : x + side])
+        crops = [random_crop(rng, self._picture(rng), side) for _ in range(self.config.data.batch_size)]
         return torch.from_numpy(np.stack(crops))
 
     def _picture(self, rng: Any) -> np.ndarray:
@@ -90,12 +86,3 @@ class CodecStage(Stage):
         mse = (decoded - frames).square().mean().item()
         psnr = 10 * np.log10(4 / max(mse, 1e-12))
         Image.fromarray(sheet(torch.cat([frames, decoded]), SHOWN)).save(folder / f"psnr-{psnr:.1f}.png")
-
-
-def sheet(frames: Tensor, columns: int) -> np.ndarray:
-    """Frames n x 3 x h x w in [-1, 1] as one uint8 picture, row by row."""
-    pixels = ((frames.cpu() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-    rows = [np.concatenate(list(pixels[i : i + columns]), 1) for i in range(0, len(pixels), columns)]
-    return np.concatenate(
-        [np.pad(row, ((0, 0), (0, rows[0].shape[1] - row.shape[1]), (0, 0))) for row in rows]
-    )

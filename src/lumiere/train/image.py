@@ -15,11 +15,10 @@ from lumiere.diffusion.objective import drop_captions, training_loss
 from lumiere.diffusion.sampling import noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.text import MiniLMTextEncoder
-from lumiere.train.codec import sheet
 from lumiere.train.config import ImageConfig
 from lumiere.train.draw import numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
-from lumiere.train.stages import Mixture, Stage, default_prompts, load_codec, load_part, open_pictures
+from lumiere.train.stage import Mixture, Stage, default_prompts, load_codec, load_part, open_pictures, sheet
 
 SHOWN = 16
 COLUMNS = 8

@@ -16,11 +16,10 @@ from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.superres import LEVELS, UpscalePipeline, enlarge, reduce
-from lumiere.train.codec import sheet
 from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.draw import numbers
 from lumiere.train.encode import to_video
-from lumiere.train.stages import Mixture, Stage, load_part, open_pictures
+from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
 
 SHOWN = 6
 SHOWN_FACTOR = 2
@@ -85,8 +84,7 @@ class SuperResolutionStage(Stage):
             frames = pictures.read(i)
             first = round(position * max(0, len(frames) - self.frames))
             frames = frames[first : first + self.frames]
-        y, x = (int(rng.integers(length - side + 1)) for length in frames.shape[1:3])
-        return np.ascontiguousarray(frames[:, y : y + side, x : x + side])
+        return random_crop(rng, frames, side)
 
     def prepare(self, loaded: tuple[Tensor, int]) -> tuple[Any, ...]:
         pixels, factor = loaded

@@ -17,7 +17,7 @@ from lumiere.train.config import TemporalConfig
 from lumiere.train.draw import numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.image import check_fits
-from lumiere.train.stages import Stage, default_prompts, load_codec, load_part, open_pictures
+from lumiere.train.stage import Stage, default_prompts, load_codec, load_part, open_pictures
 
 SHOWN = 2
 

@@ -1,0 +1,127 @@
+"""What the stages have in common: a net that trains, batches as functions of a number, a loss."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import diffusers  # noqa: F401  bundle.load_model takes classes from modules that are imported
+import numpy as np
+from torch import Tensor, nn
+
+import lumiere.models.codec
+import lumiere.models.stunet  # noqa: F401
+from lumiere.errors import InputError
+from lumiere.models.bundle import load_model
+from lumiere.train.config import Data
+from lumiere.train.dataset import CLIPS, STILLS, Pictures
+from lumiere.train.draw import numbers
+
+
+class Stage(nn.Module, ABC):
+    """A model in training. The net is a submodule; frozen helpers are not, so that they are neither
+    synchronised nor saved. Its ``forward`` is the loss, so that what wraps modules (DDP, autocast) wraps it.
+    """
+
+    unit: str
+    net: Any
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that train, by name. The rest of ``net`` must not change."""
+        return {name: p for name, p in self.net.named_parameters() if p.requires_grad}
+
+    def frozen(self) -> dict[str, str]:
+        """Hashes of what the stage builds on, which a checkpoint is worthless without."""
+        return {}
+
+    @abstractmethod
+    def load(self, draw: int, rank: int) -> Any:
+        """The ``draw``-th batch of a process, on the CPU: a function of its arguments and the configuration.
+
+        Called from several threads.
+        """
+
+    @abstractmethod
+    def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
+        """What ``load`` gave, as ``forward`` takes it; without gradients, on the training device."""
+
+    @abstractmethod
+    def forward(self, *batch: Any) -> Tensor:
+        """The loss of a prepared batch, given a generator as the last argument."""
+
+    @abstractmethod
+    def export(self, folder: Path) -> None:
+        """Save the net, for the next stage or for use."""
+
+    @abstractmethod
+    def draw_samples(self, folder: Path) -> None:
+        """Write what shows a person how far training has come."""
+
+
+class Mixture:
+    """Single pictures out of stills and of the frames of clips."""
+
+    def __init__(self, stills: Any, clips: Any, clip_share: float):
+        if clips is None or stills is None:
+            clip_share = 0.0 if clips is None else 1.0
+        self.stills, self.clips, self.clip_share = stills, clips, clip_share
+
+    def pick(self, rng: Any) -> tuple[Any, int, float]:
+        """A source, the number of a sample in it, and a position in the sample (0 to 1)."""
+        source = self.clips if rng.random() < self.clip_share else self.stills
+        return source, int(rng.integers(len(source))), float(rng.random())
+
+
+def random_crop(rng: Any, frames: np.ndarray, side: int) -> np.ndarray:
+    """A square of ``side`` pixels at a random place, the same in all frames (t h w 3)."""
+    y, x = (int(rng.integers(length - side + 1)) for length in frames.shape[1:3])
+    return np.ascontiguousarray(frames[:, y : y + side, x : x + side])
+
+
+def open_pictures(data: Data, clips_only: bool = False) -> tuple[Pictures | None, Pictures | None]:
+    """Stills and clips, None for those without a pattern.
+
+    Raises :class:`InputError` if neither has one that a stage can use.
+    """
+    if not data.clips and (clips_only or not data.stills):
+        raise InputError(
+            f"{'data.clips' if clips_only else 'data.stills and data.clips'} name no shards; give some"
+        )
+    stills = Pictures(data.stills, STILLS, data.size) if data.stills and not clips_only else None
+    clips = Pictures(data.clips, CLIPS, data.size) if data.clips else None
+    return stills, clips
+
+
+def load_codec(folder: str) -> Any:
+    """The codec in a folder, whichever it is. Raises :class:`InputError`."""
+    try:
+        name = json.loads((Path(folder) / "config.json").read_text())["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"no codec at {folder!r}; give a folder that `lumiere train` made of one") from error
+    if name not in ("PatchCodec", "PatchAutoencoder"):
+        raise InputError(f"{folder} holds a {name}; the codec must be a PatchAutoencoder or a PatchCodec")
+    return load_model(Path(folder), "lumiere.models.codec", name)
+
+
+def load_part(folder: str, library: str, name: str) -> Any:
+    """A net from its folder. Raises :class:`InputError`."""
+    if not (Path(folder) / "config.json").is_file():
+        raise InputError(f"no {name} at {folder!r}; give the folder of one, with its config.json")
+    return load_model(Path(folder), library, name)
+
+
+def default_prompts(pictures: Pictures | None, seed: int, count: int) -> list[str]:
+    assert pictures is not None
+    rng = numbers("prompts", seed)
+    return [pictures.caption(int(i)) for i in rng.choice(len(pictures), count, replace=len(pictures) < count)]
+
+
+def sheet(frames: Tensor, columns: int) -> np.ndarray:
+    """Frames n x 3 x h x w in [-1, 1] as one uint8 picture, row by row."""
+    pixels = ((frames.cpu() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    rows = [np.concatenate(list(pixels[i : i + columns]), 1) for i in range(0, len(pixels), columns)]
+    return np.concatenate(
+        [np.pad(row, ((0, 0), (0, rows[0].shape[1] - row.shape[1]), (0, 0))) for row in rows]
+    )

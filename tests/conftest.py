@@ -64,3 +64,44 @@ def tiny_bundle(pipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "tiny"
     pipe.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_upscaler():
+    """Makes a tiny super-resolution pipeline: random, with temporal layers that are not the identity."""
+    from lumiere.diffusion.sampling import make_scheduler, noise_schedule
+    from lumiere.models.codec import PatchCodec
+    from lumiere.models.stunet import STUNet
+    from lumiere.superres import UpscalePipeline
+
+    def make():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            unet = UNet2DConditionModel(
+                in_channels=24,
+                out_channels=12,
+                block_out_channels=(8, 16),
+                down_block_types=("DownBlock2D", "DownBlock2D"),
+                mid_block_type="UNetMidBlock2D",
+                up_block_types=("UpBlock2D", "UpBlock2D"),
+                layers_per_block=1,
+                norm_num_groups=4,
+                class_embed_type="timestep",
+            )
+            net = STUNet.inflate(unet, temporal_resample=[False], attention_blocks=0)
+            for parameter in net.temporal_parameters():
+                parameter.data.add_(0.05 * torch.randn_like(parameter))
+        scheduler = make_scheduler("ddim", noise_schedule().config)
+        pipe = UpscalePipeline(net.eval(), PatchCodec(2), scheduler, window=6)
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_upscaler(make_upscaler, tmp_path_factory):
+    """The folder of the tiny super-resolution pipeline, shared: tests must not change it."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-upscaler"
+    make_upscaler().save_pretrained(folder)
+    return folder

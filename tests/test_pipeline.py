@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lumiere import Clip, LumierePipeline
 from lumiere import pipeline as module
@@ -12,7 +14,7 @@ from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
-from lumiere.pipeline import to_uint8
+from lumiere.pipeline import base_size, check_request, to_uint8
 
 
 def frames(clip):
@@ -249,3 +251,15 @@ class TestMemory:
 
     def test_there_is_some(self):
         assert 1e6 < available_bytes(torch.device("cpu")) < 1e15
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000), st.sampled_from([(128, 8), (32, 4)]))
+def test_the_base_models_size_is_one_it_makes_in_nearly_the_proportion_asked_for(height, width, model):
+    trained, factor = model
+    base = base_size(height, width, trained, factor)
+    if max(height, width) <= trained:
+        assert base == (height, width)
+        return
+    check_request(["a cat"], 1, *base, factor)
+    assert max(base) == trained
+    assert abs(min(base) - min(height, width) * trained / max(height, width)) <= factor

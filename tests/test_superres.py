@@ -3,43 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lumiere.diffusion.sampling import make_scheduler, noise_schedule
+from lumiere.diffusion.sampling import noise_schedule
 from lumiere.errors import InputError
-from lumiere.models.codec import PatchCodec
-from lumiere.models.stunet import STUNet
-from lumiere.superres import UpscalePipeline, enlarge, reduce, target_size
-from lumiere.video import Clip
+from lumiere.superres import UpscalePipeline, enlarge, predict_residual, reduce, target_size
+from lumiere.video import Clip, probe, read_metadata
 
 ALPHAS = noise_schedule().alphas_cumprod
 
 
 @pytest.fixture(scope="module")
-def pipe() -> UpscalePipeline:
-    """Random, with temporal layers that are not the identity."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        unet = UNet2DConditionModel(
-            in_channels=24,
-            out_channels=12,
-            block_out_channels=(8, 16),
-            down_block_types=("DownBlock2D", "DownBlock2D"),
-            mid_block_type="UNetMidBlock2D",
-            up_block_types=("UpBlock2D", "UpBlock2D"),
-            layers_per_block=1,
-            norm_num_groups=4,
-            class_embed_type="timestep",
-        )
-        net = STUNet.inflate(unet, temporal_resample=[False], attention_blocks=0)
-        for parameter in net.temporal_parameters():
-            parameter.data.add_(0.05 * torch.randn_like(parameter))
-    scheduler = make_scheduler("ddim", noise_schedule().config)
-    pipe = UpscalePipeline(net.eval(), PatchCodec(2), scheduler, window=6)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+def pipe(make_upscaler) -> UpscalePipeline:
+    return make_upscaler()
 
 
 @pytest.fixture
@@ -117,7 +94,8 @@ def test_a_call_is_the_stream_in_memory(pipe):
     big = pipe(clip, 32, seed=5)
     streamed = np.stack(list(pipe.stream(iter(clip.frames), 9, (24, 32), seed=5)))
     assert np.array_equal(big.frames, streamed)
-    assert (big.fps, big.metadata) == (12, {"prompt": "waves", "upscaled": [32, 24]})
+    how = {"model": None, "width": 32, "height": 24, "num_inference_steps": 2, "window": 6, "overlap": 2}
+    assert (big.fps, big.metadata) == (12, {"prompt": "waves", "upscaled": {**how, "seed": 5}})
     assert not np.array_equal(big.frames, pipe(clip, 32, seed=6).frames)
 
 
@@ -190,5 +168,28 @@ def test_a_size_below_the_source_is_refused(pipe):
 
 
 def test_missing_frames_are_told(pipe):
-    with pytest.raises(InputError, match="there are 3 frames; 5 were announced"):
-        list(pipe.stream(frames(3), 5, (24, 32)))
+    for options in ({}, {"window": 3, "overlap": 0}):
+        with pytest.raises(InputError, match="there are 3 frames; 5 were announced"):
+            list(pipe.stream(frames(3), 5, (24, 32), **options))
+
+
+def test_any_frame_rate_is_written(pipe, tmp_path):
+    made = pipe.write(tmp_path / "large.mp4", frames(3), 3, (24, 32), 29.97, {"prompt": "waves"}, window=3)
+    assert float(probe(made).fps) == pytest.approx(29.97, abs=1e-3)
+    assert read_metadata(made)["upscaled"]["window"] == 3
+
+
+def test_a_fresh_space_time_net_predicts_what_its_image_model_does(make_upscaler):
+    net = make_upscaler().unet
+    for name, parameter in net.temporal.named_parameters():
+        if name.endswith(("time.weight", "time.bias")):
+            parameter.data.zero_()
+    x, low = torch.randn(2, 2, 12, 5, 8, 8).unbind()
+    t, level = torch.tensor([900, 100]), torch.tensor([0.0, 0.2])
+    with torch.no_grad():
+        clips = predict_residual(net, x, t, low, level)
+        for n in range(5):
+            picture = predict_residual(net.spatial, x[:, :, n : n + 1], t, low[:, :, n : n + 1], level)
+            torch.testing.assert_close(clips[:, :, n : n + 1], picture, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(clips, predict_residual(net, low, t, x, level), atol=1e-3)
+        assert not torch.allclose(clips, predict_residual(net, x, t, low, 0 * level), atol=1e-3)

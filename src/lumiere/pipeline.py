@@ -268,6 +268,16 @@ def check_request(prompts: Sequence[str], num_frames: int, height: int, width: i
             raise InputError(f"{what} is {length}; this model makes multiples of {factor}, such as {nearest}")
 
 
+def base_size(height: int, width: int, trained: int, factor: int) -> tuple[int, int]:
+    """Height and width that a model trained at ``trained`` pixels should make for a clip of this size: these
+    themselves, or, if the longer side is above it, sides in nearly the same proportion that are not."""
+    longer = max(height, width)
+    if longer <= trained:
+        return height, width
+    height, width = (max(1, round(side * trained / longer / factor)) * factor for side in (height, width))
+    return height, width
+
+
 def _seeds(seed: int | Sequence[int] | None, generator: torch.Generator | None, count: int) -> list[int]:
     """The seed of each clip; with a generator, the generator's own."""
     if generator is not None:

@@ -8,12 +8,16 @@ go one by one, so that memory does not grow with the clip.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor
 
@@ -27,7 +31,8 @@ from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.pipeline import to_uint8
 from lumiere.shapes import Sample, Video
-from lumiere.video import Clip
+from lumiere.video import Clip, write_frames
+from lumiere.video.clip import exact_rate
 
 #: the noise level 1 as the net's timestep embedding meets it
 LEVELS = 1000
@@ -47,6 +52,23 @@ def reduce(video: Float[Tensor, "b 3 t h w"], height: int, width: int) -> Video:
 def _resize(video: Tensor, height: int, width: int, **how: Any) -> Tensor:
     frames = F.interpolate(video.transpose(1, 2).flatten(0, 1), (height, width), **how)
     return frames.unflatten(0, (len(video), -1)).transpose(1, 2)
+
+
+def predict_residual(
+    net: STUNet | UNet2DConditionModel, x: Sample, t: Tensor, low: Sample, level: Float[Tensor, "b"]
+) -> Sample:
+    """What a super-resolution net predicts of the noisy residual ``x``; an image model, of one frame.
+
+    Args:
+        low: the enlarged clip, as a sample.
+        level: of the noise laid over the source, 0 to 1.
+    """
+    given = torch.cat([x, low], dim=1).to(net.dtype)
+    if isinstance(net, STUNet):
+        context = given.new_zeros(len(x), 1, 1)
+        return net(given, t, context, class_labels=LEVELS * level).sample.float()
+    picture = given[:, :, 0].contiguous(memory_format=torch.channels_last)
+    return net(picture, t, None, class_labels=LEVELS * level).sample.float()[:, :, None]
 
 
 class UpscalePipeline(BundlePipeline):
@@ -91,7 +113,41 @@ class UpscalePipeline(BundlePipeline):
         """
         height, width = target_size(clip.height, clip.width, size)
         frames = self.stream(clip.frames, len(clip), (height, width), **options)
-        return Clip(np.stack(list(frames)), clip.fps, {**clip.metadata, "upscaled": [width, height]})
+        return Clip(np.stack(list(frames)), clip.fps, self._note(clip.metadata, (height, width), options))
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        frames: Iterable[np.ndarray],
+        count: int,
+        size: tuple[int, int],
+        fps: float | Fraction,
+        metadata: dict[str, Any],
+        *,
+        sound: Path | None = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Path:
+        """Enlarge ``count`` frames straight into a file, as :func:`lumiere.video.write_frames` writes it.
+
+        Options are those of :meth:`stream`; it, too, says what frames and ``size`` are.
+
+        Raises:
+            InputError: an option is out of its range, or the file cannot be written.
+        """
+        large = self.stream(frames, count, size, **options)
+        note = self._note(metadata, size, options)
+        return write_frames(path, large, count, size, exact_rate(fps), note, sound=sound, overwrite=overwrite)
+
+    def _note(
+        self, metadata: dict[str, Any], size: tuple[int, int], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The source's settings, and how it was enlarged: what was chosen, or else the model's."""
+        chosen = {key: value for key, value in options.items() if value is not None}
+        own = {"num_inference_steps": "steps", "window": "window", "overlap": "overlap"}
+        used = {key: self.config[name] for key, name in own.items()} | {"seed": 0} | chosen
+        how = {"model": self.model_name, "width": size[1], "height": size[0], **used}
+        return {**metadata, "upscaled": how}
 
     def stream(
         self,
@@ -139,15 +195,15 @@ class UpscalePipeline(BundlePipeline):
         generator, over = (torch.Generator().manual_seed(2 * seed + i) for i in range(2))
 
         def read(first: int, end: int) -> tuple[Tensor, Tensor]:
-            pictures = np.stack(list(itertools.islice(source, end - first)))
+            pictures = list(itertools.islice(source, end - first))
             if len(pictures) < end - first:
                 raise InputError(f"there are {first + len(pictures)} frames; {count} were announced")
-            given = torch.from_numpy(pictures).to(device).float().div(127.5).sub(1).permute(3, 0, 1, 2)[None]
+            pixels = torch.from_numpy(np.stack(pictures)).to(device)
+            given = pixels.float().div(127.5).sub(1).permute(3, 0, 1, 2)[None]
             noise = frame_noise(end - first, (self.codec.channels, rows, columns), generator)[None]
             if level:
-                given = given + level * frame_noise(end - first, (3, *pictures.shape[1:3]), over)[None].to(
-                    device
-                )
+                extra = frame_noise(end - first, (3, *given.shape[-2:]), over)[None]
+                given = given + level * extra.to(device)
             return noise.to(device), self._sample(enlarge(given, *size))
 
         def denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
@@ -156,22 +212,27 @@ class UpscalePipeline(BundlePipeline):
         def window_denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
             return multidiffusion(denoise, places, low)(x, t)
 
-        bar = self.progress_bar(total=steps * len(time.starts))
+        bars: list[Any] = []
         pieces = sample_stream(
-            window_denoise, read, time, self.scheduler, steps, weights=weights, callback=bar.update
+            window_denoise,
+            read,
+            time,
+            self.scheduler,
+            steps,
+            weights=weights,
+            callback=lambda: bars[0].update(),
         )
 
         def finished() -> Iterator[np.ndarray]:
-            with bar:
+            with self.progress_bar(total=steps * len(time.starts)) as bar:
+                bars.append(bar)
                 for residual, low in pieces:
                     yield from to_uint8(self._video(low + std * residual, size)[0])
 
         return finished()
 
     def _denoise(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
-        context = torch.zeros(len(x), 1, 1, device=x.device, dtype=self.unet.dtype)
-        given = torch.cat([x, low], dim=1).to(self.unet.dtype)
-        return self.unet(given, t, context, class_labels=LEVELS * level).sample.float()
+        return predict_residual(self.unet, x, t, low, level)
 
     def _sample(self, video: Video) -> Sample:
         """Patches of a video, whose sides are filled up to whole patches."""

@@ -9,6 +9,7 @@ import pytest
 from lumiere import Clip, LumierePipeline, STUNet, read_metadata
 from lumiere.cli import generate, main
 from lumiere.diffusion.sampling import SCHEDULERS
+from lumiere.superres import UpscalePipeline
 
 
 @pytest.fixture
@@ -53,6 +54,26 @@ def test_lossless_folder_holds_exactly_pythons_frames(run, tiny_bundle, pipe):
     assert (Clip.load("cat").frames == loaded("a red cat", num_frames=4, seed=7).frames).all()
 
 
+def test_both_stages(run, tiny_bundle, tiny_upscaler, elsewhere):
+    arguments = ["a cat", "--model", tiny_bundle, "--seed", 7, "--frames", 4, "--upscaler", tiny_upscaler]
+    code, out, err = run(*arguments, "--size", "100x66", "--out", "cat")
+    assert (code, out) == (0, "cat\n"), err
+    assert "sampling" in err and "upscaling" in err
+    made = Clip.load("cat")
+    small = LumierePipeline.from_pretrained(tiny_bundle)("a cat", num_frames=4, seed=7, height=20, width=32)
+    larger = UpscalePipeline.from_pretrained(tiny_upscaler)(small, (66, 100), seed=7)
+    assert (made.frames == larger.frames).all() and made.fps == small.fps
+    assert made.metadata == larger.metadata
+    assert made.metadata.items() >= small.metadata.items()
+
+
+def test_a_size_within_the_models_is_made_by_it_alone(run, tiny_bundle, tiny_upscaler, elsewhere):
+    arguments = ["a cat", "--model", tiny_bundle, "--frames", 2, "--upscaler", tiny_upscaler]
+    code, _, err = run(*arguments, "--size", 32, "--out", "cat.gif")
+    assert code == 0, err
+    assert "upscaled" not in read_metadata("cat.gif")
+
+
 def test_name_and_seed_by_default(run, tiny_bundle, elsewhere):
     code, out, _ = run("A red cat, on green!", "--model", tiny_bundle, "--frames", 2, "--steps", 1)
     name = out.strip()
@@ -65,7 +86,7 @@ def test_count_numbers_clips_by_their_seeds(run, tiny_bundle, elsewhere):
     arguments = ["a cat", "--model", tiny_bundle, "--seed", 3, "--frames", 2, "--steps", 1]
     code, out, err = run(*arguments, "--count", 3, "--out", "cat.gif")
     assert (code, out.split()) == (0, ["cat-3.gif", "cat-4.gif", "cat-5.gif"])
-    assert "clip 3 of 3" in err
+    assert "sampling 3 of 3" in err
     assert [read_metadata(name)["seed"] for name in out.split()] == [3, 4, 5]
 
 
@@ -83,6 +104,8 @@ BAD = [
     (["a cat", "--size", "30"], "multiples of 4, such as 32"),
     (["a cat", "--size", "0"], "height is 0; this model makes multiples of 4, such as 4"),
     (["a cat", "--size", ""], "size is ''; give pixels"),
+    (["a cat", "--upscaler", "x"], "--upscaler needs a --size"),
+    (["a cat", "--upscaler", "x", "--size", "64"], "no model at"),
     (["a cat", "--out", "cat.avi"], "the ending '.avi' is not known"),
     (["a cat", "--out", "there.mp4"], "there.mp4 exists"),
     (["a cat", "--out", "there.mp4/cat.mp4"], "cannot write there.mp4/cat.mp4"),

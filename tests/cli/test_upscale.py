@@ -2,13 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-from diffusers import UNet2DConditionModel
 
-from lumiere import Clip, STUNet
+from lumiere import Clip
 from lumiere.cli import main
-from lumiere.diffusion.sampling import make_scheduler, noise_schedule
-from lumiere.models.codec import PatchCodec
 from lumiere.superres import UpscalePipeline
 
 
@@ -24,25 +20,8 @@ def run(capfd):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        in_channels=24,
-        out_channels=12,
-        block_out_channels=(8,),
-        down_block_types=("DownBlock2D",),
-        mid_block_type="UNetMidBlock2D",
-        up_block_types=("UpBlock2D",),
-        layers_per_block=1,
-        norm_num_groups=4,
-        class_embed_type="timestep",
-    )
-    net = STUNet.inflate(unet, temporal_resample=[], attention_blocks=0)
-    folder = tmp_path_factory.mktemp("models") / "small"
-    UpscalePipeline(net, PatchCodec(2), make_scheduler("ddim", noise_schedule().config)).save_pretrained(
-        folder
-    )
-    return folder
+def model(tiny_upscaler):
+    return tiny_upscaler
 
 
 @pytest.fixture
@@ -60,7 +39,16 @@ def test_a_file_becomes_a_larger_one(run, model, source):
     assert "upscaling" in err and "3/3" in err
     large = Clip.load("clip-64.mp4")
     assert (large.frames.shape, large.fps) == ((7, 48, 64, 3), 12)
-    assert large.metadata == {"prompt": "noise", "upscaled": [64, 48], "upscaler": "small"}
+    how = {"model": "tiny-upscaler", "width": 64, "height": 48, "num_inference_steps": 1, "window": 4}
+    assert large.metadata["prompt"] == "noise"
+    assert large.metadata["upscaled"].items() >= how.items()
+
+
+def test_a_folder_of_frames_becomes_a_video(run, model, source):
+    Clip.load(source).save("frames")
+    code, out, err = run("frames", "--model", model, "--size", 64)
+    assert (code, out) == (0, "frames-64.mp4\n"), err
+    assert len(Clip.load("frames-64.mp4")) == 7
 
 
 def test_it_writes_what_python_makes(run, model, source):

@@ -166,6 +166,17 @@ def test_an_interrupted_run_keeps_finished_shards(
     assert sorted(path.name for path in out.iterdir()) == FILES
 
 
+def test_data_from_before_an_option_was_there_had_its_default(tiny_emoji: Registry, tmp_path: Path) -> None:
+    _prepare(tmp_path)
+    path = tmp_path / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["request"]["size"]
+    path.write_text(json.dumps(manifest))
+    assert not _prepare(tmp_path)
+    with pytest.raises(InputError, match="was made with size 128"):
+        _prepare(tmp_path, dataclasses.replace(REQUEST, size=256))
+
+
 def test_another_request_needs_overwrite(tiny_emoji: Registry, tmp_path: Path) -> None:
     out, few, other = tmp_path / "out", Request(5, 0, 0, seed=0), Request(2, 0, 0, seed=1)
     _prepare(tmp_path, few)

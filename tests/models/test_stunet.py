@@ -226,7 +226,7 @@ def test_woken_layers_mix_frames_and_know_their_order():
 
 
 def test_motion_words_reach_the_temporal_layers():
-    """They come with the embedding that modulates the temporal blocks, once those do anything at all."""
+    """They come with what modulates the temporal blocks, once those do anything at all."""
     net = STUNet.inflate(image_model("text_embedding"))
     sample, given = clip(1, 5, 8, 8, DOUBLE, still=False), conditions("text_embedding", 1, DOUBLE)
     with torch.no_grad():
@@ -262,14 +262,13 @@ def test_a_frames_place_reaches_what_the_prompt_modulates():
 
 
 def test_places_count_in_frames_of_the_clip_at_every_level():
-    position = FramePosition(6).double()
-    torch.nn.init.normal_(position.out.weight)
-    emb = torch.randn(2, 6, dtype=DOUBLE)
-    whole = position(emb, torch.arange(12)[None])
-    assert_same(position(emb, torch.arange(0, 12, 4)[None]), whole[:, ::4])
-    assert_same(position(emb, torch.arange(20)[None])[:, :12], whole)
+    position = FramePosition(16, 4).double()
+    of_clip = torch.randn(2, 16, dtype=DOUBLE), torch.randn(2, 3, 4, dtype=DOUBLE)
+    whole = position(*of_clip, torch.arange(12)[None])
+    assert_same(position(*of_clip, torch.arange(0, 12, 4)[None]), whole[:, ::4])
+    assert_same(position(*of_clip, torch.arange(20)[None])[:, :12], whole)
     first = torch.tensor([[0], [5]])
-    assert_same(position(emb, first + torch.arange(7))[1], whole[1, 5:])
+    assert_same(position(*of_clip, first + torch.arange(7))[1], whole[1, 5:])
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

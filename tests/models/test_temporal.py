@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from lumiere.models import temporal
 from lumiere.models.temporal import (
+    FramePosition,
+    PlacedModulation,
     TemporalAttentionBlock,
     TemporalConvBlock,
     TemporalDown,
@@ -105,7 +107,7 @@ def test_attention_is_that_of_pytorch():
     block = randomise(TemporalAttentionBlock(6, 4, layers=1))
     layer, emb, x = block.layers[0], torch.randn(1, 5, 4, dtype=torch.float64), frames(1, 5)
     tokens = x.permute(2, 3, 0, 1).flatten(0, 1)
-    scale, shift = layer.modulation_attention(emb)
+    scale, shift = (each[0] for each in layer.modulation_attention(emb, 3, 5))
     inputs = layer.norm_attention(tokens) * scale + shift
     inputs = inputs + frame_positions(torch.arange(5), 6, like=inputs)
     attended, _ = F.multi_head_attention_forward(
@@ -122,10 +124,35 @@ def test_attention_is_that_of_pytorch():
         out_proj_bias=layer.out.bias,
     )
     tokens = tokens + attended.transpose(0, 1)
-    scale, shift = layer.modulation_feed(emb)
+    scale, shift = (each[0] for each in layer.modulation_feed(emb, 3, 5))
     tokens = tokens + layer.feed_out(F.gelu(layer.feed_in(layer.norm_feed(tokens) * scale + shift)))
     expected = tokens.unflatten(0, (3, 5)).permute(2, 3, 0, 1)
     torch.testing.assert_close(block(x, emb), expected)
+
+
+def test_a_placed_modulation_is_a_plane_and_a_bowl_over_the_picture():
+    modulation = randomise(PlacedModulation(4, 6))
+    emb = torch.randn(2, 3, 4, dtype=torch.float64)
+    scale, shift = (each.unflatten(1, (5, 7)) for each in modulation(emb, 5, 7))  # b h w t c
+    for map_ in (scale, shift):
+        middle, left, right, top, bottom = (
+            map_[:, y, x] for y, x in ((2, 3), (2, 0), (2, 6), (0, 3), (4, 3))
+        )
+        assert not torch.allclose(left, right) and not torch.allclose(top, bottom)
+        torch.testing.assert_close(left + right, top + bottom)  # the slopes cancel, the bowl is round
+        assert not torch.allclose(left + right, 2 * middle)
+    (row,) = modulation(emb, 1, 1)[0].unbind(1)
+    torch.testing.assert_close(row, scale[:, 2, 3])
+
+
+def test_one_word_of_many_changes_what_a_frames_place_means():
+    position = randomise(FramePosition(16, 8))
+    emb, context = torch.randn(1, 16, dtype=torch.float64), torch.randn(1, 5, 8, dtype=torch.float64)
+    other = context.clone()
+    other[:, 3] = torch.randn(8)
+    change = position(emb, other, torch.arange(40)[None]) - position(emb, context, torch.arange(40)[None])
+    assert (change.norm(dim=-1) > 1e-3).all()
+    assert not torch.allclose(change[:, 0], change[:, 39], atol=1e-2)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lumiere.errors import InputError
-from lumiere.train.config import CodecConfig, ImageConfig, dump, flat, load
+from lumiere.train.config import CodecConfig, ImageConfig, defaults, dump, flat, load
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*/*.toml"))
 
@@ -18,7 +18,7 @@ def test_the_configurations_that_ship_load_and_survive_being_written(path, tmp_p
 
 
 def test_there_is_one_configuration_for_each_stage():
-    assert {load(path).stage for path in CONFIGS} == {"codec", "image", "temporal"}
+    assert {load(path).stage for path in CONFIGS} == {"codec", "image", "temporal", "superres"}
 
 
 def write(tmp_path: Path, text: str, stage: str = "codec") -> Path:
@@ -87,7 +87,16 @@ def test_strings_given_on_the_command_line_need_no_quotes(tmp_path):
     assert (config.codec, config.run.device) == ("a folder/codec", "cpu")
 
 
+def test_what_a_configuration_does_not_name_has_a_default():
+    for path in CONFIGS:
+        config, known = load(path), defaults(load(path))
+        assert known.keys() == flat(config).keys()
+        assert known["optim.betas"] == [0.9, 0.99] and known["data.batch_size"] == 32
+
+
 def test_crops_must_fit_patches_and_factors(tmp_path):
     for text in ("[degrade]\ncrop = 96\nfactors = [2, 5]", "[model]\npatch = 7", "[degrade]\ncrop = 256"):
         with pytest.raises(InputError, match=r'"degrade.crop" is \d+; it must be within "data.size"'):
             load(write(tmp_path, text, "superres"))
+    with pytest.raises(InputError, match=r'"degrade.factors" is \[\]; give at least one'):
+        load(write(tmp_path, "[degrade]\nfactors = []", "superres"))

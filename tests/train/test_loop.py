@@ -13,7 +13,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 from diffusers import UNet2DConditionModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from tiny_shards import FRAMES, SIDE
 
 from lumiere.cli.train import command
 from lumiere.errors import InputError
@@ -162,6 +163,18 @@ def test_super_resolution_learns_on_pictures_and_then_on_clips(superres_config, 
     small = Clip(np.full((7, 16, 16, 3), 99, np.uint8), 16)
     assert pipe(small, 32).frames.shape == (7, 32, 32, 3)
 
+    again = trainer(superres_config, *settings[:1], f"init={out}/model/unet", f"run.out={tmp_path}/again")
+    averaged = last_checkpoint(out)["ema"]
+    assert all(torch.equal(averaged[name], value) for name, value in again.trained.items())
+    weights = image / "diffusion_pytorch_model.safetensors"
+    save_file({name: value + 1 for name, value in load_file(weights).items()}, weights)
+    with pytest.raises(InputError, match="the image has changed since the checkpoint"):
+        trainer(superres_config, *settings, resume=True)
+    with pytest.raises(InputError, match=r"12 frames; data\.frames asks for 13"):
+        trainer(superres_config, *settings, "data.frames=13", restart=True).stage.load(0, 0)
+    with pytest.raises(InputError, match=r"\[model\] does not make a UNet2DConditionModel"):
+        trainer(superres_config, "model.block_out_channels=[20]", restart=True)
+
 
 def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config, tmp_path):
     out, cache = tmp_path / "temporal", f"data.cache={tmp_path}/cache"
@@ -193,6 +206,20 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
 
     second = trainer(path, *settings, f"init={out}/model/unet", f"run.out={tmp_path}/second")
     assert all(torch.equal(averaged[name], value) for name, value in second.trained.items())
+    assert pipe.config["size"] == SIDE
+
+    # Windows of chosen clips, each told where it begins
+    window = trainer(
+        path, *settings, "data.frames=4", "data.captions=red", f"run.out={tmp_path}/windows"
+    ).stage
+    captions = {window.clips.pictures.caption(i) for i in window.chosen}
+    assert captions == {"a red block moving right on a white background"}
+    starts = [first for draw in range(8) for _, first in window.load(draw, 0)]
+    assert len(set(starts)) > 3 and max(starts) <= FRAMES - 4
+    given = []
+    window.net.register_forward_pre_hook(lambda _, a, k: given.append(k["first_frame"]), with_kwargs=True)
+    window(*window.prepare(window.load(0, 0)), torch.Generator())
+    assert given[0].tolist() == starts[:2]
 
 
 def test_a_run_is_not_overwritten_by_mistake(codec_config, tmp_path):

@@ -29,6 +29,7 @@ SCHEDULERS = ["ddim", "dpm++", "euler"]
     "--fps", type=click.FloatRange(0, 1000, min_open=True), help="Frames per second.  [default: the model's]"
 )
 @click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]")
+@click.option("--upscaler", help="A super-resolution model's folder, for a --size above the model's own.")
 @click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
 @click.option(
     "--guidance",
@@ -56,6 +57,7 @@ def command(
     frames: int,
     fps: float | None,
     size: str | None,
+    upscaler: str | None,
     steps: int | None,
     guidance: float | None,
     negative: str,
@@ -76,7 +78,9 @@ def command(
     """
     if not prompt.strip():
         raise InputError("the prompt is empty; say what is to be seen")
-    width, height = parse_size(size) if size is not None else (None, None)
+    target = parse_size(size)[::-1] if size is not None else None
+    if upscaler is not None and target is None:
+        raise InputError("--upscaler needs a --size to make, such as --size 1024")
     seed = secrets.randbelow(2**32) if seed is None else seed
     seeds = range(seed, seed + count)
     paths = [output_path(out, prompt, each, count) for each in seeds]
@@ -89,22 +93,31 @@ def command(
 
     from lumiere.diffusion.sampling import make_scheduler
     from lumiere.models import bundle
-    from lumiere.pipeline import LumierePipeline, check_request
+    from lumiere.pipeline import LumierePipeline, base_size, check_request
 
     place = pick_device(device)
     folder = bundle.resolve(model)
-    bundle.verify(folder)
+    for used in (folder, *([] if upscaler is None else [bundle.resolve(upscaler)])):
+        bundle.verify(used)
     codec = bundle.load_component(folder, "codec")  # small, and knows which sizes there can be
-    if width is not None and height is not None:
-        check_request([prompt], frames, height, width, codec.factor)
+    if target is not None and upscaler is None:
+        check_request([prompt], frames, *target, codec.factor)
     pipe = LumierePipeline.from_pretrained(folder, codec=codec).to(place)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
+    height, width = target or (None, None)
+    larger = None
+    if target is not None and upscaler is not None:
+        height, width = base_size(*target, pipe.config["size"], codec.factor)
+        if (height, width) != target:
+            from lumiere.superres import UpscalePipeline, target_size
+
+            target_size(height, width, target)
+            larger = UpscalePipeline.from_pretrained(upscaler).to(place)
 
     for number, (path, each) in enumerate(zip(paths, seeds, strict=True), 1):
-        pipe.set_progress_bar_config(
-            desc=f"clip {number} of {count}" if count > 1 else "sampling", unit="step"
-        )
+        which = f" {number} of {count}" if count > 1 else ""
+        pipe.set_progress_bar_config(desc=f"sampling{which}", unit="step")
         clip = pipe(
             prompt,
             num_frames=frames,
@@ -116,7 +129,12 @@ def command(
             negative_prompt=negative,
             seed=each,
         )
-        click.echo(clip.save(path, overwrite=overwrite))
+        if larger is None:
+            click.echo(clip.save(path, overwrite=overwrite))
+        else:
+            larger.set_progress_bar_config(desc=f"upscaling{which}", unit="window")
+            footage = clip.frames, len(clip), target, clip.fps, clip.metadata
+            click.echo(larger.write(path, *footage, seed=each, overwrite=overwrite))
 
 
 def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:

@@ -28,7 +28,7 @@ def command(
     out: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Train a codec, an image model or temporal layers, as CONFIG.toml says.
+    """Train a codec, an image model, temporal layers or super-resolution, as CONFIG.toml says.
 
     The run's folder gets checkpoints, samples, TensorBoard's curves and the model. Ctrl-C saves; --resume
     goes on exactly where it stopped. On several GPUs: accelerate launch -m lumiere train CONFIG.toml

@@ -68,21 +68,26 @@ def command(
     """
     from lumiere.files import check_output
     from lumiere.superres import UpscalePipeline, target_size
-    from lumiere.video import ENDINGS, stream, write_frames
+    from lumiere.video import ENDINGS, stream
 
     width, height = parse_size(size)
     info, frames = stream(file)
     target = target_size(info.height, info.width, (height, width) if "x" in size.lower() else width)
-    path = out or file.with_name(f"{file.stem}-{max(target)}.mp4")
+    path = out or file.parent / f"{file.resolve().stem}-{max(target)}.mp4"
     if path.resolve() == file.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, ENDINGS)
     pipe = UpscalePipeline.from_pretrained(model).to(pick_device(device))
     pipe.set_progress_bar_config(desc="upscaling", unit="window")
-    large = pipe.stream(
+    written = pipe.write(
+        path,
         frames,
         info.frames,
         target,
+        info.fps,
+        info.metadata,
+        sound=file,
+        overwrite=overwrite,
         seed=seed,
         num_inference_steps=steps,
         window=window,
@@ -91,7 +96,4 @@ def command(
         tile=tile,
         noise_level=noise_level,
     )
-    settings = {**info.metadata, "upscaled": [target[1], target[0]], "upscaler": pipe.model_name}
-    click.echo(
-        write_frames(path, large, info.frames, target, info.fps, settings, sound=file, overwrite=overwrite)
-    )
+    click.echo(written)

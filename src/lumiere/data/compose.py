@@ -140,18 +140,23 @@ def _draw(rng: np.random.Generator, shares: dict[T, float]) -> T:
     return list(shares)[rng.choice(len(shares), p=list(shares.values()))]
 
 
+def random_background(rng: np.random.Generator) -> Background:
+    kind = _draw(rng, _BACKGROUND_SHARES)
+    colours = rng.choice(list(COLOURS), 1 if kind == "solid" else 2, replace=False)
+    return Background(kind, tuple(colours.tolist()))
+
+
 def random_scene(rng: np.random.Generator, codes: Sequence[str], held_out: bool = False) -> Scene:
     """Draw a scene from ``codes``; with ``held_out`` one that holds a held-out combination, else none."""
     while True:
         relation = _draw(rng, _RELATION_SHARES)
         count = 1 if relation == "alone" else 3 if relation == "row" else 2
         objects = tuple(codes[i] for i in rng.choice(len(codes), count, replace=False))
-        kind = _draw(rng, _BACKGROUND_SHARES)
-        colours = tuple(rng.choice(list(COLOURS), 1 if kind == "solid" else 2, replace=False).tolist())
+        background = random_background(rng)
         motion: Motion = "none" if rng.random() < 0.4 else MOTIONS[1 + int(rng.integers(len(MOTIONS) - 1))]
         size = float(rng.uniform(0.8, 0.9) if count == 1 else 0.46 if count == 2 else 0.32)
         x, y = rng.uniform(-0.03, 0.03, 2).tolist()
-        scene = Scene(objects, relation, Background(kind, colours), motion, size, (x, y))
+        scene = Scene(objects, relation, background, motion, size, (x, y))
         if bool(held_out_combinations(scene)) == held_out:
             return scene
 
@@ -213,7 +218,8 @@ def caption(
     return subject if choice < 0.8 else f"on {background}, {subject}"
 
 
-def _background(background: Background, side: int) -> torch.Tensor:
+def paint(background: Background, side: int) -> torch.Tensor:
+    """3 x side x side, in [0, 1]."""
     first, last = (torch.tensor(COLOURS[background.colours[i]]) / 255.0 for i in (0, -1))
     y, x = torch.meshgrid(*[(torch.arange(side) + 0.5) / side] * 2, indexing="ij")
     share = {
@@ -273,7 +279,7 @@ def render(
     side = sprites[scene.objects[0]].frames.shape[1]
     index = torch.arange(start, start + num_frames)
     x, y, size, angle = trajectory(scene, index / FPS, CLIP_FRAMES / FPS)
-    canvas = _background(scene.background, side).expand(num_frames, -1, -1, -1)
+    canvas = paint(scene.background, side).expand(num_frames, -1, -1, -1)
     cos, sin = torch.cos(angle), torch.sin(angle)
     for code, (slot_x, slot_y) in zip(scene.objects, _slots(scene), strict=True):
         frames = sprites[code].frames

@@ -133,17 +133,12 @@ class Composer:
         Raises :class:`InterruptedError` soon after ``stop`` is set.
         """
         rng = shard.numbers()
-        file = io.BytesIO()
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for place in range(shard.samples):
-                if stop is not None and stop.is_set():
-                    raise InterruptedError
-                key = f"{shard.number:05d}{place:05d}"
-                for ending, data in self._sample(shard, rng).items():
-                    member = tarfile.TarInfo(f"{key}.{ending}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
-        return file.getvalue()
+        samples = []
+        for _ in range(shard.samples):
+            if stop is not None and stop.is_set():
+                raise InterruptedError
+            samples.append(self._sample(shard, rng))
+        return tar(shard.number, samples)
 
     def _sample(self, shard: Shard, rng: np.random.Generator) -> dict[str, bytes]:
         scene = random_scene(rng, self.codes, shard.held_out)
@@ -154,10 +149,10 @@ class Composer:
         }
         if shard.kind == "clips":
             frames = render(scene, self.sprites)
-            return {"mp4": h264.encode(frames, FPS, _CLIP_CRF), "json": _json(about)}
+            return {"mp4": h264.encode(frames, FPS, _CLIP_CRF), "json": to_json(about)}
         about["frame"] = int(rng.integers(CLIP_FRAMES))
         (picture,) = render(scene, self.sprites, 1, about["frame"])
-        return {"webp": _webp(picture), "json": _json(about)}
+        return {"webp": lossless_webp(picture), "json": to_json(about)}
 
 
 def prepare(out: Path, request: Request, cache: Path, workers: int, overwrite: bool) -> bool:
@@ -180,11 +175,11 @@ def prepare(out: Path, request: Request, cache: Path, workers: int, overwrite: b
     entries = in_groups(read_index(sprites), request.groups)
     labels = {entry["code"]: entry["label"] for entry in entries}
     write_whole(
-        out / PROMPTS, _json([dataclasses.asdict(prompt) for prompt in held_out_prompts(labels)], indent=1)
+        out / PROMPTS, to_json([dataclasses.asdict(prompt) for prompt in held_out_prompts(labels)], indent=1)
     )
     if missing:
         _compose(Composer(load_sprites(sprites, request.groups)), missing, out, workers)
-    write_whole(out / MANIFEST, _json(_manifest(out, request), indent=1))
+    write_whole(out / MANIFEST, to_json(_manifest(out, request), indent=1))
     return True
 
 
@@ -198,9 +193,8 @@ def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
     if found is None and out.exists() and not all(_may_be_there(path) for path in out.iterdir()):
         raise InputError(f"{out} holds something else than emoji data; choose a new or empty folder")
     if found is not None:
-        differing = {
-            key: found["request"].get(key) for key in asked if found["request"].get(key) != asked[key]
-        }
+        before = dataclasses.asdict(Request(0, 0, 0, 0)) | found["request"]
+        differing = {key: before[key] for key in asked if before[key] != asked[key]}
         if not differing:
             return found
         if old_shards and not overwrite:
@@ -211,7 +205,7 @@ def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
     for shard in old_shards:  # first, lest an interruption leave them under the new request
         shard.unlink()
     begun = {"format": _FORMAT, "complete": False, "request": asked}
-    write_whole(out / MANIFEST, _json(begun, indent=1))
+    write_whole(out / MANIFEST, to_json(begun, indent=1))
     return begun
 
 
@@ -302,11 +296,23 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _json(value: Any, indent: int | None = None) -> bytes:
+def to_json(value: Any, indent: int | None = None) -> bytes:
     return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode()
 
 
-def _webp(picture: np.ndarray) -> bytes:
+def tar(shard: int, samples: Sequence[dict[str, bytes]]) -> bytes:
+    """An uncompressed tar of samples, each by its files' endings; their keys count up."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for place, sample in enumerate(samples):
+            for ending, data in sample.items():
+                member = tarfile.TarInfo(f"{shard:05d}{place:05d}.{ending}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+    return file.getvalue()
+
+
+def lossless_webp(picture: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "WEBP", lossless=True, method=2, quality=20)
     return file.getvalue()

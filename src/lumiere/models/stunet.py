@@ -76,7 +76,7 @@ class TemporalLayers(nn.Module):
                 blocks = [TemporalConvBlock(width, emb_channels) for width in widths]
             return TemporalLevel(blocks, None if resampler is None else resampler(widths[-1]))
 
-        self.position = FramePosition(emb_channels)
+        self.position = FramePosition(emb_channels, _text_channels(unet))
         last = len(resample)
         downs = [TemporalDown if wanted else None for wanted in resample] + [None]
         ups = [TemporalUp if wanted else None for wanted in reversed(resample)] + [None]
@@ -101,7 +101,7 @@ class _PerFrame:
             emb = self._clip_emb[:, None].expand(-1, frames, -1)
             context = self._clip_context[:, None].expand(-1, frames, -1, -1)
             step = self._places.shape[1] // frames
-            placed = self._position(self._clip_emb, self._places[:, ::step])
+            placed = self._position(self._clip_emb, self._clip_context, self._places[:, ::step])
             self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1), placed
         return self._made[folded]
 
@@ -334,6 +334,14 @@ class STUNet(ModelMixin, ConfigMixin):
             return run(x, conditions.placed(x), *parts)
 
         return layer
+
+
+def _text_channels(unet: UNet2DConditionModel) -> int | None:
+    """Channels of the context that the image model's attention takes; None if it has no attention."""
+    if not any(getattr(block, "attentions", None) for block in (*unet.down_blocks, unet.mid_block)):
+        return None
+    channels = unet.config.cross_attention_dim
+    return channels if isinstance(channels, int) else channels[0]
 
 
 def _attentions(space: Any) -> list[nn.Module | None]:

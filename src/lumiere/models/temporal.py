@@ -32,10 +32,21 @@ def in_slices(function: Callable[..., Tensor], x: Tensor, *others: Tensor) -> Te
     return torch.cat([function(*tensors) for tensors in slices])
 
 
-def frame_positions(frames: Tensor, channels: int, like: Tensor) -> Tensor:
-    """Sinusoidal embedding of indices of frames, ``(..., c)``, in ``like``'s type."""
+def frame_positions(
+    frames: Tensor,
+    channels: int,
+    like: Tensor,
+    periods: tuple[float, float] = (2 * math.pi, 20_000 * math.pi),
+) -> Tensor:
+    """Sinusoidal embedding of indices of frames, ``(..., c)``, in ``like``'s type.
+
+    Args:
+        periods: the shortest and the longest, frames.
+    """
     half = (channels + 1) // 2
-    rates = torch.exp(-math.log(10_000) / half * torch.arange(half, device=like.device, dtype=torch.float32))
+    shortest, longest = periods
+    steps = torch.arange(half, device=like.device, dtype=torch.float32) / half
+    rates = 2 * math.pi / shortest * (shortest / longest) ** steps
     angles = frames.to(like.device, torch.float32)[..., None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=-1)[..., :channels].to(like.dtype)
 
@@ -91,29 +102,61 @@ class TemporalUp(nn.Module):
         return self.conv(x.repeat_interleave(2, dim=0), clips)
 
 
-class FramePosition(nn.Module):
-    """A frame's place in its clip, added to the clip's embedding; starts as nothing.
+class TextPooling(nn.Module):
+    """Some words of a text, each head those that its own query finds."""
 
-    So a frame can be made to differ by what the prompt says and when: where "moving left" has come to.
+    heads = 8
+
+    def __init__(self, text_channels: int, channels: int):
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(self.heads, 1, channels // self.heads))
+        self.key = nn.Linear(text_channels, self.heads * self.query.shape[-1])
+        self.value = nn.Linear(text_channels, self.heads * self.query.shape[-1])
+        self.out = nn.Linear(self.value.out_features, channels)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """``(b, l, d)`` to ``(b, c)``."""
+        key, value = (
+            each(context).unflatten(2, (self.heads, -1)).transpose(1, 2) for each in (self.key, self.value)
+        )
+        query = self.query.expand(len(context), -1, -1, -1)
+        pooled = F.scaled_dot_product_attention(query, key, value).flatten(1)
+        return self.out(F.layer_norm(pooled, pooled.shape[-1:]))
+
+
+class FramePosition(nn.Module):
+    """A frame's place in its clip, added to the clip's embedding.
+
+    So a frame can be made to differ by what the prompt says and when: where "moving left" has come to. That
+    is a product of the two, and is offered as one. The prompt's words are read one by one, since an image
+    model's embedding, with its pooled text, may hardly know of motion.
+
+    Args:
+        text_channels: of the text context; None for a model that takes none.
     """
 
     channels = 64
+    periods = (8.0, 1000.0)
 
-    def __init__(self, emb_channels: int):
+    def __init__(self, emb_channels: int, text_channels: int | None):
         super().__init__()
-        self.hidden = nn.Linear(self.channels, emb_channels)
+        self.place = nn.Linear(self.channels, emb_channels)
+        self.what = nn.Linear(emb_channels, emb_channels)
+        self.text = None if text_channels is None else TextPooling(text_channels, emb_channels)
         self.out = nn.Linear(emb_channels, emb_channels)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
-    def forward(self, emb: Tensor, frames: Tensor) -> Tensor:
-        """``(b, e)`` and indices of frames, ``(b, t)`` or ``(1, t)``, to ``(b, t, e)``."""
-        positions = frame_positions(frames, self.channels, emb)
-        return emb[:, None] + self.out(F.silu(self.hidden(positions)))
+    def forward(self, emb: Tensor, context: Tensor, frames: Tensor) -> Tensor:
+        """``(b, e)``, ``(b, l, d)`` and indices of frames, ``(b, t)`` or ``(1, t)``, to ``(b, t, e)``."""
+        places = self.place(frame_positions(frames, self.channels, emb, self.periods))
+        what = self.what(F.layer_norm(emb, emb.shape[-1:]))
+        if self.text is not None:
+            what = what + self.text(context)
+        places, what = (F.layer_norm(each, each.shape[-1:]) for each in (places, what))
+        return emb[:, None] + self.out(places * what[:, None])
 
 
 class Modulation(nn.Module):
-    """Scale and shift of every channel by the frame's embedding; starts as the identity.
+    """Scale and shift of every channel by the frame's embedding.
 
     It stands for the affine part of the norm before it. That a norm has none of its own also keeps PyTorch
     2.13 from crashing: on a CPU, the channels_last gradient of an affine GroupNorm writes to a null pointer
@@ -123,8 +166,6 @@ class Modulation(nn.Module):
     def __init__(self, emb_channels: int, channels: int):
         super().__init__()
         self.proj = nn.Linear(emb_channels, 2 * channels)
-        nn.init.zeros_(self.proj.weight)
-        nn.init.zeros_(self.proj.bias)
 
     def forward(self, emb: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift, each ``(b, t, c)``."""
@@ -132,13 +173,50 @@ class Modulation(nn.Module):
         return 1 + scale, shift
 
 
+class PlacedModulation(nn.Module):
+    """The same, where scale and shift also vary over the picture: with x, with y, and outwards.
+
+    So a prompt can favour one side of the picture in early frames and the other in late ones. Without it a
+    block can only strengthen or weaken what the image model drew everywhere at once. What varies is of low
+    rank, lest it outweigh the block.
+    """
+
+    rank = 64
+
+    def __init__(self, emb_channels: int, channels: int):
+        super().__init__()
+        self.proj = nn.Linear(emb_channels, 2 * channels)
+        self.slopes_in = nn.Linear(emb_channels, self.rank, bias=False)
+        self.slopes_out = nn.Linear(self.rank, 3 * 2 * channels)
+
+    def forward(self, emb: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Scale and shift, each ``(b, h w, t, c)``."""
+        y, x = (_from_the_middle(side, emb) for side in (height, width))
+        y, x = y[:, None].expand(height, width), x.expand(height, width)
+        patterns = torch.stack([x, y, x * x + y * y - 1]).flatten(1)
+        emb = F.silu(emb)
+        slopes = self.slopes_out(self.slopes_in(emb)).unflatten(2, (3, -1))
+        varying = torch.einsum("btpc,ps->bstc", slopes, patterns.to(slopes.dtype))
+        scale, shift = (self.proj(emb)[:, None] + varying).chunk(2, dim=3)
+        return 1 + scale, shift
+
+
+def _from_the_middle(side: int, like: Tensor) -> Tensor:
+    """Places of pixels, -1 to 1; the middle if there is but one."""
+    return torch.linspace(-1, 1, side, device=like.device) if side > 1 else like.new_zeros(1)
+
+
 class TemporalConvBlock(nn.Module):
     """A factorised space-time convolution: a spatial kernel, then a temporal one (section 3.1).
 
-    The paper's spatial 1x3x3 is here one kernel per channel, starting as the identity, and the temporal
-    3x1x1 mixes the channels. A full 1x3x3 would quadruple the block's operations, and the space-time net
-    would no longer be cheaper than its image model; without any, what a block sees of the frame before is
-    one pixel.
+    The paper's spatial 1x3x3 is here one kernel per channel, and the temporal 3x1x1 mixes the channels. A
+    full 1x3x3 would quadruple the block's operations, and the space-time net would no longer be cheaper than
+    its image model; without any, what a block sees of the frame before is one pixel.
+
+    Only the temporal map starts at zero. Modulations and kernels start at random: what it takes to move an
+    object, a neighbour's feature gated by prompt and time, is then among the channels from the first step,
+    and the temporal map finds it by a gradient of first order. Started at the identity, all three would have
+    to leave it together.
     """
 
     def __init__(self, channels: int, emb_channels: int):
@@ -146,8 +224,8 @@ class TemporalConvBlock(nn.Module):
         self.norm = nn.GroupNorm(math.gcd(32, channels), channels, affine=False)
         self.modulation = Modulation(emb_channels, channels)
         self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        nn.init.dirac_(self.space.weight, groups=channels)
-        nn.init.zeros_(self.space.get_parameter("bias"))
+        with torch.no_grad():
+            self.space.weight[:, 0, 1, 1] += 0.5
         self.time = TimeConv(channels)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
@@ -166,19 +244,20 @@ class TemporalAttentionLayer(nn.Module):
         super().__init__()
         self.heads = channels // math.gcd(64, channels)
         self.norm_attention = nn.LayerNorm(channels, elementwise_affine=False)
-        self.modulation_attention = Modulation(emb_channels, channels)
+        self.modulation_attention = PlacedModulation(emb_channels, channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
         self.norm_feed = nn.LayerNorm(channels, elementwise_affine=False)
-        self.modulation_feed = Modulation(emb_channels, channels)
+        self.modulation_feed = PlacedModulation(emb_channels, channels)
         self.feed_in = nn.Linear(channels, 4 * channels)
         self.feed_out = nn.Linear(4 * channels, channels)
         for last in (self.out, self.feed_out):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        scale, shift = (each[:, None] for each in self.modulation_attention(emb))
+    def forward(self, x: Tensor, emb: Tensor, height: int) -> Tensor:
+        size = height, x.shape[1] // height
+        scale, shift = self.modulation_attention(emb, *size)
         hidden = torch.addcmul(shift, self.norm_attention(x), scale)
         hidden = hidden + frame_positions(torch.arange(x.shape[2]), x.shape[3], like=hidden)
         # b s t (3 heads d) -> 3 tensors of (b s) heads t d
@@ -186,7 +265,7 @@ class TemporalAttentionLayer(nn.Module):
         attended = F.scaled_dot_product_attention(*qkv.unbind()).transpose(1, 2).flatten(2)
         x = x + self.out(attended).view_as(x)
 
-        scale, shift = (each[:, None] for each in self.modulation_feed(emb))
+        scale, shift = self.modulation_feed(emb, *size)
         hidden = torch.addcmul(shift, self.norm_feed(x), scale)
         return x + self.feed_out(F.gelu(self.feed_in(hidden)))
 
@@ -202,5 +281,5 @@ class TemporalAttentionBlock(nn.Module):
         height = x.shape[2]
         tokens = x.unflatten(0, (len(emb), -1)).permute(0, 3, 4, 1, 2).flatten(1, 2)  # b (h w) t c
         for layer in self.layers:
-            tokens = layer(tokens, emb)
+            tokens = layer(tokens, emb, height)
         return tokens.unflatten(1, (height, -1)).permute(0, 3, 4, 1, 2).flatten(0, 1)

@@ -34,7 +34,9 @@ class Data:
     size: tuple[int, int] = (128, 128)
     #: length of the windows cut from clips
     frames: int = 80
-    #: of the images that the codec and image stages see, the share that are frames of clips
+    #: of the temporal stage's clips, only those whose caption this regular expression finds; all if empty
+    captions: str = ""
+    #: of the images that stages of single pictures see, the share that are frames of clips
     clip_share: float = 0.5
     batch_size: int = 32
     #: threads that read and decode ahead of the net
@@ -307,6 +309,16 @@ def dump(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
+def defaults(config: Config) -> dict[str, Any]:
+    """:func:`flat` values of all keys of its stage that need not be given."""
+    needed: dict[str, Any] = {
+        spec.name: ""
+        for spec in dataclasses.fields(config)
+        if spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+    }
+    return flat(type(config)(**needed))
+
+
 def parse(cls: type, table: Mapping[str, Any], prefix: str = "") -> Any:
     """A dataclass from a table, nested ones from nested tables."""
     hints = typing.get_type_hints(cls)
@@ -392,6 +404,8 @@ def _check(config: Config) -> None:
         raise InputError(f'"loss.crop" is {config.loss.crop}; it must be a multiple of 8 within "data.size"')
     if isinstance(config, SuperResolutionConfig):
         crop, patch = config.degrade.crop, config.model.patch
+        if not config.degrade.factors:
+            raise InputError('"degrade.factors" is []; give at least one, such as [2, 4, 8]')
         wrong = [each for each in (*config.degrade.factors, patch) if crop % each]
         if wrong or crop > min(config.data.size):
             raise InputError(

@@ -50,6 +50,15 @@ class Shard:
         return digest.hexdigest()
 
 
+def window(clip: np.ndarray, frames: int, position: float, name: str) -> tuple[np.ndarray, int]:
+    """``frames`` consecutive ones, starting at ``position`` (0 to 1) of all possible starts; and the index of
+    the first. Raises :class:`InputError`, with the clip's name, if it has fewer."""
+    if len(clip) < frames:
+        raise InputError(f"{name} has {len(clip)} frames; data.frames asks for {frames}")
+    start = int(position * (len(clip) - frames + 1))
+    return clip[start : start + frames], start
+
+
 class Pictures:
     """Captioned stills or clips of one size.
 

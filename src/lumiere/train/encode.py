@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lumiere.errors import InputError
-from lumiere.train.dataset import Pictures, Shard
+from lumiere.train.dataset import Pictures, Shard, window
 
 Loaded = tuple[
     Tensor, "str | Tensor"
@@ -123,14 +123,11 @@ class Source:
         return torch.from_numpy(latents[n : n + 1].copy()), self._text(i)
 
     def window(self, i: int, frames: int, position: float) -> tuple[Loaded, int]:
-        """``frames`` consecutive ones, starting at ``position`` (0 to 1) of all possible starts; and the
-        index of the first."""
+        """As :func:`lumiere.train.dataset.window`, of one clip."""
         shard, place = self.pictures.where[i]
         clip = self.pictures.read(i) if self.latents is None else self.latents[shard][place]
-        if len(clip) < frames:
-            raise InputError(f"{self.pictures.name(i)} has {len(clip)} frames; data.frames asks for {frames}")
-        start = int(position * (len(clip) - frames + 1))
-        return (torch.from_numpy(clip[start : start + frames].copy()), self._text(i)), start
+        chosen, first = window(clip, frames, position, self.pictures.name(i))
+        return (torch.from_numpy(chosen.copy()), self._text(i)), first
 
     def _text(self, i: int) -> str | Tensor:
         if self.states is None:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tqdm import tqdm
 from lumiere.errors import InputError
 from lumiere.files import replacing
 from lumiere.train import checkpoint
-from lumiere.train.config import Config, Optim, dump, flat
+from lumiere.train.config import Config, Optim, defaults, dump, flat
 from lumiere.train.draw import ahead, generator, key
 from lumiere.train.interrupts import Interrupts
 from lumiere.train.stages import build
@@ -88,7 +89,9 @@ class Trainer:
         self.step, self.seconds = 0, 0.0
         found = checkpoint.load_latest(self.out / CHECKPOINTS, say) if resume else None
         if found is not None:
-            checkpoint.check_same(found, self.flat, self.frozen)
+            # A key that is younger than the checkpoint had its default.
+            before = {**defaults(config), **found.config}
+            checkpoint.check_same(replace(found, config=before), self.flat, self.frozen)
             self._restore(found)
         self.saved_step = self.step if found else -1
         self.interrupts = Interrupts()

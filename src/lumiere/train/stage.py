@@ -11,10 +11,10 @@ import diffusers  # noqa: F401  bundle.load_model takes classes from modules tha
 import numpy as np
 from torch import Tensor, nn
 
-import lumiere.models.codec
-import lumiere.models.stunet  # noqa: F401
+import lumiere.models.codec  # noqa: F401
 from lumiere.errors import InputError
 from lumiere.models.bundle import load_model
+from lumiere.models.stunet import STUNet
 from lumiere.train.config import Data
 from lumiere.train.dataset import CLIPS, STILLS, Pictures
 from lumiere.train.draw import numbers
@@ -110,6 +110,16 @@ def load_part(folder: str, library: str, name: str) -> Any:
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"no {name} at {folder!r}; give the folder of one, with its config.json")
     return load_model(Path(folder), library, name)
+
+
+def load_temporal(net: STUNet, folder: str) -> None:
+    """Temporal weights of the space-time net in a folder. Raises :class:`InputError` if they do not fit."""
+    start = load_part(folder, "lumiere.models.stunet", "STUNet").temporal_state_dict()
+    own = net.temporal_state_dict()
+    for name in sorted(own.keys() | start.keys()):
+        if name not in own or name not in start or own[name].shape != start[name].shape:
+            raise InputError(f"the weights of {folder} do not fit [model]: {name} differs")
+    net.load_state_dict(start, strict=False)
 
 
 def default_prompts(pictures: Pictures | None, seed: int, count: int) -> list[str]:

@@ -15,11 +15,12 @@ from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
-from lumiere.superres import LEVELS, UpscalePipeline, enlarge, reduce
+from lumiere.superres import UpscalePipeline, enlarge, predict_residual, reduce
 from lumiere.train.config import SuperResolutionConfig
+from lumiere.train.dataset import window
 from lumiere.train.draw import numbers
-from lumiere.train.encode import to_video
-from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
+from lumiere.train.encode import fingerprint, to_video
+from lumiere.train.stage import Mixture, Stage, load_part, load_temporal, open_pictures, random_crop, sheet
 
 SHOWN = 6
 SHOWN_FACTOR = 2
@@ -45,21 +46,28 @@ class SuperResolutionStage(Stage):
             image = load_part(config.image, "diffusers", "UNet2DConditionModel")
             resizes = len(image.down_blocks) - 1
             net = STUNet.inflate(image, temporal_resample=[False] * resizes, attention_blocks=0)
+            if config.init:
+                load_temporal(net, config.init)
         elif config.init:
             net = load_part(config.init, "diffusers", "UNet2DConditionModel")
         else:
             levels = len(model.block_out_channels)
-            net = UNet2DConditionModel(
-                in_channels=2 * self.codec.channels,
-                out_channels=self.codec.channels,
-                block_out_channels=model.block_out_channels,
-                down_block_types=("DownBlock2D",) * levels,
-                mid_block_type="UNetMidBlock2D",
-                up_block_types=("UpBlock2D",) * levels,
-                layers_per_block=model.layers_per_block,
-                norm_num_groups=model.norm_num_groups,
-                class_embed_type="timestep",
-            )
+            try:
+                net = UNet2DConditionModel(
+                    in_channels=2 * self.codec.channels,
+                    out_channels=self.codec.channels,
+                    block_out_channels=model.block_out_channels,
+                    down_block_types=("DownBlock2D",) * levels,
+                    mid_block_type="UNetMidBlock2D",
+                    up_block_types=("UpBlock2D",) * levels,
+                    layers_per_block=model.layers_per_block,
+                    norm_num_groups=model.norm_num_groups,
+                    class_embed_type="timestep",
+                )
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"the section [model] does not make a UNet2DConditionModel: {error}"
+                ) from error
         taken = (net.spatial if isinstance(net, STUNet) else net).config.in_channels
         if taken != 2 * self.codec.channels:
             where = config.image or config.init
@@ -68,6 +76,9 @@ class SuperResolutionStage(Stage):
                 f"{2 * self.codec.channels}"
             )
         return net
+
+    def frozen(self) -> dict[str, str]:
+        return {"image": fingerprint(self.net.spatial)} if isinstance(self.net, STUNet) else {}
 
     def load(self, draw: int, rank: int) -> tuple[Tensor, int]:
         rng = numbers("batch", self.config.seed, draw, rank)
@@ -81,9 +92,7 @@ class SuperResolutionStage(Stage):
         if self.frames == 1:
             frames = pictures.read(i, position)
         else:
-            frames = pictures.read(i)
-            first = round(position * max(0, len(frames) - self.frames))
-            frames = frames[first : first + self.frames]
+            frames, _ = window(pictures.read(i), self.frames, position, pictures.name(i))
         return random_crop(rng, frames, side)
 
     def prepare(self, loaded: tuple[Tensor, int]) -> tuple[Any, ...]:
@@ -100,23 +109,13 @@ class SuperResolutionStage(Stage):
         residual = self.codec.encode(video - low) / degrade.residual_std
         low = self.codec.encode(low)
         return training_loss(
-            lambda x, t: self._denoise(x, t, low, level),
+            lambda x, t: predict_residual(self.net, x, t, low, level),
             residual,
             self.alphas_cumprod,
             generator,
             timestep_power=objective.timestep_power,
             min_snr_gamma=objective.min_snr_gamma,
         )
-
-    def _denoise(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
-        given, labels = torch.cat([x, low], dim=1), LEVELS * level
-        if isinstance(self.net, STUNet):
-            context = torch.zeros(len(x), 1, 1, device=x.device)
-            prediction: Tensor = self.net(given, t, context, class_labels=labels, return_dict=False)[0]
-            return prediction
-        picture = given[:, :, 0].contiguous(memory_format=torch.channels_last)
-        prediction = self.net(picture, t, None, class_labels=labels, return_dict=False)[0]
-        return prediction[:, :, None]
 
     def export(self, folder: Path) -> None:
         """Save the image model, or, once it is inflated, the whole bundle."""
@@ -144,7 +143,7 @@ class SuperResolutionStage(Stage):
         given, level = self.codec.encode(low), torch.zeros(SHOWN, device=self.device)
         noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(self.config.samples.seed))
         residual = sample(
-            lambda x, t: self._denoise(x, t.expand(SHOWN), given, level),
+            lambda x, t: predict_residual(self.net, x, t.expand(SHOWN), given, level),
             noise.to(self.device),
             make_scheduler("ddim", self.schedule.config),
             self.config.samples.steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,24 @@ from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import TemporalConfig
+from lumiere.train.dataset import Pictures
 from lumiere.train.draw import numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.image import check_fits
-from lumiere.train.stage import Stage, default_prompts, load_codec, load_part, open_pictures
+from lumiere.train.stage import Stage, default_prompts, load_codec, load_part, load_temporal, open_pictures
 
 SHOWN = 2
+
+
+def matching(pictures: Pictures, pattern: str) -> list[int]:
+    """Numbers of the samples whose caption ``pattern`` finds. Raises :class:`InputError` if it finds none."""
+    try:
+        found = [i for i in range(len(pictures)) if re.search(pattern, pictures.caption(i))]
+    except re.error as error:
+        raise InputError(f"data.captions is {pattern!r}, no regular expression: {error}") from None
+    if not found:
+        raise InputError(f"data.captions is {pattern!r}; none of the {len(pictures)} captions matches it")
+    return found
 
 
 class TemporalStage(Stage):
@@ -34,6 +47,7 @@ class TemporalStage(Stage):
         self.encode = Encoder(load_codec(config.codec), text, device)
         cache = Path(config.data.cache) if config.data.cache else None
         self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
+        self.chosen = matching(clips, config.data.captions)
         self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
         self.schedule: Any = noise_schedule()
         self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
@@ -50,12 +64,7 @@ class TemporalStage(Stage):
             attention_blocks=config.model.attention_blocks,
         )
         if config.init:
-            start = load_part(config.init, "lumiere.models.stunet", "STUNet").temporal_state_dict()
-            own = net.temporal_state_dict()
-            for name in sorted(own.keys() | start.keys()):
-                if name not in own or name not in start or own[name].shape != start[name].shape:
-                    raise InputError(f"the weights of {config.init} do not fit [model]: {name} differs")
-            net.load_state_dict(start, strict=False)
+            load_temporal(net, config.init)
         return net
 
     def frozen(self) -> dict[str, str]:
@@ -65,8 +74,8 @@ class TemporalStage(Stage):
     def load(self, draw: int, rank: int) -> list[tuple[Loaded, int]]:
         data = self.config.data
         rng = numbers("batch", self.config.seed, draw, rank)
-        picks = [(int(rng.integers(len(self.clips))), float(rng.random())) for _ in range(data.batch_size)]
-        return [self.clips.window(i, data.frames, position) for i, position in picks]
+        picks = [(int(rng.integers(len(self.chosen))), float(rng.random())) for _ in range(data.batch_size)]
+        return [self.clips.window(self.chosen[i], data.frames, position) for i, position in picks]
 
     def prepare(self, loaded: list[tuple[Loaded, int]]) -> tuple[Tensor, ...]:
         windows, first_frames = zip(*loaded, strict=True)
@@ -95,6 +104,7 @@ class TemporalStage(Stage):
             codec=self.encode.codec,
             text_encoder=self.encode.text,
             scheduler=make_scheduler("dpm++", self.schedule.config),
+            size=max(self.config.data.size),
             shared_noise=self.config.objective.shared_noise,
         )
 

@@ -33,7 +33,7 @@ class Sound:
 
     def __enter__(self) -> Sound:
         self._closing = ExitStack()
-        if self.source is not None:
+        if self.source is not None and self.source.is_file():  # a folder of frames has no sound
             container = self._closing.enter_context(av.open(str(self.source), metadata_errors="replace"))
             if container.streams.audio:
                 self.packets = self._packets(container)

@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 OUT    ?= out
-PROMPT ?= a black cat stretching on a purple background
+PROMPT ?= a frog growing on a purple background
 SEED   ?= 7
 
 LUMIERE := $(VENV)/bin/lumiere

@@ -118,6 +118,6 @@ def main() -> None:
     """Text-to-video with a Space-Time U-Net: every frame of a clip in one pass.
 
     \b
-    lumiere generate "a black cat stretching on a purple background" --out cat.mp4
-    lumiere show cat.mp4
+    lumiere generate "a frog growing on a purple background" --out frog.mp4
+    lumiere show frog.mp4
     """

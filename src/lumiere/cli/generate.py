@@ -73,7 +73,7 @@ def command(
     The settings that made it are in the file: lumiere show FILE.
 
     \b
-    lumiere generate "a black cat stretching on a purple background" --out cat.mp4
+    lumiere generate "a frog growing on a purple background" --out frog.mp4
     lumiere generate "a red heart moving left" --seed 7 --count 3 --out heart.webp
     """
     if not prompt.strip():

@@ -24,8 +24,8 @@ def command(file: Path, sheet: Path | None, slice_: Path | None, as_json: bool, 
     FILE is any video, or a folder of PNGs that lumiere wrote. Pictures are .png, .jpg or .webp.
 
     \b
-    lumiere show cat.mp4
-    lumiere show cat.mp4 --sheet sheet.png --xt-slice slice.png
+    lumiere show frog.mp4
+    lumiere show frog.mp4 --sheet sheet.png --xt-slice slice.png
     """
     from lumiere.evaluate.sheet import contact_sheet
     from lumiere.evaluate.xt_slice import xt_slice

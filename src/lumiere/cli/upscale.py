@@ -63,7 +63,7 @@ def command(
     frame rate stays, and so does the sound in .mp4 and .webm.
 
     \b
-    lumiere upscale cat.mp4 --model runs/emoji-upscaler/model --size 1024 --out large.mp4
+    lumiere upscale frog.mp4 --model runs/emoji-upscaler/model --size 1024 --out large.mp4
     lumiere upscale holiday.mov --model runs/emoji-upscaler/model --size 1920x1080 --tile 512
     """
     from lumiere.files import check_output

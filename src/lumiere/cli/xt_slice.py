@@ -24,7 +24,7 @@ def command(
     side, each under the name of its file.
 
     \b
-    lumiere xt-slice cat.mp4 --out slice.png
+    lumiere xt-slice frog.mp4 --out slice.png
     lumiere xt-slice ours.mp4 theirs.mp4 --row 64 --out compared.png
     """
     from lumiere.evaluate.sheet import side_by_side

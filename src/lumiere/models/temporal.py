@@ -203,7 +203,9 @@ class PlacedModulation(nn.Module):
 
 def _from_the_middle(side: int, like: Tensor) -> Tensor:
     """Places of pixels, -1 to 1; the middle if there is but one."""
-    return torch.linspace(-1, 1, side, device=like.device) if side > 1 else like.new_zeros(1)
+    return (
+        torch.linspace(-1, 1, side, device=like.device, dtype=like.dtype) if side > 1 else like.new_zeros(1)
+    )
 
 
 class TemporalConvBlock(nn.Module):

@@ -188,5 +188,5 @@ def test_help_has_an_example_and_imports_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-c", code, "generate", "--help"], capture_output=True, text=True, check=True
     )
-    assert 'lumiere generate "a black cat stretching on a purple background"' in done.stdout
+    assert 'lumiere generate "a frog growing on a purple background"' in done.stdout
     assert done.stdout.endswith("set()\n")

@@ -9,30 +9,36 @@ from diffusers import UNet2DConditionModel
 from letter_encoder import LetterEncoder
 
 
-def tiny_net():
-    """A random space-time net on 48 channels, whose temporal blocks are not the identity."""
+def random_net(image_model, **inflation):
+    """An inflated net, random, whose temporal blocks are not the identity."""
     from lumiere.models.stunet import STUNet
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        unet2d = UNet2DConditionModel(
-            sample_size=8,
-            in_channels=48,
-            out_channels=48,
-            block_out_channels=(16, 16),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=16,
-            attention_head_dim=2,
-            norm_num_groups=4,
-            addition_embed_type="text",
-            addition_embed_type_num_heads=2,
+        net = STUNet.inflate(
+            UNet2DConditionModel(layers_per_block=1, norm_num_groups=4, **image_model), **inflation
         )
-        net = STUNet.inflate(unet2d)
         for parameter in net.temporal_parameters():
             parameter.data.add_(0.05 * torch.randn_like(parameter))
     return net.eval()
+
+
+def tiny_net():
+    """Of text to video, on 48 channels."""
+    return random_net(
+        {
+            "sample_size": 8,
+            "in_channels": 48,
+            "out_channels": 48,
+            "block_out_channels": (16, 16),
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            "cross_attention_dim": 16,
+            "attention_head_dim": 2,
+            "addition_embed_type": "text",
+            "addition_embed_type_num_heads": 2,
+        }
+    )
 
 
 @pytest.fixture(scope="session")
@@ -71,28 +77,21 @@ def make_upscaler():
     """Makes a tiny super-resolution pipeline: random, with temporal layers that are not the identity."""
     from lumiere.diffusion.sampling import make_scheduler, noise_schedule
     from lumiere.models.codec import PatchCodec
-    from lumiere.models.stunet import STUNet
     from lumiere.superres import UpscalePipeline
 
     def make():
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            unet = UNet2DConditionModel(
-                in_channels=24,
-                out_channels=12,
-                block_out_channels=(8, 16),
-                down_block_types=("DownBlock2D", "DownBlock2D"),
-                mid_block_type="UNetMidBlock2D",
-                up_block_types=("UpBlock2D", "UpBlock2D"),
-                layers_per_block=1,
-                norm_num_groups=4,
-                class_embed_type="timestep",
-            )
-            net = STUNet.inflate(unet, temporal_resample=[False], attention_blocks=0)
-            for parameter in net.temporal_parameters():
-                parameter.data.add_(0.05 * torch.randn_like(parameter))
+        image_model = {
+            "in_channels": 24,
+            "out_channels": 12,
+            "block_out_channels": (8, 16),
+            "down_block_types": ("DownBlock2D", "DownBlock2D"),
+            "mid_block_type": "UNetMidBlock2D",
+            "up_block_types": ("UpBlock2D", "UpBlock2D"),
+            "class_embed_type": "timestep",
+        }
+        net = random_net(image_model, temporal_resample=[False], attention_blocks=0)
         scheduler = make_scheduler("ddim", noise_schedule().config)
-        pipe = UpscalePipeline(net.eval(), PatchCodec(2), scheduler, window=6)
+        pipe = UpscalePipeline(net, PatchCodec(2), scheduler, window=6)
         pipe.set_progress_bar_config(disable=True)
         return pipe
 

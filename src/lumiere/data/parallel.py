@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from functools import partial
+from threading import Event
 from typing import Any, TypeVar
+
+import torch
+from tqdm import tqdm
 
 Result = TypeVar("Result")
 
@@ -31,3 +36,24 @@ def unordered(
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
+
+
+def write_shards(
+    write: Callable[[Any, Event], int], shards: Iterable[Any], total: int, unit: str, workers: int
+) -> None:
+    """Call ``write(shard, stop)`` for every shard on ``workers`` threads; the bar counts what it returns.
+
+    Threads do where drawing and encoding release the interpreter's lock. ``stop`` is set once the run is
+    interrupted or a shard failed; a shard that is begun then should raise.
+    """
+    stop = Event()
+    with (
+        tqdm(total=total, desc=f"{unit}s", unit=unit, disable=None) as bar,
+        ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool,
+    ):
+        try:
+            for count in unordered(pool, write, ((shard, stop) for shard in shards), 2 * workers):
+                bar.update(count)
+        except BaseException:
+            stop.set()
+            raise

@@ -13,9 +13,7 @@ import json
 import platform
 import tarfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal, TypeAlias
@@ -23,7 +21,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from lumiere.data import h264
 from lumiere.data.compose import (
@@ -42,7 +39,7 @@ from lumiere.data.emoji import in_groups, load_sprites, prepare_sprites, read_in
 from lumiere.data.files import write_whole
 from lumiere.data.heldout import held_out_prompts
 from lumiere.data.npm import chunks
-from lumiere.data.parallel import unordered
+from lumiere.data.parallel import write_shards
 from lumiere.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -178,7 +175,14 @@ def prepare(out: Path, request: Request, cache: Path, workers: int, overwrite: b
         out / PROMPTS, to_json([dataclasses.asdict(prompt) for prompt in held_out_prompts(labels)], indent=1)
     )
     if missing:
-        _compose(Composer(load_sprites(sprites, request.groups)), missing, out, workers)
+        composer = Composer(load_sprites(sprites, request.groups))
+
+        def write(shard: Shard, stop: Event) -> int:
+            write_whole(out / shard.filename, composer.shard(shard, stop))
+            return shard.samples
+
+        # on threads, which share 2 GB of sprites
+        write_shards(write, missing, sum(shard.samples for shard in missing), "scene", workers)
     write_whole(out / MANIFEST, to_json(_manifest(out, request), indent=1))
     return True
 
@@ -224,26 +228,6 @@ def _read_manifest(out: Path) -> dict[str, Any] | None:
 
 def _is_there(path: Path, sizes: dict[str, int]) -> bool:
     return path.exists() and path.stat().st_size == sizes.get(path.name, path.stat().st_size)
-
-
-def _compose(composer: Composer, shards: Sequence[Shard], out: Path, workers: int) -> None:
-    # Threads, since rendering and encoding release the interpreter's lock and the sprites are 2 GB.
-    stop = Event()
-
-    def job(shard: Shard) -> Shard:
-        write_whole(out / shard.filename, composer.shard(shard, stop))
-        return shard
-
-    with (
-        tqdm(total=sum(shard.samples for shard in shards), desc="scenes", unit="scene", disable=None) as bar,
-        ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool,
-    ):
-        try:
-            for shard in unordered(pool, job, ((shard,) for shard in shards), 2 * workers):
-                bar.update(shard.samples)
-        except BaseException:
-            stop.set()
-            raise
 
 
 def _manifest(out: Path, request: Request) -> dict[str, Any]:

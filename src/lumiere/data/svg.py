@@ -9,22 +9,18 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from tqdm import tqdm
 
 from lumiere.data.compose import paint, random_background
 from lumiere.data.files import write_whole
 from lumiere.data.npm import Package, fetch
-from lumiere.data.parallel import unordered
+from lumiere.data.parallel import write_shards
 from lumiere.data.shards import MANIFEST, lossless_webp, tar, to_json
 from lumiere.errors import InputError
 
@@ -99,18 +95,20 @@ def compose(out: Path, stills: int, seed: int, cache: Path, workers: int) -> boo
     ]
     if not jobs:
         return False
-    drawings, stop = load_drawings(cache), Event()
-    make = partial(_write_shard, out, drawings, seed, stop)
-    with (
-        tqdm(total=sum(count for _, count in jobs), desc="squares", unit="square", disable=None) as bar,
-        ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1)) as pool,
-    ):
-        try:
-            for count in unordered(pool, make, jobs, 2 * workers):
-                bar.update(count)
-        except BaseException:
-            stop.set()
-            raise
+    drawings = load_drawings(cache)
+
+    def write(job: tuple[int, int], stop: Event) -> int:
+        number, count = job
+        rng = np.random.default_rng([seed, number])
+        samples: list[dict[str, bytes]] = []
+        while len(samples) < count:
+            if stop.is_set():
+                raise InterruptedError
+            samples += _samples(drawings[int(rng.integers(len(drawings)))], rng)
+        write_whole(_path(out, number), tar(number, samples[:count]))
+        return count
+
+    write_shards(write, jobs, sum(count for _, count in jobs), "square", workers)
     return True
 
 
@@ -132,18 +130,11 @@ def _path(out: Path, number: int) -> Path:
     return out / f"train-stills-{number:05d}.tar"
 
 
-def _write_shard(out: Path, drawings: list[Drawing], seed: int, stop: Event, number: int, count: int) -> int:
-    rng = np.random.default_rng([seed, number])
-    samples: list[dict[str, bytes]] = []
-    while len(samples) < count:
-        if stop.is_set():
-            raise InterruptedError
-        drawing = drawings[int(rng.integers(len(drawings)))]
-        about = {"caption": f"a part of a drawing: {drawing.name.replace('-', ' ')}"}
-        for square in squares(on_background(drawing, rng), rng):
-            samples.append({"webp": lossless_webp(square), "json": to_json(about)})
-    write_whole(_path(out, number), tar(number, samples[:count]))
-    return count
+def _samples(drawing: Drawing, rng: np.random.Generator) -> list[dict[str, bytes]]:
+    about = to_json({"caption": f"a part of a drawing: {drawing.name.replace('-', ' ')}"})
+    return [
+        {"webp": lossless_webp(square), "json": about} for square in squares(on_background(drawing, rng), rng)
+    ]
 
 
 def on_background(drawing: Drawing, rng: np.random.Generator) -> np.ndarray:

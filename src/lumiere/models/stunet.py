@@ -90,19 +90,16 @@ class TemporalLayers(nn.Module):
 class _PerFrame:
     """Each clip's conditions for each of its frames, made once per number of frames; of one clip, views."""
 
-    def __init__(self, emb: Tensor, context: Tensor, position: FramePosition, places: Tensor):
-        self._clip_emb, self._clip_context = emb, context
-        self._position, self._places = position, places
-        self._made: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+    def __init__(self, emb: Tensor, context: Tensor, placed: Tensor):
+        self._clip_emb, self._clip_context, self._placed = emb, context, placed
+        self._made: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def _for(self, folded: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _for(self, folded: int) -> tuple[Tensor, Tensor]:
         if folded not in self._made:
             frames = folded // len(self._clip_emb)
             emb = self._clip_emb[:, None].expand(-1, frames, -1)
             context = self._clip_context[:, None].expand(-1, frames, -1, -1)
-            step = self._places.shape[1] // frames
-            placed = self._position(self._clip_emb, self._clip_context, self._places[:, ::step])
-            self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1), placed
+            self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1)
         return self._made[folded]
 
     def emb(self, x: Tensor) -> Tensor:
@@ -115,7 +112,7 @@ class _PerFrame:
 
     def placed(self, x: Tensor) -> Tensor:
         """``b t e`` for the ``b t`` frames of ``x``, with their places in the clip."""
-        return self._for(len(x))[2]
+        return self._placed[:, :: self._placed.shape[0] * self._placed.shape[1] // len(x)]
 
 
 class STUNet(ModelMixin, ConfigMixin):
@@ -248,7 +245,7 @@ class STUNet(ModelMixin, ConfigMixin):
         padding = -frames % self.temporal_factor
         first = torch.as_tensor(first_frame, device=sample.device).view(-1, 1)
         places = first + torch.arange(frames + padding, device=sample.device)
-        conditions = _PerFrame(emb, context, temporal.position, places)
+        conditions = _PerFrame(emb, context, temporal.position(emb, context, places))
         layer = self._layer(conditions)
         x = F.pad(sample, (0, 0, 0, 0, 0, padding), mode="replicate") if padding else sample
         x = x.transpose(1, 2).flatten(0, 1)

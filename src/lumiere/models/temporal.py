@@ -261,7 +261,7 @@ class TemporalAttentionLayer(nn.Module):
         size = height, x.shape[1] // height
         scale, shift = self.modulation_attention(emb, *size)
         hidden = torch.addcmul(shift, self.norm_attention(x), scale)
-        hidden = hidden + frame_positions(torch.arange(x.shape[2]), x.shape[3], like=hidden)
+        hidden = hidden + frame_positions(torch.arange(x.shape[2], device=x.device), x.shape[3], like=hidden)
         # b s t (3 heads d) -> 3 tensors of (b s) heads t d
         qkv = self.qkv(hidden).flatten(0, 1).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(*qkv.unbind()).transpose(1, 2).flatten(2)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from lumiere.diffusion.guidance import classifier_free
@@ -18,7 +17,16 @@ from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import ImageConfig
 from lumiere.train.draw import numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
-from lumiere.train.stage import Mixture, Stage, default_prompts, load_codec, load_part, open_pictures, sheet
+from lumiere.train.stage import (
+    Mixture,
+    Stage,
+    default_prompts,
+    load_codec,
+    load_part,
+    make_unet,
+    open_pictures,
+    sheet,
+)
 
 SHOWN = 16
 COLUMNS = 8
@@ -52,18 +60,13 @@ class ImageStage(Stage):
             net = load_part(self.config.init, "diffusers", "UNet2DConditionModel")
         else:
             model = {key: value or None for key, value in dataclasses.asdict(self.config.model).items()}
-            try:
-                net = UNet2DConditionModel(
-                    sample_size=[side // codec.factor for side in self.config.data.size],
-                    in_channels=codec.channels,
-                    out_channels=codec.channels,
-                    cross_attention_dim=text.dim,
-                    **model,
-                )
-            except (ValueError, TypeError) as error:
-                raise InputError(
-                    f"the section [model] does not make a UNet2DConditionModel: {error}"
-                ) from error
+            net = make_unet(
+                sample_size=[side // codec.factor for side in self.config.data.size],
+                in_channels=codec.channels,
+                out_channels=codec.channels,
+                cross_attention_dim=text.dim,
+                **model,
+            )
         check_fits(net, codec, text, self.config.init or "[model]")
         return net
 

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-import diffusers  # noqa: F401  bundle.load_model takes classes from modules that are imported
 import numpy as np
+from diffusers import UNet2DConditionModel  # bundle.load_model takes classes from modules that are imported
 from torch import Tensor, nn
 
 import lumiere.models.codec  # noqa: F401
@@ -110,6 +110,14 @@ def load_part(folder: str, library: str, name: str) -> Any:
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"no {name} at {folder!r}; give the folder of one, with its config.json")
     return load_model(Path(folder), library, name)
+
+
+def make_unet(**model: Any) -> UNet2DConditionModel:
+    """A fresh image model. Raises :class:`InputError` if diffusers refuses the configuration."""
+    try:
+        return UNet2DConditionModel(**model)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the section [model] does not make a UNet2DConditionModel: {error}") from error
 
 
 def load_temporal(net: STUNet, folder: str) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from lumiere.diffusion.objective import training_loss
@@ -20,7 +19,16 @@ from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import numbers
 from lumiere.train.encode import fingerprint, to_video
-from lumiere.train.stage import Mixture, Stage, load_part, load_temporal, open_pictures, random_crop, sheet
+from lumiere.train.stage import (
+    Mixture,
+    Stage,
+    load_part,
+    load_temporal,
+    make_unet,
+    open_pictures,
+    random_crop,
+    sheet,
+)
 
 SHOWN = 6
 SHOWN_FACTOR = 2
@@ -52,22 +60,17 @@ class SuperResolutionStage(Stage):
             net = load_part(config.init, "diffusers", "UNet2DConditionModel")
         else:
             levels = len(model.block_out_channels)
-            try:
-                net = UNet2DConditionModel(
-                    in_channels=2 * self.codec.channels,
-                    out_channels=self.codec.channels,
-                    block_out_channels=model.block_out_channels,
-                    down_block_types=("DownBlock2D",) * levels,
-                    mid_block_type="UNetMidBlock2D",
-                    up_block_types=("UpBlock2D",) * levels,
-                    layers_per_block=model.layers_per_block,
-                    norm_num_groups=model.norm_num_groups,
-                    class_embed_type="timestep",
-                )
-            except (ValueError, TypeError) as error:
-                raise InputError(
-                    f"the section [model] does not make a UNet2DConditionModel: {error}"
-                ) from error
+            net = make_unet(
+                in_channels=2 * self.codec.channels,
+                out_channels=self.codec.channels,
+                block_out_channels=model.block_out_channels,
+                down_block_types=("DownBlock2D",) * levels,
+                mid_block_type="UNetMidBlock2D",
+                up_block_types=("UpBlock2D",) * levels,
+                layers_per_block=model.layers_per_block,
+                norm_num_groups=model.norm_num_groups,
+                class_embed_type="timestep",
+            )
         taken = (net.spatial if isinstance(net, STUNet) else net).config.in_channels
         if taken != 2 * self.codec.channels:
             where = config.image or config.init

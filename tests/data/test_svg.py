@@ -49,6 +49,19 @@ def test_squares_are_parts_of_the_picture_that_show_something() -> None:
     assert found and all(each.shape == (SQUARE, SQUARE, 3) and each.std() > 0 for each in found)
 
 
+def test_held_out_drawings_are_no_training_data(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    icons = {f"drawing-{number}": {"body": DISC.body} for number in range(100)}
+    content = json.dumps({"icons": icons}).encode()
+    monkeypatch.setattr(svg, "DRAWINGS", registry.publish(svg.DRAWINGS.name, {"icons.json": content}))
+    trained, held_out = (
+        {drawing.name for drawing in load_drawings(tmp_path, held_out=kept)} for kept in (False, True)
+    )
+    assert trained | held_out == icons.keys() and not trained & held_out
+    assert 2 <= len(held_out) <= 20
+
+
 def test_shards_are_what_training_reads(published: Registry, tmp_path: Path) -> None:
     assert [drawing.name for drawing in load_drawings(tmp_path / "cache")] == ["disc"]
     assert compose(tmp_path / "a", 5, 0, tmp_path / "cache", 2)

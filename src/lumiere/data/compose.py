@@ -119,7 +119,8 @@ class Scene:
     offset: tuple[float, float]
 
 
-def _is_held_out(*names: str) -> bool:
+def is_held_out(*names: str) -> bool:
+    """Whether what is called by these names, alone or together, is kept out of training."""
     digest = hashlib.blake2s("|".join(names).encode()).digest()
     return int.from_bytes(digest[:4], "little") / 2**32 < HELD_OUT_SHARE
 
@@ -127,11 +128,11 @@ def _is_held_out(*names: str) -> bool:
 def held_out_combinations(scene: Scene) -> list[str]:
     """Which held-out combinations the scene contains: of ``background``, ``motion`` and ``pair``."""
     found = []
-    if any(_is_held_out(code, colour) for code in scene.objects for colour in scene.background.colours):
+    if any(is_held_out(code, colour) for code in scene.objects for colour in scene.background.colours):
         found.append("background")
-    if scene.motion != "none" and any(_is_held_out(code, scene.motion) for code in scene.objects):
+    if scene.motion != "none" and any(is_held_out(code, scene.motion) for code in scene.objects):
         found.append("motion")
-    if any(_is_held_out(*pair) for pair in zip(scene.objects, scene.objects[1:], strict=False)):
+    if any(is_held_out(*pair) for pair in zip(scene.objects, scene.objects[1:], strict=False)):
         found.append("pair")
     return found
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lumiere.data.compose import paint, random_background
+from lumiere.data.compose import is_held_out, paint, random_background
 from lumiere.data.files import write_whole
 from lumiere.data.npm import Package, fetch
 from lumiere.data.parallel import write_shards
@@ -38,7 +38,7 @@ SQUARES = 16
 #: standard deviation, of 255, below which a square shows nothing
 PLAIN = 4.0
 SHARD = 256
-_FORMAT = "lumiere-svg/1"
+_FORMAT = "lumiere-svg/2"
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ class Drawing:
             return np.asarray(image.convert("RGBA"))
 
 
-def load_drawings(cache: Path) -> list[Drawing]:
-    """All drawings without a skin tone, sorted by name; fetched into ``cache`` if they are not there.
+def load_drawings(cache: Path, held_out: bool = False) -> list[Drawing]:
+    """Drawings without a skin tone, sorted by name; fetched into ``cache`` if they are not there.
+
+    One in twelve, by its name, is in no training shard: those with ``held_out``, the others without.
 
     Raises:
         InputError: the package cannot be fetched.
@@ -71,7 +73,8 @@ def load_drawings(cache: Path) -> list[Drawing]:
         assert file is not None
         icons = json.load(file)["icons"]
     tones = ("-dark", "-light", "-medium")
-    return [Drawing(name, icons[name]["body"]) for name in sorted(icons) if not name.endswith(tones)]
+    names = [name for name in sorted(icons) if not name.endswith(tones) and is_held_out(name) == held_out]
+    return [Drawing(name, icons[name]["body"]) for name in names]
 
 
 def compose(out: Path, stills: int, seed: int, cache: Path, workers: int) -> bool:

@@ -25,6 +25,7 @@ VERBS = {
     "data": ("lumiere.cli.data", "Fetch and compose training data."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
     "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),
+    "ablate": ("lumiere.cli.ablate", "Measure what a part of the method does, by leaving it out."),
     "bench": ("lumiere.cli.bench", "Time one denoising step beside other networks."),
 }
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended

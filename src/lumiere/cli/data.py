@@ -90,16 +90,23 @@ def emoji(
 
 @command.command()
 @click.option("--out", required=True, type=path_type, help="The folder to write.")
-@click.option("--stills", type=click.IntRange(1), default=4096, show_default=True, help="Squares to cut.")
+@click.option("--stills", type=click.IntRange(0), default=8192, show_default=True, help="Squares to cut.")
+@click.option(
+    "--held-out",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    help="Clips of 1024 pixels to measure on, of drawings that no square is cut from.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the drawings.")
 @click.option(
     "--cache", type=path_type, help="Keeps fetched packages, 14 MB. [default: the user's cache folder]"
 )
 @click.option("--workers", type=click.IntRange(1), help="Parallel workers. [default: the cores there are]")
-def svg(out: Path, stills: int, seed: int, cache: Path | None, workers: int | None) -> None:
+def svg(out: Path, stills: int, held_out: int, seed: int, cache: Path | None, workers: int | None) -> None:
     """Draw Fluent Emoji (MIT) at 1024 pixels, and cut 256-pixel squares for super-resolution.
 
-    Squares that an interrupted run finished are kept, and the same command goes on from there.
+    What an interrupted run finished is kept, and the same command goes on from there.
 
     \b
     lumiere data svg --out data/svg
@@ -108,5 +115,5 @@ def svg(out: Path, stills: int, seed: int, cache: Path | None, workers: int | No
     from lumiere.data.parallel import usable_cores
     from lumiere.data.svg import compose
 
-    made = compose(out, stills, seed, cache or default_cache(), workers or usable_cores())
+    made = compose(out, stills, held_out, seed, cache or default_cache(), workers or usable_cores())
     click.echo(f"{out} is ready" if made else f"{out} is complete already; nothing to do")

@@ -45,7 +45,7 @@ from lumiere.errors import InputError
 MANIFEST = "manifest.json"
 PROMPTS = "heldout-prompts.json"
 _FORMAT = "lumiere-emoji/1"
-_CLIP_CRF = 18  # about 40 dB and 32 KiB a clip
+CLIP_CRF = 18  # about 40 dB and 32 KiB a clip
 _SHARD_SIZES = {"stills": 2000, "clips": 250}
 
 Kind: TypeAlias = Literal["stills", "clips"]
@@ -146,7 +146,7 @@ class Composer:
         }
         if shard.kind == "clips":
             frames = render(scene, self.sprites)
-            return {"mp4": h264.encode(frames, FPS, _CLIP_CRF), "json": to_json(about)}
+            return {"mp4": h264.encode(frames, FPS, CLIP_CRF), "json": to_json(about)}
         about["frame"] = int(rng.integers(CLIP_FRAMES))
         (picture,) = render(scene, self.sprites, 1, about["frame"])
         return {"webp": lossless_webp(picture), "json": to_json(about)}

@@ -1,6 +1,7 @@
-"""Stills with true detail at 1024 pixels, for super-resolution: Fluent Emoji drawn from vector graphics.
+"""Pictures with true detail at 1024 pixels, for super-resolution: Fluent Emoji drawn from vector graphics.
 
-Each drawing, on a background, is cut into squares of 256 pixels, as detailed as a part of a 1024-pixel frame.
+To train on, each drawing, on a background, is cut into squares of 256 pixels, as detailed as a part of a
+1024-pixel frame. To measure on, other drawings move in clips of 1024 pixels.
 """
 
 from __future__ import annotations
@@ -17,11 +18,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lumiere.data.compose import is_held_out, paint, random_background
+from lumiere.data import h264
+from lumiere.data.compose import (
+    CLIP_FRAMES,
+    FPS,
+    MOTIONS,
+    Scene,
+    Sprite,
+    caption,
+    is_held_out,
+    paint,
+    random_background,
+    render,
+)
 from lumiere.data.files import write_whole
 from lumiere.data.npm import Package, fetch
 from lumiere.data.parallel import write_shards
-from lumiere.data.shards import MANIFEST, lossless_webp, tar, to_json
+from lumiere.data.shards import CLIP_CRF, MANIFEST, lossless_webp, tar, to_json
 from lumiere.errors import InputError
 
 DRAWINGS = Package(
@@ -38,6 +51,7 @@ SQUARES = 16
 #: standard deviation, of 255, below which a square shows nothing
 PLAIN = 4.0
 SHARD = 256
+_AT_ONCE = 8  # frames rendered together; at this size eighty would take 4 GB
 _FORMAT = "lumiere-svg/2"
 
 
@@ -47,6 +61,10 @@ class Drawing:
 
     name: str
     body: str
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("-", " ")
 
     def draw(self, side: int) -> np.ndarray:
         """uint8 side x side x 4, RGBA, not premultiplied."""
@@ -77,8 +95,8 @@ def load_drawings(cache: Path, held_out: bool = False) -> list[Drawing]:
     return [Drawing(name, icons[name]["body"]) for name in names]
 
 
-def compose(out: Path, stills: int, seed: int, cache: Path, workers: int) -> bool:
-    """Write shards of ``stills`` squares into ``out``; False if they are all there already.
+def compose(out: Path, stills: int, held_out: int, seed: int, cache: Path, workers: int) -> bool:
+    """Write ``stills`` squares and ``held_out`` clips into ``out``; False if they are all there already.
 
     Shards that are there are kept, so that an interrupted run goes on where it stopped.
 
@@ -90,28 +108,30 @@ def compose(out: Path, stills: int, seed: int, cache: Path, workers: int) -> boo
         import resvg_py  # noqa: F401
     except ImportError:
         raise InputError("drawing needs resvg-py: pip install 'lumiere-video[train]'") from None
-    _claim(out, {"format": _FORMAT, "source": DRAWINGS.filename, "stills": stills, "seed": seed})
-    jobs = [
-        (number, min(SHARD, stills - first))
+    request = {"format": _FORMAT, "source": DRAWINGS.filename}
+    _claim(out, request | {"stills": stills, "held_out": held_out, "seed": seed})
+    shards = [_Shard("heldout-clips", number, 1) for number in range(held_out)]
+    shards += [
+        _Shard("train-stills", number, min(SHARD, stills - first))
         for number, first in enumerate(range(0, stills, SHARD))
-        if not _path(out, number).exists()
     ]
-    if not jobs:
+    missing = [shard for shard in shards if not (out / shard.filename).exists()]
+    if not missing:
         return False
-    drawings = load_drawings(cache)
+    drawings = {kind: load_drawings(cache, kind == "heldout-clips") for kind in _KINDS}
 
-    def write(job: tuple[int, int], stop: Event) -> int:
-        number, count = job
-        rng = np.random.default_rng([seed, number])
+    def write(shard: _Shard, stop: Event) -> int:
+        rng = np.random.default_rng([seed, shard.number])
         samples: list[dict[str, bytes]] = []
-        while len(samples) < count:
+        while len(samples) < shard.samples:
             if stop.is_set():
                 raise InterruptedError
-            samples += _samples(drawings[int(rng.integers(len(drawings)))], rng)
-        write_whole(_path(out, number), tar(number, samples[:count]))
-        return count
+            choice = drawings[shard.kind]
+            samples += _KINDS[shard.kind](choice[int(rng.integers(len(choice)))], rng)
+        write_whole(out / shard.filename, tar(shard.number, samples[: shard.samples]))
+        return shard.samples
 
-    write_shards(write, jobs, sum(count for _, count in jobs), "square", workers)
+    write_shards(write, missing, sum(shard.samples for shard in missing), "sample", workers)
     return True
 
 
@@ -129,15 +149,42 @@ def _claim(out: Path, request: dict[str, Any]) -> None:
     write_whole(manifest, to_json(request, indent=1))
 
 
-def _path(out: Path, number: int) -> Path:
-    return out / f"train-stills-{number:05d}.tar"
-
-
-def _samples(drawing: Drawing, rng: np.random.Generator) -> list[dict[str, bytes]]:
-    about = to_json({"caption": f"a part of a drawing: {drawing.name.replace('-', ' ')}"})
+def _still_samples(drawing: Drawing, rng: np.random.Generator) -> list[dict[str, bytes]]:
+    about = to_json({"caption": f"a part of a drawing: {drawing.title}"})
     return [
         {"webp": lossless_webp(square), "json": about} for square in squares(on_background(drawing, rng), rng)
     ]
+
+
+def _clip_samples(drawing: Drawing, rng: np.random.Generator) -> list[dict[str, bytes]]:
+    motion = MOTIONS[1 + int(rng.integers(len(MOTIONS) - 1))]
+    scene = Scene((drawing.name,), "alone", random_background(rng), motion, 0.85, (0.0, 0.0))
+    frames = clip(scene, drawing)
+    about = to_json({"caption": caption(scene, {drawing.name: drawing.title})})
+    return [{"mp4": h264.encode(frames, FPS, CLIP_CRF), "json": about}]
+
+
+_KINDS = {"train-stills": _still_samples, "heldout-clips": _clip_samples}
+
+
+@dataclass(frozen=True)
+class _Shard:
+    kind: str
+    number: int
+    samples: int
+
+    @property
+    def filename(self) -> str:
+        return f"{self.kind}-{self.number:05d}.tar"
+
+
+def clip(scene: Scene, drawing: Drawing) -> np.ndarray:
+    """The scene of one drawing: uint8, t x 1024 x 1024 x 3, at 16 fps."""
+    rgba = drawing.draw(SIDE).astype(np.float32)
+    rgba[..., :3] *= rgba[..., 3:] / 255
+    sprite = Sprite(drawing.name, drawing.title, (), "", rgba.round().astype(np.uint8)[None])
+    parts = range(0, CLIP_FRAMES, _AT_ONCE)
+    return np.concatenate([render(scene, {drawing.name: sprite}, _AT_ONCE, first) for first in parts])
 
 
 def on_background(drawing: Drawing, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,96 @@
+"""``lumiere ablate``: what a part of the method does, by leaving it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device
+
+EXPLAINED = """\
+warped: difference from the frame before, moved along the true clip's optical flow (of 255)
+change: error of the frame-to-frame change (of 255); seam: that at the windows' borders over that elsewhere;
+control: the seam that one window for all frames has at the same places, where there is no border
+time, work: on the clock, and frames that the net is run on, over one window's"""
+
+
+@click.group()
+def command() -> None:
+    """Measure what a part of the method does, by leaving it out."""
+
+
+@command.command()
+@click.argument("clips", metavar="CLIP...", nargs=-1, required=True, type=path_type)
+@click.option(
+    "--model",
+    default="emoji-upscaler",
+    show_default=True,
+    help="A shipped super-resolution model, or a model's folder.",
+)
+@click.option(
+    "--source", type=click.IntRange(8), default=128, show_default=True, help="Longer side to reduce to."
+)
+@click.option(
+    "--frames", type=click.IntRange(3), default=80, show_default=True, help="Of each clip, the first."
+)
+@click.option("--count", type=click.IntRange(1), help="Clips to measure.  [default: all]")
+@click.option("--window", type=click.IntRange(2), help="Frames denoised together.  [default: the model's]")
+@click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
+@click.option("--noise-level", type=click.FloatRange(0, 1), help="Of the source.  [default: the model's]")
+@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
+@click.option(
+    "--out",
+    type=path_type,
+    default=Path("out/ablate-multidiffusion"),
+    show_default=True,
+    help="Folder for figures and x-t slices.",
+)
+@device_option
+@overwrite_option
+def multidiffusion(
+    clips: tuple[Path, ...],
+    model: str,
+    source: int,
+    frames: int,
+    count: int | None,
+    window: int | None,
+    steps: int | None,
+    noise_level: float | None,
+    seed: int,
+    out: Path,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Enlarge each CLIP, made smaller, in windows that do not overlap, that do, and all frames at once.
+
+    A CLIP is a video file, or a shard (.tar) of them. It is what the result should be: its frames are
+    reduced, enlarged again with the same noise in every way, and compared with it; beside bicubic and
+    Lanczos. The folder gets results.jsonl, a line for each clip and way; figures.json; and slices.png, the
+    x-t slices of the first clip.
+
+    \b
+    lumiere ablate multidiffusion data/emoji-256/heldout-clips-00000.tar --count 12
+    lumiere ablate multidiffusion data/svg/heldout-clips-*.tar --steps 1
+    """
+    import itertools
+
+    from lumiere.errors import InputError
+    from lumiere.evaluate.ablation import run, table, true_clips
+    from lumiere.superres import UpscalePipeline
+
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise InputError(f"{out} holds figures already; give another folder, or say --overwrite")
+    pipe = UpscalePipeline.from_pretrained(model).to(pick_device(device))
+    pipe.set_progress_bar_config(desc="upscaling", unit="window", leave=False)
+    rows = run(
+        pipe,
+        itertools.islice(true_clips(clips, frames), count),
+        out,
+        source,
+        min(window or pipe.config["window"], frames),
+        seed=seed,
+        num_inference_steps=steps,
+        noise_level=noise_level,
+    )
+    click.echo(f"{table(rows)}\n\n{EXPLAINED}")

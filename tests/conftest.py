@@ -23,7 +23,7 @@ def random_net(image_model, **inflation):
     return net.eval()
 
 
-def tiny_net():
+def tiny_net(**inflation):
     """Of text to video, on 48 channels."""
     return random_net(
         {
@@ -37,21 +37,25 @@ def tiny_net():
             "attention_head_dim": 2,
             "addition_embed_type": "text",
             "addition_embed_type_num_heads": 2,
-        }
+        },
+        **inflation,
     )
 
 
 @pytest.fixture(scope="session")
 def make_pipe():
     """Makes a tiny pipeline, with settings of the caller's."""
+    from lumiere.diffusion.conditioning import condition_channels
     from lumiere.diffusion.sampling import make_scheduler, noise_schedule
     from lumiere.models.codec import PatchCodec
     from lumiere.pipeline import LumierePipeline
 
-    def make(**settings):
+    def make(conditioned=False, **settings):
         scheduler = make_scheduler("dpm++", noise_schedule().config)
         settings = {"size": 32, "steps": 3, "guidance": 2.0} | settings
-        pipe = LumierePipeline(tiny_net(), PatchCodec(4), LetterEncoder(), scheduler, **settings)
+        codec = PatchCodec(4)
+        net = tiny_net(condition_channels=condition_channels(codec) if conditioned else 0)
+        pipe = LumierePipeline(net, codec, LetterEncoder(), scheduler, **settings)
         pipe.set_progress_bar_config(disable=True)
         return pipe
 

@@ -7,7 +7,7 @@ from diffusers import DiffusionPipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lumiere import Clip, LumierePipeline
+from lumiere import Clip, LumierePipeline, conditions
 from lumiere import pipeline as module
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
@@ -263,3 +263,60 @@ def test_the_base_models_size_is_one_it_makes_in_nearly_the_proportion_asked_for
     check_request(["a cat"], 1, *base, factor)
     assert max(base) == trained
     assert abs(min(base) - min(height, width) * trained / max(height, width)) <= factor
+
+
+@pytest.fixture(scope="module")
+def told(make_pipe):
+    return make_pipe(conditioned=True)
+
+
+@pytest.fixture
+def source():
+    return np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+
+
+def test_what_is_given_comes_back(told, source):
+    hole = conditions.rectangle(32, 32, (8, 4, 24, 20))
+    condition = conditions.inpaint(source, hole)
+    clip = told("a red cat", condition=condition, seed=3)
+    raw = told("a red cat", condition=condition, composite=False, seed=3)
+    outside = np.broadcast_to(hole == 0, (6, 32, 32))
+    assert clip.frames.shape == source.shape
+    assert (clip.frames[outside] == source[outside]).all()
+    assert (clip.frames[~outside] == raw.frames[~outside]).all()
+    assert np.abs(raw.frames[outside].astype(int) - source[outside]).max() <= 1  # the codec here is exact
+    assert (raw.frames[~outside] != source[~outside]).any()
+    assert clip.metadata["given_psnr"] == raw.metadata["given_psnr"] > 50
+
+
+def test_a_condition_reaches_what_is_made(told, source):
+    made = [told("a cat", condition=conditions.from_image(image, 6), seed=3).frames for image in source[:2]]
+    assert (made[0][0] == source[0]).all() and (made[1][0] == source[1]).all()
+    assert (made[0][1:] != made[1][1:]).any()
+    assert (told("a cat", num_frames=6, seed=3).frames != made[0]).any()
+
+
+def test_a_condition_of_another_size_is_fitted(told):
+    image = np.random.default_rng(0).integers(0, 256, (100, 50, 3), np.uint8)
+    clip = told("a cat", condition=conditions.from_image(image, 5), seed=3)
+    assert clip.frames.shape == (5, 32, 16, 3)
+    assert told("a cat", condition=conditions.from_image(image, 5), height=16, seed=3).frames.shape[1:3] == (
+        16,
+        16,
+    )
+
+
+def test_conditions_that_do_not_fit_are_refused(pipe, told, source):
+    condition = conditions.from_image(source[0], 6)
+    with pytest.raises(InputError, match="this model takes no condition"):
+        pipe("a cat", condition=condition)
+    with pytest.raises(InputError, match="the condition has 6 frames and the clip 7"):
+        told("a cat", condition=condition, num_frames=7)
+
+
+def test_a_batch_is_told_alike(told, source):
+    condition = conditions.from_image(source[0], 5)
+    alone = [told(prompt, condition=condition, seed=3).frames for prompt in ("a cat", "a dog")]
+    together = told(["a cat", "a dog"], condition=condition, seed=3, batch_size=2)
+    for clip, frames in zip(together, alone, strict=True):
+        assert np.abs(clip.frames.astype(int) - frames).max() <= 1

@@ -22,6 +22,7 @@ from lumiere.video import (
     write_frames,
     writing,
 )
+from movies import smooth_frames, write_movie
 
 SETTINGS = {
     "prompt": 'a "black" cat ☃ 猫\'s <b> & \\ \n tab\t',
@@ -37,42 +38,8 @@ LEAST_PSNR = {".mp4": 35, ".webm": 37, ".gif": 25, ".webp": 37, "": 100}
 every_ending = pytest.mark.parametrize("ending", ENDINGS)
 
 
-def smooth_frames(count: int, height: int = 32, width: int = 48) -> np.ndarray:
-    """Colours that drift, so that every frame differs from the others."""
-    t, y, x = np.mgrid[:count, :height, :width]
-    waves = np.sin((x + 3 * t) / 9), np.sin((y - 2 * t) / 11), np.cos((x + y + t) / 13)
-    return (127.5 + 100 * np.stack(waves, axis=-1)).astype(np.uint8)
-
-
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(np.square(a.astype(float) - b).mean(), 1e-9)))
-
-
-def write_movie(
-    path: Path,
-    frames: np.ndarray,
-    codec: str = "libx264",
-    pix_fmt: str = "yuv420p",
-    milliseconds: list[int] | None = None,
-    rotation: int | None = None,
-) -> Path:
-    """A video as another program writes it: rgb or rgba frames, at 25 fps or at the given times."""
-    unit = Fraction(1, 1000) if milliseconds else Fraction(1, 25)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = pix_fmt
-        stream.codec_context.time_base = unit
-        if rotation is not None:
-            stream.set_display_rotation(rotation)
-        for index, pixels in enumerate(frames):
-            layout = "rgba" if frames.shape[3] == 4 else "rgb24"
-            frame = av.VideoFrame.from_ndarray(pixels, format=layout).reformat(format=pix_fmt)
-            frame.pts = milliseconds[index] if milliseconds else index
-            frame.time_base = unit
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 # ---------------------------------------------------------------- round trips

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lumiere.models.stunet import STUNet
     from lumiere.models.text import MiniLMTextEncoder
     from lumiere.pipeline import LumierePipeline
+    from lumiere.superres import UpscalePipeline
     from lumiere.video import Clip, read_metadata
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PatchAutoencoder",
     "PatchCodec",
     "STUNet",
+    "UpscalePipeline",
     "read_metadata",
     "xt_slice",
 ]
@@ -38,6 +40,7 @@ _HOMES = {
     "PatchAutoencoder": "lumiere.models.codec",
     "PatchCodec": "lumiere.models.codec",
     "STUNet": "lumiere.models.stunet",
+    "UpscalePipeline": "lumiere.superres",
     "read_metadata": "lumiere.video",
     "xt_slice": "lumiere.evaluate.xt_slice",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,9 +15,11 @@ from torch import Tensor
 
 from lumiere import __version__
 from lumiere.bundled import BundlePipeline
+from lumiere.conditions import Condition
+from lumiere.diffusion.conditioning import encode_condition, hold_given
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
-from lumiere.diffusion.sampling import StopSampling, sample, scheduler_name
+from lumiere.diffusion.sampling import Denoiser, StopSampling, sample, scheduler_name
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.stunet import STUNet
@@ -79,7 +82,9 @@ class LumierePipeline(BundlePipeline):
         self,
         prompt: str | Sequence[str],
         *,
-        num_frames: int = 80,
+        condition: Condition | None = None,
+        composite: bool = True,
+        num_frames: int | None = None,
         height: int | None = None,
         width: int | None = None,
         fps: float | None = None,
@@ -101,8 +106,11 @@ class LumierePipeline(BundlePipeline):
 
         Args:
             prompt: one, or a list.
-            num_frames: of each clip; 80 is the paper's.
-            height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size.
+            condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
+            composite: put what is given back in its place, exactly; else the clip is what the model made.
+            num_frames: of each clip. Default: the condition's, or 80, which is the paper's.
+            height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size, for
+                the longer side in the proportions of the condition.
             fps: of the clip that is returned; the net does not know it. Default: the model's.
             num_inference_steps, guidance_scale, guidance_rescale: default: the model's. A ``guidance_scale``
                 of 1 switches guidance off and halves the work; see ``lumiere.diffusion.guidance``.
@@ -116,18 +124,22 @@ class LumierePipeline(BundlePipeline):
             output_type: ``"clip"``; ``"pt"``, a video ``b 3 t h w`` in [-1, 1]; or ``"latent"``, samples.
 
         Returns:
-            A ``Clip``, or a list of them if ``prompt`` is a list; a tensor for the other output types.
+            A ``Clip``, or a list of them if ``prompt`` is a list; a tensor for the other output types. The
+            metadata of a conditioned clip has ``given_psnr``, how well the model itself kept what was given.
 
         Raises:
             InputError: an argument is out of its range, or memory would not suffice.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        height, width = _default(height, self.config["size"]), _default(width, self.config["size"])
+        num_frames = _default(num_frames, 80 if condition is None else len(condition))
+        height, width = self._size(height, width, condition)
         fps = _default(fps, self.config["fps"])
         steps = _default(num_inference_steps, self.config["steps"])
         guidance = _default(guidance_scale, self.config["guidance"])
         rescale = _default(guidance_rescale, self.config["guidance_rescale"])
         check_request(prompts, num_frames, height, width, self.codec.factor)
+        if condition is not None:
+            condition = self._fitted(condition, num_frames, height, width)
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; give at least 1")
         if output_type not in ("clip", "pt", "latent"):
@@ -143,6 +155,7 @@ class LumierePipeline(BundlePipeline):
         shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
         shared = self.config["shared_noise"]
         noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
+        told, held = self._told(condition)
 
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
@@ -158,9 +171,10 @@ class LumierePipeline(BundlePipeline):
                         raise StopSampling
                     return returned.get("latents") if returned else None
 
-                denoiser = classifier_free(self._denoise, context[chosen], uncond, guidance, rescale=rescale)
+                denoise = self._denoise if told is None else partial(self._denoise, condition=told)
+                denoiser = classifier_free(denoise, context[chosen], uncond, guidance, rescale=rescale)
                 latents = sample(
-                    denoiser,
+                    held(denoiser),
                     torch.stack(noise[chosen]),
                     self.scheduler,
                     steps,
@@ -181,15 +195,65 @@ class LumierePipeline(BundlePipeline):
             "model": self.model_name,
             "version": __version__,
         }
-        clips = [
-            Clip(to_uint8(video), fps, {"prompt": text, "seed": each} | settings)
-            for video, text, each in zip(finished, prompts, seeds, strict=True)
-        ]
+        clips = []
+        for video, text, each in zip(finished, prompts, seeds, strict=True):
+            frames, about = to_uint8(video), {"prompt": text, "seed": each} | settings
+            if condition is not None:
+                about["given_psnr"] = condition.psnr(frames)
+                frames = condition.composite(frames) if composite else frames
+            clips.append(Clip(frames, fps, about))
         return clips[0] if isinstance(prompt, str) else clips
 
-    def _denoise(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+    def upscale(
+        self, clip: Clip, size: int | tuple[int, int], model: str = "emoji-upscaler", **options: Any
+    ) -> Clip:
+        """Enlarge a clip to ``size``, its longer side or (height, width), by a super-resolution model.
+
+        Args:
+            model: a shipped one, or its folder.
+            options: of :meth:`lumiere.superres.UpscalePipeline.stream`.
+
+        Raises:
+            InputError: there is no such model, ``size`` is below the clip's, or an option out of its range.
+        """
+        from lumiere.superres import UpscalePipeline
+
+        return UpscalePipeline.from_pretrained(model).to(self._execution_device)(clip, size, **options)
+
+    def _size(self, height: int | None, width: int | None, condition: Condition | None) -> tuple[int, int]:
+        trained = self.config["size"]
+        if condition is None:
+            return _default(height, trained), _default(width, trained)
+        fitted = fitted_size(condition.height, condition.width, trained, self.codec.factor)
+        return _default(height, fitted[0]), _default(width, fitted[1])
+
+    def _fitted(self, condition: Condition, num_frames: int, height: int, width: int) -> Condition:
+        """The condition at the clip's size. Raises :class:`InputError` for one of another length."""
+        if not self.unet.config.condition_channels:
+            raise InputError("this model takes no condition; choose one that was trained to")
+        if len(condition) != num_frames:
+            raise InputError(
+                f"the condition has {len(condition)} frames and the clip {num_frames}; make them alike"
+            )
+        return condition.resized(height, width)
+
+    def _told(self, condition: Condition | None) -> tuple[Tensor | None, Callable[[Denoiser], Denoiser]]:
+        """What the net is told, and what makes a denoiser keep to it."""
+        if condition is None:
+            return None, lambda denoiser: denoiser
+        device = self._execution_device
+        video = torch.from_numpy(condition.video).to(device, self.codec.dtype).div(127.5).sub(1)
+        given = torch.from_numpy(condition.mask == 1).to(device, self.codec.dtype)
+        told, sample, whole = encode_condition(self.codec, video.movedim(-1, 0)[None], given[None, None])
+        alphas_cumprod = self.scheduler.alphas_cumprod
+        return told, lambda denoiser: hold_given(denoiser, sample.float(), whole, alphas_cumprod)
+
+    def _denoise(self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor | None = None) -> Tensor:
         # Schedulers step in float32 whatever the net computes in.
-        return self.unet(x.to(self.unet.dtype), t, encoder_hidden_states=context).sample.float()
+        x = x.to(self.unet.dtype)
+        if condition is not None:
+            condition = condition.to(x).expand(len(x), -1, -1, -1, -1)
+        return self.unet(x, t, encoder_hidden_states=context, condition=condition).sample.float()
 
     def _decode(self, latents: Tensor) -> Tensor:
         return self.codec.decode(latents[None].to(self.codec.dtype))[0].float()
@@ -271,9 +335,12 @@ def check_request(prompts: Sequence[str], num_frames: int, height: int, width: i
 def base_size(height: int, width: int, trained: int, factor: int) -> tuple[int, int]:
     """Height and width that a model trained at ``trained`` pixels should make for a clip of this size: these
     themselves, or, if the longer side is above it, sides in nearly the same proportion that are not."""
+    return (height, width) if max(height, width) <= trained else fitted_size(height, width, trained, factor)
+
+
+def fitted_size(height: int, width: int, trained: int, factor: int) -> tuple[int, int]:
+    """Height and width in about these proportions, the longer side being what the model was trained at."""
     longer = max(height, width)
-    if longer <= trained:
-        return height, width
     height, width = (max(1, round(side * trained / longer / factor)) * factor for side in (height, width))
     return height, width
 

@@ -6,6 +6,8 @@ import pytest
 from lumiere import Clip
 from lumiere.cli import main
 from lumiere.superres import UpscalePipeline
+from lumiere.video import probe
+from movies import smooth_frames, write_movie
 
 
 @pytest.fixture
@@ -57,6 +59,35 @@ def test_it_writes_what_python_makes(run, model, source):
     assert np.array_equal(Clip.load("large").frames, expected.frames)
 
 
+KINDS = {
+    "odd sides": {"height": 23, "width": 31, "pix_fmt": "yuv444p"},
+    "one frame": {"count": 1},
+    "10 bits": {"pix_fmt": "yuv420p10le"},
+    "full colour resolution": {"pix_fmt": "yuv444p"},
+    "a variable rate": {"milliseconds": [0, 40, 80, 200, 240, 280, 320]},
+    "rotated": {"rotation": 90},
+    "transparent": {"codec": "png", "pix_fmt": "rgba"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_video_keeps_its_time_and_proportions(run, model, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    how = {"count": 7, "height": 24, "width": 32} | KINDS[kind]
+    frames = smooth_frames(how.pop("count"), how.pop("height"), how.pop("width"))
+    if kind == "transparent":
+        frames = np.concatenate([frames, np.full_like(frames[..., :1], 128)], -1)
+    source = write_movie(tmp_path / "source.mov", frames, **how)
+    code, out, err = run(source, "--model", model, "--size", 64, "--out", "large", "--steps", 1)
+    assert (code, out) == (0, "large\n"), err
+    before, after = probe(source), probe("large")
+    assert after.fps == before.fps and abs(after.duration - before.duration) <= 1 / before.fps
+    sides = (after.width, after.height)
+    assert max(sides) == 64
+    assert min(sides) == round(64 * min(before.width, before.height) / max(before.width, before.height))
+    assert sides == (48, 64) if kind == "rotated" else sides[0] == 64
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -79,5 +110,13 @@ def test_bad_input_is_one_line(run, model, source, arguments, message):
 def test_what_is_no_video_or_no_model_is_refused(run, model, source):
     source.with_name("text.mp4").write_text("no video")
     assert "no video" in run("text.mp4", "--model", model)[2]
+    whole = source.read_bytes()
+    source.with_name("short.mp4").write_bytes(whole[: len(whole) // 2])
+    code, out, err = run("short.mp4", "--model", model, "--size", 64)
+    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1
+    source.with_name("frames").mkdir()
+    code, out, err = run("frames", "--model", model, "--size", 64)
+    assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1
+    assert not [path.name for path in source.parent.iterdir() if "64" in path.name]
     assert "does not exist" in run("missing.mp4", "--model", model)[2]
     assert "no model at" in run(source, "--model", "nowhere")[2]

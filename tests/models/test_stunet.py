@@ -384,6 +384,25 @@ def test_training_in_channels_last_gives_the_same_gradients():
         assert_same(channels_last, contiguous)
 
 
+@pytest.mark.parametrize("frames", [8, 5])
+def test_an_untrained_condition_changes_nothing_and_a_trained_one_its_frames(frames):
+    net = STUNet.inflate(image_model(), condition_channels=7)
+    sample, given = clip(1, frames, 8, 8, DOUBLE, still=False), conditions("sd15", 1, DOUBLE)
+    condition = torch.randn(1, 7, frames, 8, 8, dtype=DOUBLE)
+    with torch.no_grad():
+        plain = net(sample, **given).sample
+        assert torch.equal(net(sample, **given, condition=condition).sample, plain)
+        torch.nn.init.normal_(net.temporal.condition.weight)
+        assert torch.equal(net(sample, **given).sample, plain)
+        assert torch.equal(net(sample, **given, condition=torch.zeros_like(condition)).sample, plain)
+        assert not torch.allclose(net(sample, **given, condition=condition).sample, plain)
+    assert "temporal.condition.weight" in dict(net.named_parameters())
+    with pytest.raises(InputError, match="the condition has 6 channels; the net takes 7"):
+        net(sample, **given, condition=condition[:, :6])
+    with pytest.raises(InputError, match="condition_channels is -1"):
+        STUNet.inflate(image_model(), condition_channels=-1)
+
+
 def test_a_number_is_a_timestep_for_all():
     net = STUNet.inflate(image_model())
     sample, given = clip(2, 2, 8, 8, DOUBLE, still=False), conditions("sd15", 2, DOUBLE)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tiny_shards import FRAMES, SIDE
 
 from lumiere.cli.train import command
+from lumiere.conditions import from_image
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.pipeline import LumierePipeline
@@ -207,6 +208,21 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     second = trainer(path, *settings, f"init={out}/model/unet", f"run.out={tmp_path}/second")
     assert all(torch.equal(averaged[name], value) for name, value in second.trained.items())
     assert pipe.config["size"] == SIDE
+
+    # Told a part of the clip, from the layers that were not
+    conditioned = tmp_path / "conditioned.toml"
+    conditioned.write_text(path.read_text().replace('stage = "temporal"', 'stage = "conditioned"'))
+    told = trainer(conditioned, *settings, f"init={out}/model/unet", f"run.out={tmp_path}/told")
+    fresh = {name: value.clone() for name, value in told.trained.items()}
+    assert all(torch.equal(averaged[name], fresh[name]) for name in averaged)
+    assert fresh.keys() - averaged.keys() == {"temporal.condition.weight"}
+    assert not fresh["temporal.condition.weight"].any()
+    assert told.run() == 0
+    assert told.trained["temporal.condition.weight"].any()
+    pipe = LumierePipeline.from_pretrained(tmp_path / "told" / "model")
+    first = np.zeros((SIDE, SIDE, 3), np.uint8)
+    clip = pipe("a red block", condition=from_image(first, 9), num_inference_steps=1, seed=0)
+    assert (clip.frames[0] == 0).all() and clip.frames[1:].any()
 
     # Windows of chosen clips, each told where it begins
     window = trainer(

@@ -35,6 +35,7 @@ def training_loss(
     timestep_power: float = 1.0,
     min_snr_gamma: float = 0.0,
     shared_noise: float = 0.0,
+    weight: Float[Tensor, "b *broadcast"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D).
 
@@ -47,6 +48,7 @@ def training_loss(
         min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023). The
             weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
         shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
+        weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
     """
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
@@ -56,7 +58,12 @@ def training_loss(
     else:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
     predicted = denoiser(a * clean + s * noise, t)
-    error = (predicted.float() - (a * noise - s * clean)).square().flatten(1).mean(1)
+    squares = (predicted.float() - (a * noise - s * clean)).square()
+    if weight is None:
+        error = squares.flatten(1).mean(1)
+    else:
+        weight = weight.expand_as(squares)
+        error = (squares * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp(min=1)
     if min_snr_gamma:
         snr = power.flatten() / (1 - power.flatten())
         error = error * snr.clamp(max=min_snr_gamma) / (snr + 1)

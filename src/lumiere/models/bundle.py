@@ -104,13 +104,22 @@ def objects(folder: Path) -> dict[str, str]:
     return _read_json(path) if path.is_file() else {}
 
 
+def index(folder: Path) -> dict[str, Any]:
+    """A bundle's ``model_index.json``: its components, and the settings of its pipeline.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+    return _read_json(folder / INDEX)
+
+
 def check_index(folder: Path, pipeline: str) -> None:
     """Check that a bundle's ``model_index.json`` is of the class ``pipeline``.
 
     Raises:
         InputError: it is not JSON, or another pipeline's.
     """
-    name = _read_json(folder / INDEX).get("_class_name")
+    name = index(folder).get("_class_name")
     if name != pipeline:
         raise InputError(f"{folder / INDEX} is a {name}'s; it must be a {pipeline}'s")
 
@@ -132,7 +141,7 @@ def has_weights(folder: Path) -> bool:
 
 def load_component(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Any:
     """Load the component ``name`` of a bundle by ``load_model``, as the class that its index says."""
-    entry = _read_json(folder / INDEX).get(name)
+    entry = index(folder).get(name)
     if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
         raise InputError(f"{folder / INDEX} names no {name}, which a model needs")
     library, class_name = entry
@@ -184,8 +193,8 @@ def cast(model: Any, dtype: torch.dtype) -> Any:
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    index = folder / f"{WEIGHTS}.index.json"
-    names = sorted(set(_read_json(index)["weight_map"].values())) if index.is_file() else [WEIGHTS]
+    shards = folder / f"{WEIGHTS}.index.json"
+    names = sorted(set(_read_json(shards)["weight_map"].values())) if shards.is_file() else [WEIGHTS]
     state: dict[str, torch.Tensor] = {}
     for name in names:
         try:

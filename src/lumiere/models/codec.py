@@ -8,7 +8,7 @@ space-time net alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from lumiere.shapes import Sample, Video
 
 
+@runtime_checkable
 class Codec(Protocol):
     """Between videos in [-1, 1] and samples of about zero mean and unit variance."""
 

@@ -16,6 +16,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.utils import BaseOutput
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
@@ -63,7 +64,13 @@ class TemporalLevel(nn.Module):
 class TemporalLayers(nn.Module):
     """All that inflation adds to ``unet``, level by level, in the order in which the walk meets it."""
 
-    def __init__(self, unet: UNet2DConditionModel, resample: Sequence[bool], attention_blocks: int):
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        resample: Sequence[bool],
+        attention_blocks: int,
+        condition_channels: int,
+    ):
         super().__init__()
         emb_channels = unet.mid_block.resnets[0].time_emb_proj.in_features
 
@@ -77,6 +84,14 @@ class TemporalLayers(nn.Module):
             return TemporalLevel(blocks, None if resampler is None else resampler(widths[-1]))
 
         self.position = FramePosition(emb_channels, _text_channels(unet))
+        # Further input channels of the image model's first convolution, beside it, for that stays as it is.
+        self.condition = None
+        if condition_channels:
+            first = unet.conv_in
+            self.condition = nn.Conv2d(
+                condition_channels, first.out_channels, first.kernel_size, padding=first.padding, bias=False
+            )
+            nn.init.zeros_(self.condition.weight)
         last = len(resample)
         downs = [TemporalDown if wanted else None for wanted in resample] + [None]
         ups = [TemporalUp if wanted else None for wanted in reversed(resample)] + [None]
@@ -132,6 +147,7 @@ class STUNet(ModelMixin, ConfigMixin):
             with it. None: with all. How often the paper's model does is not published.
         attention_blocks: attention layers stacked after each spatial layer block of the coarsest level; 0 for
             convolution there too, as super-resolution wants it.
+        condition_channels: channels of what a call is told as its ``condition``; its weights begin at zero.
 
     On a CPU without gradients, ``net.to(memory_format=torch.channels_last)`` is faster.
 
@@ -148,6 +164,7 @@ class STUNet(ModelMixin, ConfigMixin):
         spatial_config: dict[str, Any],
         temporal_resample: Sequence[bool] | None = None,
         attention_blocks: int = 1,
+        condition_channels: int = 0,
     ):
         super().__init__()
         unet = UNet2DConditionModel.from_config(spatial_config)
@@ -160,6 +177,8 @@ class STUNet(ModelMixin, ConfigMixin):
             raise InputError(f"temporal_resample has {len(temporal_resample)} values; it needs {resizes}")
         if attention_blocks < 0:
             raise InputError(f"attention_blocks is {attention_blocks}; it must be at least 0")
+        if condition_channels < 0:
+            raise InputError(f"condition_channels is {condition_channels}; it must be at least 0")
 
         self.temporal_resample = [True] * resizes if temporal_resample is None else list(temporal_resample)
         self.temporal_factor = 2 ** sum(self.temporal_resample)
@@ -168,7 +187,9 @@ class STUNet(ModelMixin, ConfigMixin):
 
     def _assemble(self, unet: UNet2DConditionModel) -> None:
         self.spatial = unet.requires_grad_(False).eval()
-        self.temporal = TemporalLayers(unet, self.temporal_resample, self.config.attention_blocks)
+        self.temporal = TemporalLayers(
+            unet, self.temporal_resample, self.config.attention_blocks, self.config.condition_channels
+        )
         self.temporal.to(unet.device, unet.dtype)
 
     @classmethod
@@ -178,6 +199,7 @@ class STUNet(ModelMixin, ConfigMixin):
         *,
         temporal_resample: Sequence[bool] | None = None,
         attention_blocks: int = 1,
+        condition_channels: int = 0,
     ) -> STUNet:
         """A space-time net around ``unet2d`` itself, which it takes over and freezes; no weight is copied."""
         spatial_config = {key: value for key, value in unet2d.config.items() if not key.startswith("_")}
@@ -186,6 +208,7 @@ class STUNet(ModelMixin, ConfigMixin):
                 spatial_config=spatial_config,
                 temporal_resample=temporal_resample,
                 attention_blocks=attention_blocks,
+                condition_channels=condition_channels,
             )
         net._assemble(unet2d)
         return net
@@ -213,6 +236,7 @@ class STUNet(ModelMixin, ConfigMixin):
         timestep_cond: Tensor | None = None,
         added_cond_kwargs: dict[str, Tensor] | None = None,
         first_frame: Tensor | int = 0,
+        condition: Float[Tensor, "b given t h w"] | None = None,
         return_dict: bool = True,
     ) -> STUNetOutput | tuple[Tensor]:
         """Predict for every frame at once.
@@ -223,6 +247,8 @@ class STUNet(ModelMixin, ConfigMixin):
             encoder_hidden_states: a text context per clip, ``b l d``.
             class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them.
             first_frame: index of the first frame, for a window of a longer clip; for all, or ``(b,)``.
+            condition: what is given of the clips, ``condition_channels`` of them, as
+                ``lumiere.diffusion.conditioning`` encodes it. None, and zeros, mean nothing.
 
         Raises:
             InputError: if channels or batch sizes do not fit.
@@ -234,6 +260,9 @@ class STUNet(ModelMixin, ConfigMixin):
             raise InputError(f"sample has {channels} channels; the net takes {unet.config.in_channels}")
         if len(encoder_hidden_states) != clips:
             raise InputError(f"there are {len(encoder_hidden_states)} text contexts for {clips} clips")
+        taken = self.config.condition_channels
+        if condition is not None and condition.shape[1] != taken:
+            raise InputError(f"the condition has {condition.shape[1]} channels; the net takes {taken}")
 
         # Embedding and context, one per clip
         emb = self._embed(
@@ -247,9 +276,15 @@ class STUNet(ModelMixin, ConfigMixin):
         places = first + torch.arange(frames + padding, device=sample.device)
         conditions = _PerFrame(emb, context, temporal.position(emb, context, places))
         layer = self._layer(conditions)
-        x = F.pad(sample, (0, 0, 0, 0, 0, padding), mode="replicate") if padding else sample
-        x = x.transpose(1, 2).flatten(0, 1)
+
+        def fold(x: Tensor) -> Tensor:
+            x = F.pad(x, (0, 0, 0, 0, 0, padding), mode="replicate") if padding else x
+            return x.transpose(1, 2).flatten(0, 1)
+
+        x = fold(sample)
         x = unet.conv_in(2 * x - 1 if unet.config.center_input_sample else x)
+        if condition is not None:
+            x = x + temporal.condition(fold(condition))
 
         # Down: skips keep each level's own size and number of frames
         skips = [x]

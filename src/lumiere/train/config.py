@@ -253,11 +253,19 @@ class SuperResolutionConfig:
     run: Run = field(default_factory=Run)
 
 
-Config = CodecConfig | ImageConfig | TemporalConfig | SuperResolutionConfig
+@dataclass(frozen=True)
+class ConditionedConfig(TemporalConfig):
+    """The temporal layers once more, told a part of the clip; see :mod:`lumiere.train.masks`."""
+
+    stage: Literal["conditioned"] = "conditioned"  # type: ignore[assignment]
+
+
+Config = CodecConfig | ImageConfig | ConditionedConfig | TemporalConfig | SuperResolutionConfig
 STAGES: dict[str, type[Config]] = {
     "codec": CodecConfig,
     "image": ImageConfig,
     "temporal": TemporalConfig,
+    "conditioned": ConditionedConfig,
     "superres": SuperResolutionConfig,
 }
 

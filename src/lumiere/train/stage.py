@@ -19,6 +19,8 @@ from lumiere.train.config import Data
 from lumiere.train.dataset import CLIPS, STILLS, Pictures
 from lumiere.train.draw import numbers
 
+CONDITION = "temporal.condition.weight"
+
 
 class Stage(nn.Module, ABC):
     """A model in training. The net is a submodule; frozen helpers are not, so that they are neither
@@ -121,9 +123,14 @@ def make_unet(**model: Any) -> UNet2DConditionModel:
 
 
 def load_temporal(net: STUNet, folder: str) -> None:
-    """Temporal weights of the space-time net in a folder. Raises :class:`InputError` if they do not fit."""
+    """Temporal weights of the space-time net in a folder. They may lack the condition's, which stay zero.
+
+    Raises :class:`InputError` if they do not fit.
+    """
     start = load_part(folder, "lumiere.models.stunet", "STUNet").temporal_state_dict()
     own = net.temporal_state_dict()
+    if CONDITION in own and CONDITION not in start:
+        start[CONDITION] = own[CONDITION]
     for name in sorted(own.keys() | start.keys()):
         if name not in own or name not in start or own[name].shape != start[name].shape:
             raise InputError(f"the weights of {folder} do not fit [model]: {name} differs")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 
 from lumiere.train.codec import CodecStage
+from lumiere.train.conditioned import ConditionedStage
 from lumiere.train.config import (
     CodecConfig,
+    ConditionedConfig,
     Config,
     ImageConfig,
     SuperResolutionConfig,
@@ -25,6 +27,8 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
             return CodecStage(config, device)
         case ImageConfig():
             return ImageStage(config, device, builds_cache)
+        case ConditionedConfig():
+            return ConditionedStage(config, device, builds_cache)
         case TemporalConfig():
             return TemporalStage(config, device, builds_cache)
         case SuperResolutionConfig():

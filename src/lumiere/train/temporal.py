@@ -62,10 +62,15 @@ class TemporalStage(Stage):
             image,
             temporal_resample=list(resample) if resample else None,
             attention_blocks=config.model.attention_blocks,
+            condition_channels=self.condition_channels(),
         )
         if config.init:
             load_temporal(net, config.init)
         return net
+
+    def condition_channels(self) -> int:
+        """Of what the net is told besides the text."""
+        return 0
 
     def frozen(self) -> dict[str, str]:
         parts = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
@@ -84,16 +89,28 @@ class TemporalStage(Stage):
     def forward(
         self, latents: Tensor, context: Tensor, first_frames: Tensor, generator: torch.Generator
     ) -> Tensor:
+        return self.loss(latents, context, generator, first_frame=first_frames)
+
+    def loss(
+        self,
+        latents: Tensor,
+        context: Tensor,
+        generator: torch.Generator,
+        weight: Tensor | None = None,
+        **told: Tensor,
+    ) -> Tensor:
+        """The objective on these samples; ``told`` are further arguments of the net."""
         objective = self.config.objective
         context = drop_captions(context, self.encode.empty, objective.caption_dropout, generator)
         return training_loss(
-            lambda x, t: self.net(x, t, context, first_frame=first_frames, return_dict=False)[0],
+            lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
             latents,
             self.alphas_cumprod,
             generator,
             timestep_power=objective.timestep_power,
             min_snr_gamma=objective.min_snr_gamma,
             shared_noise=objective.shared_noise,
+            weight=weight,
         )
 
     def _pipeline(self) -> Any:

@@ -1,0 +1,309 @@
+"""What is given of a clip: an application of the conditioned model is a function here (section 4 of
+arXiv 2401.12945).
+
+A :class:`Condition` is a video and a mask of the same frames, 1 where pixels are given and 0 where the model
+makes them. Pictures are arrays (uint8, H x W x 3), PIL images or paths; videos are clips, arrays or paths.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lumiere.errors import InputError
+from lumiere.video import Clip
+
+Picture: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
+Footage: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"
+Box: TypeAlias = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is given of a clip.
+
+    Attributes:
+        video: uint8, t x h x w x 3; what it holds where nothing is given does not matter.
+        mask: float32, t x h x w, 1 where the video is given and 0 where not; between, at feathered edges, the
+            video shows through by as much, but is not given to the net.
+
+    Raises :class:`InputError` if one of them is not so.
+    """
+
+    video: np.ndarray
+    mask: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.video.dtype != np.uint8 or self.video.ndim != 4 or self.video.shape[3] != 3:
+            raise InputError(
+                f"a condition's video is uint8, t x h x w x 3; this is {self.video.dtype}, {self.video.shape}"
+            )
+        if self.mask.shape != self.video.shape[:3]:
+            raise InputError(f"the mask is {self.mask.shape}; the video needs {self.video.shape[:3]}")
+        if not (np.isfinite(self.mask).all() and self.mask.min() >= 0 and self.mask.max() <= 1):
+            raise InputError("the mask has values outside 0 to 1")
+        object.__setattr__(self, "mask", self.mask.astype(np.float32))
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    @property
+    def height(self) -> int:
+        return int(self.video.shape[1])
+
+    @property
+    def width(self) -> int:
+        return int(self.video.shape[2])
+
+    def resized(self, height: int, width: int) -> Condition:
+        """At another size; pixels that are not given whole are feathered."""
+        if self.video.shape[1:3] == (height, width):
+            return self
+        shrinks = height < self.height or width < self.width
+        how = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+        frames = [np.asarray(Image.fromarray(frame).resize((width, height), how)) for frame in self.video]
+        masks = [
+            np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.BOX))
+            for mask in self.mask
+        ]
+        return Condition(np.stack(frames), np.stack(masks).round(4).clip(0, 1))
+
+    def psnr(self, frames: np.ndarray) -> float | None:
+        """How near ``frames`` are to what is given, decibels; None if nothing is."""
+        given = self.mask == 1
+        if not given.any():
+            return None
+        error = np.square(self.video[given].astype(np.float32) - frames[given]).mean()
+        return float(10 * np.log10(255**2 / max(error, 1e-10)))
+
+    def composite(self, frames: np.ndarray) -> np.ndarray:
+        """``frames`` with the video in its place, exactly where the mask is 1: uint8, t x h x w x 3."""
+        share = self.mask[..., None]
+        mixed = (share * self.video + (1 - share) * frames).round().astype(np.uint8)
+        return np.asarray(np.where(share == 1, self.video, np.where(share == 0, frames, mixed)))
+
+
+def from_image(image: Picture, frames: int = 80) -> Condition:
+    """The first of ``frames`` is given."""
+    return from_frames({0: image}, frames)
+
+
+def from_frames(images: Mapping[int, Picture], frames: int = 80) -> Condition:
+    """The frames of these indices are given; a first and a last one make a transition.
+
+    Raises:
+        InputError: there is none, an index is outside the clip, or the pictures have different sizes.
+    """
+    if not images:
+        raise InputError("no frame is given; give at least one")
+    pictures = {index: read_picture(image) for index, image in images.items()}
+    sizes = {picture.shape[:2] for picture in pictures.values()}
+    if len(sizes) > 1:
+        said = " and ".join(f"{width}x{height}" for height, width in sorted(sizes))
+        raise InputError(f"the pictures are {said}; give pictures of one size")
+    (height, width), *_ = sizes
+    video, mask = (
+        np.zeros((frames, height, width, 3), np.uint8),
+        np.zeros((frames, height, width), np.float32),
+    )
+    for index, picture in pictures.items():
+        if not 0 <= index < frames:
+            raise InputError(f"frame {index} is outside the clip; its frames are 0 to {frames - 1}")
+        video[index], mask[index] = picture, 1
+    return Condition(video, mask)
+
+
+def inpaint(video: Footage, hole: np.ndarray) -> Condition:
+    """All is given but the hole.
+
+    Args:
+        hole: 1 or True (255 in uint8) where the model is to make pixels; h x w, or t x h x w if it moves.
+
+    Raises:
+        InputError: the hole has another size or length than the video, is empty, or is all of it.
+    """
+    frames = read_video(video)
+    share = _over_time(_share(hole), len(frames))
+    if share.shape != frames.shape[:3]:
+        raise InputError(f"the mask is {_said(share)}; the video is {_said(frames)}")
+    if not share.any():
+        raise InputError("the mask is empty; mark what is to be made")
+    if (share == 1).all():
+        raise InputError("the mask covers all of every frame, so that nothing is given; mark less")
+    return Condition(frames, 1 - share)
+
+
+def cinemagraph(image: Picture, region: np.ndarray, frames: int = 80) -> Condition:
+    """The first frame is given, and all that lies outside the region in every frame.
+
+    Args:
+        region: 1 or True (255 in uint8) where the picture is to move; h x w.
+
+    Raises:
+        InputError: the region has another size than the image, or is empty.
+    """
+    picture = read_picture(image)
+    still = np.broadcast_to(picture, (frames, *picture.shape)).copy()
+    share = _over_time(_share(region), frames).copy()
+    if share.shape != still.shape[:3]:
+        raise InputError(f"the region is {_said(share)}; the image is {_said(still)}")
+    if not share.any():
+        raise InputError("the region is empty; mark what is to move")
+    share[0] = 0
+    return Condition(still, 1 - share)
+
+
+def continue_from(video: Footage, given: int = 16, frames: int = 80) -> Condition:
+    """The first ``given`` of ``frames`` are the video's last ones.
+
+    Raises:
+        InputError: the video is shorter, or nothing is left to make.
+    """
+    past = read_video(video)
+    if not 1 <= given <= len(past):
+        raise InputError(f"{given} frames are to be given; the video has {len(past)}")
+    if given >= frames:
+        raise InputError(f"{given} frames are given of {frames}; leave some to be made")
+    return from_frames(dict(enumerate(past[len(past) - given :])), frames)
+
+
+def outpaint(video: Footage, size: tuple[int, int], corner: tuple[int, int]) -> Condition:
+    """The video on a larger canvas.
+
+    Args:
+        size: of the canvas, (height, width).
+        corner: the row and the column of the canvas where the video's upper left pixel lies.
+
+    Raises:
+        InputError: the video reaches over the canvas, or fills it.
+    """
+    frames = read_video(video)
+    (height, width), (row, column) = frames.shape[1:3], corner
+    if row < 0 or column < 0 or row + height > size[0] or column + width > size[1]:
+        raise InputError(
+            f"the video of {width}x{height} does not fit at ({row}, {column}) into {size[1]}x{size[0]}"
+        )
+    if (height, width) == tuple(size):
+        raise InputError(f"the canvas is as large as the video, {width}x{height}; give a larger one")
+    canvas = np.zeros((len(frames), *size, 3), np.uint8)
+    mask = np.zeros(canvas.shape[:3], np.float32)
+    place = (slice(None), slice(row, row + height), slice(column, column + width))
+    canvas[place], mask[place] = frames, 1
+    return Condition(canvas, mask)
+
+
+def rectangle(height: int, width: int, box: Box) -> np.ndarray:
+    """A mask, float32 h x w: 1 within ``box``, (left, top, right, bottom) in pixels, the last two outside.
+
+    Raises:
+        InputError: the box is empty or reaches over the frame.
+    """
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        said = ",".join(map(str, box))
+        raise InputError(f"the box {said} is not within {width}x{height}; give LEFT,TOP,RIGHT,BOTTOM")
+    mask = np.zeros((height, width), np.float32)
+    mask[top:bottom, left:right] = 1
+    return mask
+
+
+def feather(mask: np.ndarray, radius: float | int) -> np.ndarray:
+    """The mask with edges that fall to 0 over ``radius`` pixels outside it; what is 1 stays 1.
+
+    Args:
+        mask: h x w or t x h x w.
+    """
+    if not radius:
+        return mask
+    from PIL import ImageFilter
+
+    def soft(frame: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray((frame * 255).astype(np.uint8))
+        grown = picture.filter(ImageFilter.MaxFilter(2 * round(radius / 2) + 1))
+        blurred = np.asarray(grown.filter(ImageFilter.GaussianBlur(radius / 2)), np.float32) / 255
+        return np.maximum(frame, blurred)
+
+    return soft(mask) if mask.ndim == 2 else np.stack([soft(frame) for frame in mask])
+
+
+def read_picture(image: Picture) -> np.ndarray:
+    """uint8, H x W x 3. Turned as its EXIF says; transparency lies on white; 16 bits become 8; of an animated
+    file, the first picture.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise InputError(f"a picture is uint8, h x w x 3; this is {image.dtype}, {image.shape}")
+        return image
+    if isinstance(image, Image.Image):
+        return _rgb(image)
+    return _open(Path(image), _rgb)
+
+
+def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
+    """A mask from a picture: float32 h x w, 1 where it is white; of a picture with transparency, where it is
+    opaque.
+
+    Raises:
+        InputError: it is no picture.
+    """
+
+    def share(picture: Image.Image) -> np.ndarray:
+        if "A" in picture.getbands() or "transparency" in picture.info:
+            return np.asarray(picture.convert("RGBA").getchannel("A"))
+        return np.asarray(Image.fromarray(_rgb(picture)).convert("L"))
+
+    return _open(Path(path), share).astype(np.float32) / 255
+
+
+def _open(path: Path, take: object) -> np.ndarray:
+    try:
+        with Image.open(path) as picture:
+            return take(picture)  # type: ignore[operator]
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} is no picture that can be read: {' '.join(str(error).split())}") from None
+
+
+def _rgb(picture: Image.Image) -> np.ndarray:
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+        levels = np.asarray(picture, np.float64)
+        most = 65535 if levels.max() > 255 else 255
+        picture = Image.fromarray((levels / most * 255).clip(0, 255).round().astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def read_video(video: Footage) -> np.ndarray:
+    """uint8, t x h x w x 3.
+
+    Raises:
+        InputError: it is no video.
+    """
+    if isinstance(video, np.ndarray):
+        return Clip(video, 1).frames
+    return (video if isinstance(video, Clip) else Clip.load(video)).frames
+
+
+def _share(mask: np.ndarray) -> np.ndarray:
+    return mask.astype(np.float32) / 255 if mask.dtype == np.uint8 else mask.astype(np.float32)
+
+
+def _over_time(share: np.ndarray, frames: int) -> np.ndarray:
+    return np.broadcast_to(share, (frames, *share.shape)) if share.ndim == 2 else share
+
+
+def _said(frames: np.ndarray) -> str:
+    return f"{len(frames)} frames of {frames.shape[2]}x{frames.shape[1]}"

@@ -1,0 +1,78 @@
+"""What is given of a clip, as a net takes it and as sampling keeps it (section 4 of arXiv 2401.12945).
+
+The paper concatenates the noisy clip J with the given video C and a mask M. Here C's unknown pixels hold the
+nearest frame, in time, in which that pixel is given, so that a first frame is told to all others; M has every
+pixel's value, at the sample's resolution with as many channels as a patch has pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lumiere.diffusion.sampling import Denoiser
+from lumiere.models.codec import Codec
+from lumiere.shapes import Sample, Video
+
+Given = Float[Tensor, "b 1 t H W"]
+
+
+def condition_channels(codec: Codec) -> int:
+    """Channels of what :func:`encode_condition` makes."""
+    return codec.channels + codec.factor**2
+
+
+def nearest_given(video: Video, given: Given) -> Video:
+    """The video, its pixels that are not given taken from the nearest frame in which they are.
+
+    Of two as near, from the earlier one. Pixels that no frame gives are 0, gray.
+
+    Args:
+        given: 1 or 0.
+    """
+    frames = video.shape[2]
+    index = torch.arange(frames, device=video.device).view(1, 1, -1, 1, 1)
+    known = given > 0
+    before = torch.where(known, index, -2 * frames).cummax(2).values
+    after = torch.where(known, index, 3 * frames).flip(2).cummin(2).values.flip(2)
+    nearest = torch.where(index - before <= after - index, before, after)
+    found = (nearest >= 0) & (nearest < frames)
+    taken = video.gather(2, nearest.clamp(0, frames - 1).expand_as(video))
+    return torch.where(found, taken, 0)
+
+
+def encode_condition(
+    codec: Codec, video: Video, given: Given
+) -> tuple[Float[Tensor, "b d t h w"], Sample, Bool[Tensor, "b 1 t h w"]]:
+    """C and M for the net, ``condition_channels`` of them; C alone, as a sample; and the places of the sample
+    that are given whole.
+
+    Nothing given at all makes zeros, which is the same as no condition.
+
+    Args:
+        given: 1 where the video is given, 0 elsewhere.
+    """
+    told = codec.encode(nearest_given(video, given))
+    mask = F.pixel_unshuffle(given.transpose(1, 2).flatten(0, 1), codec.factor)
+    mask = mask.unflatten(0, (len(video), -1)).transpose(1, 2)
+    something = given.amax((1, 2, 3, 4), keepdim=True) > 0
+    return torch.cat([told, mask], 1) * something, told, (mask == 1).all(1, keepdim=True)
+
+
+def hold_given(
+    denoiser: Denoiser, told: Sample, whole: Bool[Tensor, "b 1 t h w"], alphas_cumprod: Float[Tensor, "n"]
+) -> Denoiser:
+    """A denoiser, of v, that is certain of what is given whole: there its prediction leads to ``told``.
+
+    Args:
+        alphas_cumprod: of the schedule's timesteps.
+    """
+
+    def held(x: Tensor, t: Tensor) -> Tensor:
+        power = alphas_cumprod.to(x.device)[t.long()].to(x)
+        a, s = power.sqrt(), (1 - power).sqrt()
+        return torch.where(whole, (a * x - told) / s, denoiser(x, t))
+
+    return held

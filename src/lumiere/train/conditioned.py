@@ -1,0 +1,55 @@
+"""The conditioned model's stage: the space-time net learns to be told a part of the clip (section 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lumiere.diffusion.conditioning import condition_channels, encode_condition
+from lumiere.train.dataset import window
+from lumiere.train.draw import numbers
+from lumiere.train.encode import Loaded, to_video
+from lumiere.train.masks import random_given
+from lumiere.train.temporal import TemporalStage
+
+
+class ConditionedStage(TemporalStage):
+    def condition_channels(self) -> int:
+        return condition_channels(self.encode.codec)
+
+    def load(self, draw: int, rank: int) -> Any:
+        data = self.config.data
+        rng = numbers("batch", self.config.seed, draw, rank)
+        windows: list[tuple[Loaded, int]] = []
+        pixels, given = [], []
+        for _ in range(data.batch_size):
+            i, position = self.chosen[int(rng.integers(len(self.chosen)))], float(rng.random())
+            windows.append(self.clips.window(i, data.frames, position))
+            pictures = self.clips.pictures
+            frames, _ = window(pictures.read(i), data.frames, position, pictures.name(i))
+            pixels.append(torch.from_numpy(frames))
+            given.append(torch.from_numpy(random_given(rng, data.frames, *data.size)))
+        return windows, torch.stack(pixels), torch.stack(given)
+
+    def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
+        windows, pixels, given = loaded
+        latents, context, first_frames = super().prepare(windows)
+        video = to_video(pixels, self.device)
+        told, _, whole = encode_condition(self.encode.codec, video, given[:, None].to(self.device).float())
+        return latents, context, first_frames, told, (~whole).float()
+
+    def forward(  # type: ignore[override]
+        self,
+        latents: Tensor,
+        context: Tensor,
+        first_frames: Tensor,
+        told: Tensor,
+        unknown: Tensor,
+        generator: torch.Generator,
+    ) -> Tensor:
+        # Sampling is certain of what is given whole, whatever the net says of it.
+        return self.loss(
+            latents, context, generator, weight=unknown, first_frame=first_frames, condition=told
+        )

@@ -1,0 +1,94 @@
+"""Random masks for training the conditioned model, of all the kinds that its applications give it."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+#: how often each kind is drawn
+SHARES = {
+    "nothing": 0.15,
+    "first frame": 0.25,
+    "some frames": 0.12,
+    "past": 0.1,
+    "hole": 0.23,
+    "region": 0.15,
+}
+_MOST_BOXES = 3
+
+
+def random_given(rng: np.random.Generator, frames: int, height: int, width: int) -> np.ndarray:
+    """Which pixels of a clip are given: bool, t x h x w.
+
+    Nothing; the first frame; some frames, evenly spaced or not; the first few; all but a hole of boxes or of
+    brush strokes, still or moving; or the first frame and all outside a region.
+    """
+    given = np.zeros((frames, height, width), bool)
+    kind = list(SHARES)[rng.choice(len(SHARES), p=list(SHARES.values()))]
+    if kind in ("first frame", "region"):
+        given[0] = True
+    if kind == "some frames":
+        given[_some_frames(rng, frames)] = True
+    elif kind == "past":
+        given[: int(rng.integers(1, max(2, frames // 2)))] = True
+    elif kind in ("hole", "region"):
+        given |= ~_hole(rng, frames, height, width, moves=kind == "hole" and rng.random() < 0.5)
+    return given
+
+
+def _some_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
+    match rng.integers(3):
+        case 0:
+            return np.array([0, frames - 1])
+        case 1:
+            return np.arange(0, frames, int(rng.integers(2, 9)))
+    return rng.choice(frames, min(frames, int(rng.integers(1, 5))), replace=False)
+
+
+def _hole(rng: np.random.Generator, frames: int, height: int, width: int, moves: bool) -> np.ndarray:
+    draw = _boxes(rng, height, width) if rng.random() < 0.5 else _stroke(rng, height, width)
+    if not moves:
+        return np.broadcast_to(_drawn(draw, 0.0, 0.0, height, width), (frames, height, width))
+    start, end = rng.uniform(-0.3, 0.3, (2, 2)) * (height, width)
+    places = np.linspace(start, end, frames)
+    return np.stack([_drawn(draw, dy, dx, height, width) for dy, dx in places])
+
+
+Shapes = tuple[str, list[list[tuple[float, float]]], int]
+
+
+def _boxes(rng: np.random.Generator, height: int, width: int) -> Shapes:
+    boxes = []
+    for _ in range(int(rng.integers(1, _MOST_BOXES + 1))):
+        sides = rng.uniform(0.2, 0.7, 2) * (width, height)
+        corner = rng.uniform(0, 1, 2) * ((width, height) - sides)
+        boxes.append([tuple(corner.tolist()), tuple((corner + sides).tolist())])
+    return "rectangle", boxes, 0
+
+
+def _stroke(rng: np.random.Generator, height: int, width: int) -> Shapes:
+    points = [rng.uniform(0.1, 0.9, 2) * (width, height)]
+    angle = rng.uniform(0, 2 * np.pi)
+    for _ in range(int(rng.integers(2, 9))):
+        angle += rng.normal(0, 0.8)
+        step = rng.uniform(0.1, 0.3) * min(height, width)
+        point = points[-1] + step * np.array([np.cos(angle), np.sin(angle)])
+        points.append(point.clip(0, (width, height)))
+    return (
+        "line",
+        [[tuple(point.tolist()) for point in points]],
+        int(rng.uniform(0.1, 0.3) * min(height, width)),
+    )
+
+
+def _drawn(shapes: Shapes, dy: float, dx: float, height: int, width: int) -> np.ndarray:
+    how, lines, thickness = shapes
+    picture = Image.new("1", (width, height))
+    pen = ImageDraw.Draw(picture)
+    for line in lines:
+        moved = [(x + dx, y + dy) for x, y in line]
+        if how == "rectangle":
+            pen.rectangle(moved, fill=1)
+        else:
+            pen.line(moved, fill=1, width=thickness, joint="curve")
+    return np.asarray(picture)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from lumiere.train import masks
+from lumiere.train.masks import SHARES, random_given
+
+
+def drawn(kind, monkeypatch, seed, frames=24, height=32, width=48):
+    monkeypatch.setattr(masks, "SHARES", {kind: 1.0})
+    return random_given(np.random.default_rng(seed), frames, height, width)
+
+
+def test_shares_are_of_a_whole():
+    assert sum(SHARES.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_kind_gives_what_it_says(monkeypatch, seed):
+    assert not drawn("nothing", monkeypatch, seed).any()
+    first = drawn("first frame", monkeypatch, seed)
+    assert first[0].all() and not first[1:].any()
+    frames = drawn("some frames", monkeypatch, seed)
+    whole = frames.all((1, 2))
+    assert whole.any() and not frames[~whole].any()
+    past = drawn("past", monkeypatch, seed).all((1, 2))
+    assert past[0] and not past[-1] and (np.diff(past.astype(int)) != 0).sum() == 1
+    hole = drawn("hole", monkeypatch, seed)
+    assert 0 < (~hole).mean() < 1 and hole.any()
+    region = drawn("region", monkeypatch, seed)
+    assert region[0].all() and (region[1:] == region[1]).all() and not region[1].all()
+
+
+def test_holes_stand_still_or_move(monkeypatch):
+    holes = [drawn("hole", monkeypatch, seed) for seed in range(30)]
+    still = [bool((hole == hole[0]).all()) for hole in holes]
+    assert 5 < sum(still) < 25
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_any_length(frames):
+    for seed in range(50):
+        assert random_given(np.random.default_rng(seed), frames, 8, 8).shape == (frames, 8, 8)

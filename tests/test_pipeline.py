@@ -320,3 +320,27 @@ def test_a_batch_is_told_alike(told, source):
     together = told(["a cat", "a dog"], condition=condition, seed=3, batch_size=2)
     for clip, frames in zip(together, alone, strict=True):
         assert np.abs(clip.frames.astype(int) - frames).max() <= 1
+
+
+def test_windows_go_on_until_there_are_enough_frames(told, source):
+    longer = told.extend(Clip(source, 12), 14, "a cat", given=2, window=5, seed=3)
+    assert longer.frames.shape == (14, 32, 32, 3) and longer.fps == 12
+    assert (longer.frames[:6] == source).all()
+    first = told("a cat", condition=conditions.continue_from(source, 2, 5), seed=3)
+    assert (longer.frames[6:9] == first.frames[2:]).all()
+    second = told("a cat", condition=conditions.continue_from(longer.frames[:9], 2, 5), seed=4)
+    assert (longer.frames[9:12] == second.frames[2:]).all()
+
+
+def test_a_loop_is_the_same_wherever_it_begins(make_pipe, monkeypatch):
+    pipe = make_pipe(guidance=1.0)
+    noise = torch.randn(48, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def looped(shift):
+        monkeypatch.setattr("lumiere.pipeline.frame_noise", lambda *_: noise.roll(shift, 1))
+        return pipe("a cat", num_frames=8, loop=True, output_type="latent")[0]
+
+    # Its two windows begin half a clip apart.
+    assert torch.allclose(looped(4), looped(0).roll(4, 1), atol=1e-4)
+    monkeypatch.setattr("lumiere.pipeline.frame_noise", lambda *_: noise)
+    assert not torch.allclose(pipe("a cat", num_frames=8, output_type="latent")[0], looped(0), atol=1e-2)

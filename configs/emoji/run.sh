@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to the shipped model, from anywhere:  configs/emoji/run.sh
+# From nothing to the shipped models, from anywhere:  configs/emoji/run.sh
 # Fetches and composes the data, then runs the stages in order, in data/ and runs/ of this checkout. What is
 # finished is passed over and what was stopped resumes, so it may be called again at any time.
 set -euo pipefail
@@ -11,3 +11,10 @@ for stage in codec image temporal-motion temporal; do
     lumiere train "configs/emoji/$stage.toml" --resume
 done
 python configs/emoji/ship.py runs/emoji-temporal/model data/emoji src/lumiere/bundles/emoji
+
+lumiere data svg --out data/svg
+lumiere data emoji --out data/emoji-256 --size 256 --stills 4000 --clips 150 --held-out 100
+for stage in upscaler-image upscaler; do
+    lumiere train "configs/emoji/$stage.toml" --resume
+done
+python configs/emoji/ship_upscaler.py runs/emoji-upscaler/model src/lumiere/bundles/emoji-upscaler

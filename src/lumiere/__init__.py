@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lumiere.conditions import Condition
     from lumiere.errors import InputError
     from lumiere.evaluate.xt_slice import xt_slice
     from lumiere.models.codec import PatchAutoencoder, PatchCodec
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clip",
+    "Condition",
     "InputError",
     "LumierePipeline",
     "MiniLMTextEncoder",
@@ -34,6 +36,7 @@ __all__ = [
 # A bundle's model_index.json names its parts as attributes of this package.
 _HOMES = {
     "Clip": "lumiere.video",
+    "Condition": "lumiere.conditions",
     "InputError": "lumiere.errors",
     "LumierePipeline": "lumiere.pipeline",
     "MiniLMTextEncoder": "lumiere.models.text",

@@ -8,19 +8,20 @@ makes them. Pictures are arrays (uint8, H x W x 3), PIL images or paths; videos 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from lumiere.errors import InputError
-from lumiere.video import Clip
+from lumiere.video import Clip, resize
 
 Picture: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
 Footage: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"
+_MOVIES = {".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif"}
 Box: TypeAlias = tuple[int, int, int, int]
 
 
@@ -63,16 +64,8 @@ class Condition:
 
     def resized(self, height: int, width: int) -> Condition:
         """At another size; pixels that are not given whole are feathered."""
-        if self.video.shape[1:3] == (height, width):
-            return self
-        shrinks = height < self.height or width < self.width
-        how = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
-        frames = [np.asarray(Image.fromarray(frame).resize((width, height), how)) for frame in self.video]
-        masks = [
-            np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.BOX))
-            for mask in self.mask
-        ]
-        return Condition(np.stack(frames), np.stack(masks).round(4).clip(0, 1))
+        masks = resize(self.mask, height, width, Image.Resampling.BOX).round(4).clip(0, 1)
+        return Condition(resize(self.video, height, width), masks)
 
     def psnr(self, frames: np.ndarray) -> float | None:
         """How near ``frames`` are to what is given, decibels; None if nothing is."""
@@ -213,6 +206,34 @@ def rectangle(height: int, width: int, box: Box) -> np.ndarray:
     return mask
 
 
+def polygon(height: int, width: int, corners: Sequence[Sequence[int]]) -> np.ndarray:
+    """A mask, float32 h x w: 1 within the polygon of these corners, (x, y) in pixels.
+
+    Raises:
+        InputError: there are fewer than three corners.
+    """
+    if len(corners) < 3 or any(len(corner) != 2 for corner in corners):
+        raise InputError(f"the polygon has {len(corners)} corners; give at least three, X,Y X,Y X,Y")
+    picture = Image.new("L", (width, height))
+    ImageDraw.Draw(picture).polygon([(x, y) for x, y in corners], fill=1)
+    return np.asarray(picture, np.float32)
+
+
+def fit_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A mask, h x w or t x h x w, resized to the frame whose proportions it has.
+
+    Raises:
+        InputError: its proportions are others.
+    """
+    own_height, own_width = mask.shape[-2:]
+    if abs(own_width / own_height - width / height) > 0.02 * width / height:
+        raise InputError(
+            f"the mask is {own_width}x{own_height} and the frame {width}x{height}; make them alike"
+        )
+    frames = mask[None] if mask.ndim == 2 else mask
+    return resize(frames, height, width, Image.Resampling.BOX).reshape(*mask.shape[:-2], height, width)
+
+
 def feather(mask: np.ndarray, radius: float | int) -> np.ndarray:
     """The mask with edges that fall to 0 over ``radius`` pixels outside it; what is 1 stays 1.
 
@@ -221,7 +242,6 @@ def feather(mask: np.ndarray, radius: float | int) -> np.ndarray:
     """
     if not radius:
         return mask
-    from PIL import ImageFilter
 
     def soft(frame: np.ndarray) -> np.ndarray:
         picture = Image.fromarray((frame * 255).astype(np.uint8))
@@ -249,11 +269,11 @@ def read_picture(image: Picture) -> np.ndarray:
 
 
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
-    """A mask from a picture: float32 h x w, 1 where it is white; of a picture with transparency, where it is
-    opaque.
+    """A mask from a picture, float32 h x w, 1 where it is white, or, of one with transparency, opaque; or
+    from a video, t x h x w, 1 where it is white.
 
     Raises:
-        InputError: it is no picture.
+        InputError: it is neither.
     """
 
     def share(picture: Image.Image) -> np.ndarray:
@@ -261,13 +281,15 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
             return np.asarray(picture.convert("RGBA").getchannel("A"))
         return np.asarray(Image.fromarray(_rgb(picture)).convert("L"))
 
+    if Path(path).suffix.lower() in _MOVIES or Path(path).is_dir():
+        return Clip.load(path).frames.mean(-1, dtype=np.float32) / 255
     return _open(Path(path), share).astype(np.float32) / 255
 
 
-def _open(path: Path, take: object) -> np.ndarray:
+def _open(path: Path, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     try:
         with Image.open(path) as picture:
-            return take(picture)  # type: ignore[operator]
+            return take(picture)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

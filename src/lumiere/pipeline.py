@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,17 +17,20 @@ from torch import Tensor
 
 from lumiere import __version__
 from lumiere.bundled import BundlePipeline
-from lumiere.conditions import Condition
+from lumiere.conditions import Condition, continue_from
 from lumiere.diffusion.conditioning import encode_condition, hold_given
 from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.multidiffusion import multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import Denoiser, StopSampling, sample, scheduler_name
+from lumiere.diffusion.windows import tiles, windows
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.stunet import STUNet
-from lumiere.video import Clip
+from lumiere.video import Clip, resize
 
 T = TypeVar("T")
+TIME = 2
 
 # What a CPU's kernels and allocator take over what tensors hold; measured 0.8 to 1.6.
 OVERHEAD = 1.75
@@ -84,10 +89,11 @@ class LumierePipeline(BundlePipeline):
         *,
         condition: Condition | None = None,
         composite: bool = True,
+        loop: bool = False,
         num_frames: int | None = None,
         height: int | None = None,
         width: int | None = None,
-        fps: float | None = None,
+        fps: float | Fraction | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         guidance_rescale: float | None = None,
@@ -108,6 +114,8 @@ class LumierePipeline(BundlePipeline):
             prompt: one, or a list.
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly; else the clip is what the model made.
+            loop: make the last frame lead into the first: the clip is denoised in two windows as long as
+                itself, one of which begins in its middle and goes round.
             num_frames: of each clip. Default: the condition's, or 80, which is the paper's.
             height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size, for
                 the longer side in the proportions of the condition.
@@ -137,7 +145,11 @@ class LumierePipeline(BundlePipeline):
         steps = _default(num_inference_steps, self.config["steps"])
         guidance = _default(guidance_scale, self.config["guidance"])
         rescale = _default(guidance_rescale, self.config["guidance_rescale"])
-        check_request(prompts, num_frames, height, width, self.codec.factor)
+        if condition is not None and set(prompts) == {negative_prompt}:
+            guidance = 1.0  # there is nothing to lead to
+        check_request(
+            prompts if condition is None else ["given"], num_frames, height, width, self.codec.factor
+        )
         if condition is not None:
             condition = self._fitted(condition, num_frames, height, width)
         if batch_size < 1:
@@ -171,8 +183,7 @@ class LumierePipeline(BundlePipeline):
                         raise StopSampling
                     return returned.get("latents") if returned else None
 
-                denoise = self._denoise if told is None else partial(self._denoise, condition=told)
-                denoiser = classifier_free(denoise, context[chosen], uncond, guidance, rescale=rescale)
+                denoiser = self._denoiser(told, context[chosen], uncond, guidance, rescale, loop)
                 latents = sample(
                     held(denoiser),
                     torch.stack(noise[chosen]),
@@ -203,6 +214,44 @@ class LumierePipeline(BundlePipeline):
                 frames = condition.composite(frames) if composite else frames
             clips.append(Clip(frames, fps, about))
         return clips[0] if isinstance(prompt, str) else clips
+
+    def extend(
+        self,
+        clip: Clip,
+        num_frames: int,
+        prompt: str = "",
+        *,
+        given: int = 16,
+        window: int = 80,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Clip:
+        """Go on with a clip until it has ``num_frames``, by windows that are given the last frames so far.
+
+        Args:
+            clip: brought to the model's size if it has another one.
+            given: frames that a window is given.
+            window: frames of a window, those given included.
+            seed: of the first window, the next one's being one higher. Default: a new one.
+            options: of the call.
+
+        Raises:
+            InputError: the clip has fewer frames than ``given``, or as many as it is to have.
+        """
+        if num_frames <= len(clip):
+            raise InputError(f"{num_frames} frames are asked for; the clip has {len(clip)} already")
+        height, width = fitted_size(clip.height, clip.width, self.config["size"], self.codec.factor)
+        frames = resize(clip.frames, height, width)
+        seed = _seeds(seed, None, 1)[0]
+        made = clip
+        for number in itertools.count():
+            condition = continue_from(frames, given, window)
+            made = self(prompt, condition=condition, seed=seed + number, fps=clip.fps, **options)
+            frames = np.concatenate([frames, made.frames[given:]])
+            if len(frames) >= num_frames:
+                break
+        about = {**made.metadata, "seed": seed, "extended_from": len(clip)}
+        return Clip(frames[:num_frames], clip.fps, about)
 
     def upscale(
         self, clip: Clip, size: int | tuple[int, int], model: str = "emoji-upscaler", **options: Any
@@ -237,16 +286,36 @@ class LumierePipeline(BundlePipeline):
             )
         return condition.resized(height, width)
 
-    def _told(self, condition: Condition | None) -> tuple[Tensor | None, Callable[[Denoiser], Denoiser]]:
-        """What the net is told, and what makes a denoiser keep to it."""
+    def _told(self, condition: Condition | None) -> tuple[tuple[Tensor, ...], Callable[[Denoiser], Denoiser]]:
+        """What the net is told, if anything, and what makes a denoiser keep to it."""
         if condition is None:
-            return None, lambda denoiser: denoiser
+            return (), lambda denoiser: denoiser
         device = self._execution_device
         video = torch.from_numpy(condition.video).to(device, self.codec.dtype).div(127.5).sub(1)
         given = torch.from_numpy(condition.mask == 1).to(device, self.codec.dtype)
-        told, sample, whole = encode_condition(self.codec, video.movedim(-1, 0)[None], given[None, None])
+        told, clean, whole = encode_condition(self.codec, video.movedim(-1, 0)[None], given[None, None])
         alphas_cumprod = self.scheduler.alphas_cumprod
-        return told, lambda denoiser: hold_given(denoiser, sample.float(), whole, alphas_cumprod)
+        return (told,), lambda denoiser: hold_given(denoiser, clean.float(), whole, alphas_cumprod)
+
+    def _denoiser(
+        self,
+        told: tuple[Tensor, ...],
+        context: Tensor,
+        uncond: Tensor,
+        guidance: float,
+        rescale: float,
+        loop: bool,
+    ) -> Denoiser:
+        def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:
+            denoise = partial(self._denoise, condition=told[0]) if told else self._denoise
+            return classifier_free(denoise, context, uncond, guidance, rescale=rescale)(x, t)
+
+        def all_round(x: Tensor, t: Tensor) -> Tensor:
+            frames = x.shape[TIME]
+            time = windows(frames, frames, frames // 2, circular=True)
+            return multidiffusion(guided, tiles({TIME: time}, "cosine"), *told)(x, t)
+
+        return all_round if loop else lambda x, t: guided(x, t, *told)
 
     def _denoise(self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor | None = None) -> Tensor:
         # Schedulers step in float32 whatever the net computes in.

@@ -82,3 +82,20 @@ def test_captions_are_dropped_as_often_as_asked():
     assert (dropped[:, 0, 0] == 0).float().mean() == pytest.approx(0.1, abs=0.03)
     assert torch.equal(dropped.amin((1, 2)), dropped.amax((1, 2)))  # whole captions
     assert drop_captions(context, empty, 0.0, seeded()) is context
+
+
+def test_the_sample_may_be_predicted_in_place_of_v():
+    clean = torch.randn(4, 3, 2, generator=seeded())
+    assert training_loss(lambda x, t: clean, clean, ALPHAS, seeded(), prediction_type="sample") == 0
+    nothing = training_loss(lambda x, t: 0 * x, clean, ALPHAS, seeded(), prediction_type="sample")
+    assert nothing == pytest.approx(float(clean.square().mean()), rel=1e-5)
+
+
+def test_weighted_errors_are_a_weighted_mean():
+    clean, weight = torch.randn(2, 3, 4, generator=seeded()), torch.tensor([[1.0, 0, 0, 0], [0, 2, 0, 2]])
+    off = clean + torch.tensor([1.0, 2, 3, 4])
+    loss = training_loss(
+        lambda x, t: off, clean, ALPHAS, seeded(), prediction_type="sample", weight=weight[:, None]
+    )
+    assert loss == pytest.approx((1 + (4 + 16) / 2) / 2)
+    assert training_loss(lambda x, t: off, clean, ALPHAS, seeded(), weight=0 * weight[:, None]) == 0

@@ -19,6 +19,11 @@ from lumiere.errors import InputError
 
 VERBS = {
     "generate": ("lumiere.cli.generate", "Make a clip from a prompt."),
+    "animate": ("lumiere.cli.animate", "Make a clip that begins with an image."),
+    "transition": ("lumiere.cli.transition", "Make a clip from one image to another."),
+    "cinemagraph": ("lumiere.cli.cinemagraph", "Move a region of an image."),
+    "inpaint": ("lumiere.cli.inpaint", "Make a part of a video anew."),
+    "extend": ("lumiere.cli.extend", "Go on with a video."),
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),

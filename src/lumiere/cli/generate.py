@@ -29,7 +29,10 @@ SCHEDULERS = ["ddim", "dpm++", "euler"]
     "--fps", type=click.FloatRange(0, 1000, min_open=True), help="Frames per second.  [default: the model's]"
 )
 @click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]")
-@click.option("--upscaler", help="A super-resolution model's folder, for a --size above the model's own.")
+@click.option(
+    "--upscaler",
+    help="A super-resolution model, for a --size above the model's own.  [default: emoji-upscaler]",
+)
 @click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
 @click.option(
     "--guidance",
@@ -49,6 +52,7 @@ SCHEDULERS = ["ddim", "dpm++", "euler"]
 )
 @click.option("--model", default="emoji", show_default=True, help="A shipped model, or a model's folder.")
 @click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]")
+@click.option("--loop", is_flag=True, help="Make the last frame lead into the first.")
 @device_option
 @overwrite_option
 def command(
@@ -65,6 +69,7 @@ def command(
     count: int,
     model: str,
     scheduler: str | None,
+    loop: bool,
     device: str | None,
     overwrite: bool,
 ) -> None:
@@ -74,7 +79,8 @@ def command(
 
     \b
     lumiere generate "a frog growing on a purple background" --out frog.mp4
-    lumiere generate "a red heart moving left" --seed 7 --count 3 --out heart.webp
+    lumiere generate "a crab on a blue background" --size 1024
+    lumiere generate "an owl moving left" --seed 7 --count 3 --out owl.webp
     """
     if not prompt.strip():
         raise InputError("the prompt is empty; say what is to be seen")
@@ -97,23 +103,21 @@ def command(
 
     place = pick_device(device)
     folder = bundle.resolve(model)
-    for used in (folder, *([] if upscaler is None else [bundle.resolve(upscaler)])):
-        bundle.verify(used)
+    bundle.verify(folder)
     codec = bundle.load_component(folder, "codec")  # small, and knows which sizes there can be
-    if target is not None and upscaler is None:
-        check_request([prompt], frames, *target, codec.factor)
-    pipe = LumierePipeline.from_pretrained(folder, codec=codec).to(place)
-    if scheduler is not None:
-        pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
     height, width = target or (None, None)
     larger = None
-    if target is not None and upscaler is not None:
-        height, width = base_size(*target, pipe.config["size"], codec.factor)
+    if target is not None:
+        height, width = base_size(*target, bundle.index(folder)["size"], codec.factor)
+        check_request([prompt], frames, height, width, codec.factor)
         if (height, width) != target:
             from lumiere.superres import UpscalePipeline, target_size
 
             target_size(height, width, target)
-            larger = UpscalePipeline.from_pretrained(upscaler).to(place)
+            larger = UpscalePipeline.from_pretrained(upscaler or "emoji-upscaler").to(place)
+    pipe = LumierePipeline.from_pretrained(folder, codec=codec).to(place)
+    if scheduler is not None:
+        pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
 
     for number, (path, each) in enumerate(zip(paths, seeds, strict=True), 1):
         which = f" {number} of {count}" if count > 1 else ""
@@ -128,6 +132,7 @@ def command(
             guidance_scale=guidance,
             negative_prompt=negative,
             seed=each,
+            loop=loop,
         )
         if larger is None:
             click.echo(clip.save(path, overwrite=overwrite))

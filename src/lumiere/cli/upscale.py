@@ -14,7 +14,12 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
 
 @click.command()
 @click.argument("file", type=path_type)
-@click.option("--model", required=True, help="A super-resolution model's folder.")
+@click.option(
+    "--model",
+    default="emoji-upscaler",
+    show_default=True,
+    help="A shipped super-resolution model, or a model's folder.",
+)
 @click.option("--size", default="1024", show_default=True, help="Longer side in pixels, or WIDTHxHEIGHT.")
 @click.option(
     "--out",
@@ -63,8 +68,8 @@ def command(
     frame rate stays, and so does the sound in .mp4 and .webm.
 
     \b
-    lumiere upscale frog.mp4 --model runs/emoji-upscaler/model --size 1024 --out large.mp4
-    lumiere upscale holiday.mov --model runs/emoji-upscaler/model --size 1920x1080 --tile 512
+    lumiere upscale frog.mp4 --size 1024 --out large.mp4
+    lumiere upscale holiday.mov --size 1920x1080 --tile 512
     """
     from lumiere.files import check_output
     from lumiere.superres import UpscalePipeline, target_size

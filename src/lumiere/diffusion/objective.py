@@ -1,4 +1,4 @@
-"""The training loss: v-prediction on a noise schedule that ends in pure noise.
+"""The training loss: prediction of v, or of the sample, on a noise schedule that ends in pure noise.
 
 Nothing here knows a model: a denoiser is a function ``(x, t) -> v``. All randomness comes from the generator.
 """
@@ -36,8 +36,10 @@ def training_loss(
     min_snr_gamma: float = 0.0,
     shared_noise: float = 0.0,
     weight: Float[Tensor, "b *broadcast"] | None = None,
+    prediction_type: str = "v_prediction",
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D).
+    """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D), or of the
+    clean sample itself.
 
     Args:
         denoiser: called once with the noised samples and their timesteps ``(b,)``.
@@ -49,6 +51,7 @@ def training_loss(
             weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
         shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
+        prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction" or "sample".
     """
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
@@ -58,7 +61,8 @@ def training_loss(
     else:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
     predicted = denoiser(a * clean + s * noise, t)
-    squares = (predicted.float() - (a * noise - s * clean)).square()
+    wanted = clean if prediction_type == "sample" else a * noise - s * clean
+    squares = (predicted.float() - wanted).square()
     if weight is None:
         error = squares.flatten(1).mean(1)
     else:

@@ -37,13 +37,17 @@ class StopSampling(Exception):
     """Raised by a step callback to end the sampling; what is sampled so far is returned."""
 
 
-def noise_schedule() -> DDIMScheduler:
-    """The schedule that models are trained with: cosine, zero terminal SNR, v-prediction, 1000 steps."""
+def noise_schedule(prediction_type: str = "v_prediction") -> DDIMScheduler:
+    """The schedule that models are trained with: cosine, zero terminal SNR, 1000 steps.
+
+    Args:
+        prediction_type: what the model predicts, under diffusers' names.
+    """
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_schedule="squaredcos_cap_v2",
         rescale_betas_zero_snr=True,
-        prediction_type="v_prediction",
+        prediction_type=prediction_type,
         timestep_spacing="trailing",
         clip_sample=False,
     )

@@ -24,7 +24,7 @@ from lumiere.evaluate.prompts import write_text
 from lumiere.evaluate.sheet import side_by_side
 from lumiere.memory import peak_bytes
 from lumiere.superres import UpscalePipeline
-from lumiere.video import save_picture, stream
+from lumiere.video import resize, save_picture, stream
 
 INTERPOLATIONS = {"bicubic": Image.Resampling.BICUBIC, "Lanczos": Image.Resampling.LANCZOS}
 WHOLE = "one window"
@@ -107,12 +107,7 @@ def smaller(truth: np.ndarray, side: int) -> np.ndarray:
             f"the source's side is {side}; the true clip is {width}x{height}, and must be larger"
         )
     scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return _resized(truth, size, Image.Resampling.BOX)
-
-
-def _resized(frames: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
-    return np.stack([np.asarray(Image.fromarray(frame).resize(size, how)) for frame in frames])
+    return resize(truth, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def compare(
@@ -127,7 +122,7 @@ def compare(
     source = smaller(truth, side)
     yield "truth", truth, {}
     for way, how in INTERPOLATIONS.items():
-        yield way, _resized(source, (width, height), how), {}
+        yield way, resize(source, height, width, how), {}
     for way, (size, overlap) in ways(len(truth), window).items():
         large = pipe.stream(source, len(truth), (height, width), window=size, overlap=overlap, **options)
         made: list[np.ndarray] = []

@@ -184,6 +184,8 @@ class Degrade:
     factors: tuple[int, ...] = (2, 4, 8)
     #: the largest standard deviation of the noise laid over the small picture; pixels are in [-1, 1]
     noise: float = 0.2
+    #: share of the crops without any
+    clean: float = 0.5
     #: standard deviation of what interpolation lacks, by which the sample is scaled
     residual_std: float = 0.15
 
@@ -452,4 +454,5 @@ RANGES = {
     "objective.min_snr_gamma": (0.0, 1e9),
     "loss.noise": (0.0, 10.0),
     "degrade.noise": (0.0, 1.0),
+    "degrade.clean": (0.0, 1.0),
 }

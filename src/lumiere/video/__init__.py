@@ -2,6 +2,7 @@
 
 from lumiere.video.clip import ENDINGS, PICTURE_ENDINGS, Clip, read_metadata, save_picture, write_frames
 from lumiere.video.reading import ClipInfo, probe, stream
+from lumiere.video.resize import resize
 
 __all__ = [
     "ENDINGS",
@@ -10,6 +11,7 @@ __all__ = [
     "ClipInfo",
     "probe",
     "read_metadata",
+    "resize",
     "save_picture",
     "stream",
     "write_frames",

@@ -1,0 +1,28 @@
+"""``lumiere animate``: an image becomes a clip that begins with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lumiere.cli.making import Making, frames_option, making_options
+from lumiere.cli.options import path_type
+
+
+@click.command()
+@click.argument("image", type=path_type)
+@click.argument("prompt", default="")
+@frames_option
+@making_options
+def command(image: Path, prompt: str, frames: int, making: Making) -> None:
+    """Make a clip whose first frame is IMAGE, of what PROMPT says, and print the name of its file.
+
+    \b
+    lumiere animate frog.png
+    lumiere animate frog.png "a frog moving left on a purple background" --size source --out frog.mp4
+    """
+    path = making.output(image, "animated")
+    from lumiere.conditions import from_image
+
+    making.make(from_image(image, frames), prompt, path)

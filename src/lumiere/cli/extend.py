@@ -1,0 +1,37 @@
+"""``lumiere extend``: a video goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lumiere.cli.making import Making, making_options
+from lumiere.cli.options import path_type
+
+
+@click.command()
+@click.argument("video", type=path_type)
+@click.argument("prompt", default="")
+@click.option("--frames", type=click.IntRange(2), default=160, show_default=True, help="Of the new video.")
+@click.option(
+    "--given", type=click.IntRange(1, 79), default=16, show_default=True, help="Frames a window is told."
+)
+@making_options
+def command(video: Path, prompt: str, frames: int, given: int, making: Making) -> None:
+    """Go on with VIDEO until it has so many frames, and print the name of the new file.
+
+    It goes on in windows of 80 frames, each of which is told the last frames before it.
+
+    \b
+    lumiere extend frog.mp4 --frames 400
+    lumiere extend frog.mp4 "a frog on a purple background" --frames 240 --out longer.mp4
+    """
+    path = making.output(video, "extended")
+    from lumiere.conditions import continue_from
+    from lumiere.video import Clip
+
+    clip = Clip.load(video)
+    pipe = making.load()
+    longer = pipe.extend(clip, frames, prompt, given=given, **making.sampling())
+    making.write(making.at_size(pipe, longer, continue_from(clip, len(clip), frames)), path)

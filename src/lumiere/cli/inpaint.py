@@ -1,0 +1,35 @@
+"""``lumiere inpaint``: a part of a video is made anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lumiere.cli.making import Making, making_options, read_region, region_options
+from lumiere.cli.options import path_type
+
+
+@click.command()
+@click.argument("video", type=path_type)
+@click.argument("prompt", default="")
+@region_options
+@making_options
+def command(video: Path, prompt: str, making: Making, **region: Any) -> None:
+    """Make a part of VIDEO anew, as PROMPT says, and print the name of the new file.
+
+    The part is white in a --mask, a picture or a video of as many frames, or inside a --box or a --polygon.
+    All else stays as it is.
+
+    \b
+    lumiere inpaint frog.mp4 "a crab on a purple background" --box 32,32,96,96
+    lumiere inpaint frog.mp4 --mask hole.png --size source --out clean.mp4
+    """
+    path = making.output(video, "inpainted")
+    from lumiere.conditions import inpaint
+    from lumiere.video import Clip
+
+    clip = Clip.load(video)
+    hole = read_region(clip.height, clip.width, **region)
+    making.make(inpaint(clip, hole), prompt, path, clip.fps)

@@ -1,0 +1,222 @@
+"""What the verbs of the conditioned model have in common: their options, and a condition made into a file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, pick_device
+from lumiere.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lumiere.conditions import Condition
+    from lumiere.pipeline import LumierePipeline
+    from lumiere.video import Clip
+
+frames_option = click.option(
+    "--frames", type=click.IntRange(2), default=80, show_default=True, help="Frames of the clip."
+)
+_OPTIONS = (
+    click.option(
+        "--out",
+        type=path_type,
+        help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: NAME-VERB.mp4]",
+    ),
+    click.option(
+        "--size",
+        help="Longer side in pixels, WIDTHxHEIGHT, or source: that of what is given.  [default: the model's]",
+    ),
+    click.option(
+        "--upscaler",
+        help="A super-resolution model, for a --size above the model's own.  [default: emoji-upscaler]",
+    ),
+    click.option(
+        "--fps",
+        type=click.FloatRange(0, 1000, min_open=True),
+        help="Frames per second.  [default: the source's, or the model's]",
+    ),
+    click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"),
+    click.option(
+        "--guidance",
+        type=click.FloatRange(1, 100),
+        help="Weight of the prompt; 1 is off.  [default: the model's]",
+    ),
+    click.option("--negative", default="", help="What the clip should lead away from."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**53),
+        help="The same seed gives the same clip.  [default: a new one]",
+    ),
+    click.option(
+        "--no-composite",
+        is_flag=True,
+        help="Leave what is given as the model made it, instead of putting it back exactly.",
+    ),
+    click.option("--model", default="emoji", show_default=True, help="A shipped model, or a model's folder."),
+    device_option,
+    overwrite_option,
+)
+
+
+@dataclass(frozen=True)
+class Making:
+    """The options that these verbs share, by their names."""
+
+    out: Path | None
+    size: str | None
+    upscaler: str | None
+    fps: float | None
+    steps: int | None
+    guidance: float | None
+    negative: str
+    seed: int | None
+    no_composite: bool
+    model: str
+    device: str | None
+    overwrite: bool
+
+    def output(self, source: Path, verb: str) -> Path:
+        """Where the clip goes. Raises :class:`InputError`, before any work, if it could not be written."""
+        from lumiere.files import check_output
+        from lumiere.video import ENDINGS
+
+        path = self.out or Path(f"{source.resolve().stem}-{verb}.mp4")
+        if path.resolve() == source.resolve():
+            raise InputError(f"{path} is the source itself; choose another name")
+        check_output(path, self.overwrite, ENDINGS)
+        if self.size not in (None, "source"):
+            parse_size(self.size)
+        return path
+
+    def load(self) -> LumierePipeline:
+        """The model. Raises :class:`InputError` if there is none, or it takes no condition."""
+        from lumiere.pipeline import LumierePipeline
+
+        pipe = LumierePipeline.from_pretrained(self.model).to(pick_device(self.device))
+        pipe.set_progress_bar_config(desc="sampling", unit="step")
+        return pipe
+
+    def sampling(self) -> dict[str, Any]:
+        """Arguments of the pipeline's call."""
+        return {
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "negative_prompt": self.negative,
+            "seed": self.seed,
+        }
+
+    def make(self, condition: Condition, prompt: str, path: Path, fps: Any = None) -> None:
+        """Make the clip of a condition, and print the name of its file."""
+        pipe = self.load()
+        clip = pipe(
+            prompt,
+            condition=condition,
+            composite=not self.no_composite,
+            fps=self.fps or fps,
+            **self.sampling(),
+        )
+        self.write(self.at_size(pipe, clip, condition), path)
+
+    def write(self, clip: Clip, path: Path) -> None:
+        """Save a clip, and print the name of its file."""
+        click.echo(clip.save(path, overwrite=self.overwrite))
+
+    def at_size(self, pipe: LumierePipeline, clip: Clip, condition: Condition) -> Clip:
+        """The clip at the size that was asked for, and what is given, at that size, in its place."""
+        from lumiere.video import resize
+
+        height, width = self._target(clip, condition)
+        if (height, width) == (clip.height, clip.width):
+            return clip
+        if height >= clip.height and width >= clip.width:
+            clip = pipe.upscale(clip, (height, width), self.upscaler or "emoji-upscaler")
+        frames = resize(clip.frames, height, width)
+        if not self.no_composite:
+            frames = condition.resized(height, width).composite(frames)
+        return replace(clip, frames=frames)
+
+    def _target(self, clip: Clip, condition: Condition) -> tuple[int, int]:
+        if self.size is None:
+            return clip.height, clip.width
+        if self.size == "source":
+            return condition.height, condition.width
+        width, height = parse_size(self.size)
+        if "x" in self.size.lower():
+            return height, width
+        scale = width / max(condition.height, condition.width)
+        return max(1, round(condition.height * scale)), max(1, round(condition.width * scale))
+
+
+def making_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options of :class:`Making`, and them to the verb, together, as ``making``."""
+    names = {field.name for field in fields(Making)}
+
+    @functools.wraps(function)
+    def called(**arguments: Any) -> None:
+        own = {name: value for name, value in arguments.items() if name not in names}
+        function(**own, making=Making(**{name: arguments[name] for name in names}))
+
+    for option in reversed(_OPTIONS):
+        called = option(called)
+    return called
+
+
+_REGION_OPTIONS = (
+    click.option(
+        "--mask", type=path_type, help="White, or opaque, there: a picture, or a video if it moves."
+    ),
+    click.option("--box", help="There: LEFT,TOP,RIGHT,BOTTOM in pixels."),
+    click.option("--polygon", help="There: its corners in pixels, X,Y X,Y X,Y ..."),
+    click.option(
+        "--feather", type=click.FloatRange(0), default=0.0, help="Width of soft edges around it, in pixels."
+    ),
+)
+
+
+def region_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that :func:`read_region` takes."""
+    for option in reversed(_REGION_OPTIONS):
+        function = option(function)
+    return function
+
+
+def read_region(
+    height: int, width: int, *, mask: Path | None, box: str | None, polygon: str | None, feather: float
+) -> np.ndarray:
+    """The region that the options name, float32, h x w or t x h x w, 1 inside.
+
+    A mask in the frame's proportions is resized to it.
+
+    Raises:
+        InputError: not exactly one of the three is given, or it does not fit the frame.
+    """
+    from lumiere import conditions
+
+    chosen = sum(each is not None for each in (mask, box, polygon))
+    if chosen != 1:
+        raise InputError(f"{chosen} of --mask, --box and --polygon are given; give one of them")
+    if mask is not None:
+        region = conditions.fit_mask(conditions.read_mask(mask), height, width)
+    elif box is not None:
+        numbers = _numbers(box, "box", "LEFT,TOP,RIGHT,BOTTOM")
+        if len(numbers) != 4:
+            raise InputError(f"--box is {box!r}; give LEFT,TOP,RIGHT,BOTTOM, such as 32,32,96,96")
+        region = conditions.rectangle(height, width, tuple(numbers))  # type: ignore[arg-type]
+    else:
+        corners = [_numbers(corner, "polygon", "X,Y X,Y X,Y") for corner in str(polygon).split()]
+        region = conditions.polygon(height, width, corners)
+    return conditions.feather(region, feather)
+
+
+def _numbers(text: str, option: str, example: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--{option} is {text!r}; give whole numbers, {example}") from None

@@ -1,0 +1,163 @@
+"""The verbs of the conditioned model: what is given comes back, at any size, and bad input is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lumiere.cli import main
+from lumiere.video import Clip, read_metadata
+from movies import smooth_frames
+
+
+@pytest.fixture(scope="module")
+def model(make_pipe, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "told"
+    make_pipe(conditioned=True).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def run(capfd, tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, model=model):
+        with pytest.raises(SystemExit) as caught:
+            main([*map(str, arguments), "--model", str(model), "--steps", "2", "--seed", "7"])
+        captured = capfd.readouterr()
+        return caught.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def image(tmp_path) -> np.ndarray:
+    picture = smooth_frames(1, 48, 64)[0]
+    Image.fromarray(picture).save(tmp_path / "cat.png")
+    return picture
+
+
+@pytest.fixture
+def video(tmp_path) -> np.ndarray:
+    frames = smooth_frames(6, 32, 32)
+    Clip(frames, 12).save(tmp_path / "clip")
+    return frames
+
+
+def test_an_image_is_the_first_frame(run, image):
+    code, out, err = run("animate", "cat.png", "a cat", "--frames", 5, "--out", "cat", "--size", "64")
+    assert (code == 2 and "no model at emoji-upscaler" in err) or code == 0
+    code, out, err = run("animate", "cat.png", "a cat", "--frames", 5, "--out", "small")
+    assert (code, out) == (0, "small\n"), err
+    clip = Clip.load("small")
+    assert clip.frames.shape == (5, 24, 32, 3) and clip.fps == 16
+    assert np.abs(clip.frames[0].astype(int) - image.reshape(24, 2, 32, 2, 3).mean((1, 3))).max() <= 1
+    assert read_metadata("small")["given_psnr"] > 40
+    assert run("animate", "cat.png", "--frames", 2)[1] == "cat-animated.mp4\n"
+
+
+def test_at_the_sources_size_what_is_given_is_exact(run, image, tiny_upscaler):
+    arguments = ["--frames", 3, "--out", "large", "--size", "source", "--upscaler", tiny_upscaler]
+    code, _, err = run("animate", "cat.png", "a cat", *arguments)
+    assert code == 0, err
+    clip = Clip.load("large")
+    assert clip.frames.shape == (3, 48, 64, 3) and (clip.frames[0] == image).all()
+    assert clip.metadata["upscaled"]["width"] == 64
+    assert run("animate", "cat.png", "--frames", 2, "--size", 16, "--out", "tiny")[0] == 0
+    assert Clip.load("tiny").frames.shape == (2, 12, 16, 3)
+
+
+def test_a_transition_ends_with_its_last_image(run, image, tmp_path):
+    Image.fromarray(image[:, ::-1]).save(tmp_path / "dog.png")
+    assert run("transition", "cat.png", "dog.png", "--frames", 4, "--out", "both")[0] == 0
+    frames = Clip.load("both").frames
+    half = [each.reshape(24, 2, 32, 2, 3).mean((1, 3)) for each in (image, image[:, ::-1])]
+    assert np.abs(frames[0] - half[0]).max() <= 1 and np.abs(frames[-1] - half[1]).max() <= 1
+
+
+@pytest.mark.parametrize("region", [["--box", "16,8,48,40"], ["--polygon", "16,8 47,8 47,39 16,39"], None])
+def test_a_cinemagraph_moves_in_its_region(run, image, tmp_path, region):
+    if region is None:
+        mask = np.zeros((48, 64), np.uint8)
+        mask[8:40, 16:48] = 255
+        Image.fromarray(mask).save(tmp_path / "mask.png")
+        region = ["--mask", "mask.png"]
+    code, _, err = run("cinemagraph", "cat.png", *region, "--frames", 4, "--out", "moving")
+    assert code == 0, err
+    frames = Clip.load("moving").frames
+    inside = np.zeros((24, 32), bool)
+    inside[4:20, 8:24] = True
+    assert (frames[:, ~inside] == frames[:1, ~inside]).all()
+    assert (frames[1:, inside] != frames[:1, inside]).any()
+
+
+def test_a_hole_is_filled_and_the_rest_and_the_rate_stay(run, video):
+    code, _, err = run("inpaint", "clip", "a cat", "--box", "8,8,24,24", "--out", "mended")
+    assert code == 0, err
+    clip = Clip.load("mended")
+    hole = np.zeros((32, 32), bool)
+    hole[8:24, 8:24] = True
+    assert clip.fps == 12 and (clip.frames[:, ~hole] == video[:, ~hole]).all()
+    assert (clip.frames[:, hole] != video[:, hole]).any()
+    raw = run("inpaint", "clip", "a cat", "--box", "8,8,24,24", "--out", "raw", "--no-composite")
+    assert raw[0] == 0 and (Clip.load("raw").frames[:, hole] == clip.frames[:, hole]).all()
+
+
+def test_a_mask_may_move(run, video, tmp_path):
+    mask = np.zeros((6, 32, 32, 3), np.uint8)
+    for frame in range(6):
+        mask[frame, 4:12, 4 * frame : 4 * frame + 8] = 255
+    Clip(mask, 12).save(tmp_path / "mask")
+    assert run("inpaint", "clip", "--mask", "mask", "--out", "mended")[0] == 0
+    frames = Clip.load("mended").frames
+    assert (frames[mask == 0] == video[mask == 0]).all()
+
+
+def test_a_video_goes_on_from_its_last_frames(run, video, tiny_upscaler):
+    arguments = ["--frames", 14, "--given", 3, "--out", "longer", "--size", "source"]
+    code, _, err = run("extend", "clip", "a cat", *arguments)
+    assert code == 0, err
+    clip = Clip.load("longer")
+    assert clip.frames.shape == (14, 32, 32, 3) and clip.fps == 12
+    assert (clip.frames[:6] == video).all() and (clip.frames[6:] != 0).any()
+    assert clip.metadata["extended_from"] == 6 and clip.metadata["seed"] == 7
+    code, _, err = run("extend", "clip", "--frames", 6, "--out", "no")
+    assert code == 2 and "6 frames are asked for; the clip has 6 already" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["animate", "none.png"], "none.png does not exist"),
+        (["animate", "text.png"], "text.png is no picture that can be read"),
+        (["animate", "cat.png", "--out", "cat.avi"], "the ending '.avi' is not known"),
+        (["animate", "cat.png", "--out", "cat.png"], "cat.png is the source itself"),
+        (["animate", "cat.png", "--size", "big"], "size is 'big'"),
+        (["transition", "cat.png", "clip/frame-00000.png"], "the pictures are 32x32 and 64x48"),
+        (["cinemagraph", "cat.png"], "0 of --mask, --box and --polygon are given"),
+        (["cinemagraph", "cat.png", "--box", "1,2,3"], "--box is '1,2,3'; give LEFT,TOP,RIGHT,BOTTOM"),
+        (["cinemagraph", "cat.png", "--box", "0,0,99,9"], "the box 0,0,99,9 is not within 64x48"),
+        (["cinemagraph", "cat.png", "--polygon", "1,1 2,2"], "the polygon has 2 corners"),
+        (["inpaint", "clip", "--mask", "cat.png"], "the mask is 64x48 and the frame 32x32"),
+        (["inpaint", "clip", "--box", "0,0,32,32"], "covers all of every frame"),
+        (["inpaint", "clip", "--mask", "black.png"], "the mask is empty"),
+        (["inpaint", "text.png", "--box", "0,0,8,8"], "text.png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_line(run, image, video, tmp_path, arguments, message):
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (32, 32)).save(tmp_path / "black.png")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "") and message in err
+    assert len(err.strip().splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_model_that_was_not_trained_to_says_so(run, image, tiny_bundle):
+    code, out, err = run("animate", "cat.png", "--frames", 2, model=tiny_bundle)
+    assert (code, out) == (2, "") and "this model takes no condition" in err

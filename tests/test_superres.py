@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from lumiere.diffusion.sampling import noise_schedule
 from lumiere.errors import InputError
-from lumiere.superres import UpscalePipeline, enlarge, predict_residual, reduce, target_size
-from lumiere.video import Clip, probe, read_metadata
+from lumiere.evaluate.consistency import psnr, ssim
+from lumiere.superres import UpscalePipeline, _tiles_along, enlarge, predict_residual, reduce, target_size
+from lumiere.video import Clip, probe, read_metadata, resize
 
 ALPHAS = noise_schedule().alphas_cumprod
 
@@ -109,6 +113,15 @@ def test_a_frames_noise_does_not_depend_on_windows(pipe, monkeypatch):
     assert torch.equal(whole, torch.cat(parts, dim=2))
 
 
+def test_pure_noise_does_not_come_through(pipe):
+    noise = torch.randn(2, 1, 12, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    low, level = torch.rand(1, 12, 3, 4, 4, generator=torch.Generator().manual_seed(1)), torch.zeros(1)
+    with torch.no_grad():
+        first = [predict_residual(pipe.unet, x, torch.tensor(999), low, level) for x in noise]
+        later = [predict_residual(pipe.unet, x, torch.tensor(998), low, level) for x in noise]
+    assert torch.equal(*first) and not torch.allclose(*later)
+
+
 def test_frames_are_read_as_they_are_needed(pipe):
     asked = 0
 
@@ -193,3 +206,41 @@ def test_a_fresh_space_time_net_predicts_what_its_image_model_does(make_upscaler
             torch.testing.assert_close(clips[:, :, n : n + 1], picture, rtol=1e-4, atol=1e-5)
         assert not torch.allclose(clips, predict_residual(net, low, t, x, level), atol=1e-3)
         assert not torch.allclose(clips, predict_residual(net, x, t, low, 0 * level), atol=1e-3)
+
+
+def moving_disc(side: int, frames: int = 6) -> np.ndarray:
+    """An orange disc with a white one on it, moving right over blue; smooth at its edges."""
+    y, x = np.mgrid[:side, :side] + 0.5
+    pictures = []
+    for frame in range(frames):
+        centre = np.array([0.4 + 0.03 * frame, 0.5]) * side
+        picture = np.full((side, side, 3), (40, 90, 210), np.float32)
+        for radius, colour in ((0.3, (250, 150, 40)), (0.1, (255, 255, 255))):
+            distance = np.hypot(x - centre[0], y - centre[1])[..., None]
+            cover = (radius * side + 0.5 - distance).clip(0, 1)
+            picture = cover * np.array(colour) + (1 - cover) * picture
+        pictures.append(picture.round().astype(np.uint8))
+    return np.stack(pictures)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_the_shipped_model_draws_sharper_edges_than_interpolation(factor):
+    truth = moving_disc(192)
+    small = resize(truth, 192 // factor, 192 // factor)
+    pipe = UpscalePipeline.from_pretrained("emoji-upscaler")
+    pipe.set_progress_bar_config(disable=True)
+    made = pipe(Clip(small, 16), 192).frames
+    lanczos = resize(small, 192, 192, Image.Resampling.LANCZOS)
+    assert psnr(made, truth) > psnr(lanczos, truth) + 1
+    assert ssim(made, truth) > ssim(lanczos, truth)
+
+
+@given(st.integers(1, 600), st.integers(8, 256))
+def test_tiles_are_equal_no_longer_than_asked_for_and_no_more_than_needed(patches, longest):
+    cut = _tiles_along(patches, 4 * longest, 4)
+    assert cut.size <= min(patches, longest)
+    starts = [*cut.starts, patches]
+    assert cut.starts[0] == 0 and cut.starts[-1] + cut.size == patches
+    overlap = longest // 8
+    assert all(b - a <= cut.size - overlap for a, b in itertools.pairwise(starts[:-1]))
+    assert (len(cut.starts) - 1) * (longest - overlap) + overlap < patches or len(cut.starts) == 1

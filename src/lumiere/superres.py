@@ -24,6 +24,7 @@ from torch import Tensor
 from lumiere.bundled import BundlePipeline
 from lumiere.diffusion.multidiffusion import multidiffusion
 from lumiere.diffusion.noise import frame_noise
+from lumiere.diffusion.sampling import noise_schedule
 from lumiere.diffusion.streaming import sample_stream
 from lumiere.diffusion.windows import Windows, tiles, windows
 from lumiere.errors import InputError
@@ -36,6 +37,9 @@ from lumiere.video.clip import exact_rate
 
 #: the noise level 1 as the net's timestep embedding meets it
 LEVELS = 1000
+#: one of 255 in [-1, 1]
+LEVEL = 1 / 127.5
+LAST_TIMESTEP = noise_schedule().config.num_train_timesteps - 1
 ROWS, COLUMNS = 3, 4
 
 
@@ -59,16 +63,26 @@ def predict_residual(
 ) -> Sample:
     """What a super-resolution net predicts of the noisy residual ``x``; an image model, of one frame.
 
+    At the last timestep ``x`` is pure noise, which says nothing of the residual. The net is not shown it,
+    lest some of it come through and flicker.
+
     Args:
         low: the enlarged clip, as a sample.
         level: of the noise laid over the source, 0 to 1.
     """
-    given = torch.cat([x, low], dim=1).to(net.dtype)
+    noise_alone = (t.expand(len(x)) == LAST_TIMESTEP).view(-1, 1, 1, 1, 1)
+    given = torch.cat([torch.where(noise_alone, 0, x), low], dim=1).to(net.dtype)
     if isinstance(net, STUNet):
         context = given.new_zeros(len(x), 1, 1)
         return net(given, t, context, class_labels=LEVELS * level).sample.float()
     picture = given[:, :, 0].contiguous(memory_format=torch.channels_last)
     return net(picture, t, None, class_labels=LEVELS * level).sample.float()[:, :, None]
+
+
+def add_residual(low: Sample, residual: Sample) -> Sample:
+    """The enlarged clip and what it lacks, less one level of 255 of it: in flat places, where a net is a
+    little off, the colour stays exact and does not flicker."""
+    return low + F.softshrink(residual, LEVEL)
 
 
 class UpscalePipeline(BundlePipeline):
@@ -80,11 +94,11 @@ class UpscalePipeline(BundlePipeline):
         codec: pixels to patches.
         scheduler: any of diffusers' that adds no noise of its own.
         residual_std: the residual's standard deviation in training, pixels in [-1, 1].
-        steps, window, overlap, noise_level: what a call uses if it is not told otherwise.
+        steps, window, overlap, tile, noise_level: what a call uses if it is not told otherwise.
     """
 
     model_cpu_offload_seq = "unet->codec"
-    defaults = ("residual_std", "steps", "window", "overlap", "noise_level")
+    defaults = ("residual_std", "steps", "window", "overlap", "tile", "noise_level")
 
     def __init__(
         self,
@@ -95,12 +109,18 @@ class UpscalePipeline(BundlePipeline):
         steps: int = 2,
         window: int = 16,
         overlap: int = 2,
+        tile: int = 640,
         noise_level: float = 0.0,
     ):
         super().__init__()
         self.register_modules(unet=unet, codec=codec, scheduler=scheduler)
         self.register_to_config(
-            residual_std=residual_std, steps=steps, window=window, overlap=overlap, noise_level=noise_level
+            residual_std=residual_std,
+            steps=steps,
+            window=window,
+            overlap=overlap,
+            tile=tile,
+            noise_level=noise_level,
         )
 
     def __call__(self, clip: Clip, size: int | tuple[int, int], **options: Any) -> Clip:
@@ -171,7 +191,8 @@ class UpscalePipeline(BundlePipeline):
         Args:
             window, overlap: of the windows in time, in frames. Default: the model's.
             weights: how predictions that overlap are averaged; one of ``lumiere.diffusion.windows.WEIGHTS``.
-            tile: side of the tiles in space, in pixels; they overlap by an eighth. Default: no tiles.
+            tile: the longest side of tiles in space, in pixels; what is larger is cut into equal ones that
+                overlap by an eighth of it. Default: the model's.
             noise_level: 0 to 1, of the noise that is laid over the source before it is enlarged, and which
                 the net is told; hides what is wrong with the source. Default: the model's.
 
@@ -190,6 +211,7 @@ class UpscalePipeline(BundlePipeline):
         )
         device, factor, std = self._execution_device, self.codec.factor, config["residual_std"]
         rows, columns = (-(-side // factor) for side in size)
+        tile = config["tile"] if tile is None else tile
         places = tiles({ROWS: _tiles_along(rows, tile, factor), COLUMNS: _tiles_along(columns, tile, factor)})
         source = iter(frames)
         generator, over = (torch.Generator().manual_seed(2 * seed + i) for i in range(2))
@@ -227,7 +249,7 @@ class UpscalePipeline(BundlePipeline):
             with self.progress_bar(total=steps * len(time.starts)) as bar:
                 bars.append(bar)
                 for residual, low in pieces:
-                    yield from to_uint8(self._video(low + std * residual, size)[0])
+                    yield from to_uint8(self._video(add_residual(low, std * residual), size)[0])
 
         return finished()
 
@@ -243,12 +265,14 @@ class UpscalePipeline(BundlePipeline):
         return self.codec.decode(sample)[..., : size[0], : size[1]]
 
 
-def _tiles_along(patches: int, tile: int | None, factor: int) -> Windows:
-    if tile is None:
-        return windows(patches, patches, 0)
+def _tiles_along(patches: int, tile: int, factor: int) -> Windows:
     if tile < 8 * factor:
         raise InputError(f"tile is {tile}; give at least {8 * factor}")
-    return windows(patches, tile // factor, tile // factor // 8)
+    longest = tile // factor
+    overlap = longest // 8
+    count = max(1, -(-(patches - overlap) // (longest - overlap)))
+    size = -(-(patches + (count - 1) * overlap) // count)
+    return windows(patches, size, overlap if count > 1 else 0)
 
 
 def target_size(height: int, width: int, size: int | tuple[int, int]) -> tuple[int, int]:

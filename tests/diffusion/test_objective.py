@@ -99,3 +99,9 @@ def test_weighted_errors_are_a_weighted_mean():
     )
     assert loss == pytest.approx((1 + (4 + 16) / 2) / 2)
     assert training_loss(lambda x, t: off, clean, ALPHAS, seeded(), weight=0 * weight[:, None]) == 0
+
+
+def test_a_share_is_pure_noise():
+    t = draw_timesteps(4000, 1000, seeded(), pure=0.7)
+    assert (t == 999).float().mean() == pytest.approx(0.7, abs=0.03)
+    assert torch.equal(draw_timesteps(50, 1000, seeded(), pure=1.0), torch.full((50,), 999))

@@ -36,7 +36,9 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
     help="How predictions that overlap are averaged.",
 )
 @click.option(
-    "--tile", type=click.IntRange(1), help="Side of tiles in pixels, for less memory.  [default: none]"
+    "--tile",
+    type=click.IntRange(1),
+    help="Longest side of tiles in pixels; less takes less memory.  [default: the model's]",
 )
 @click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
 @click.option(
@@ -69,7 +71,7 @@ def command(
 
     \b
     lumiere upscale frog.mp4 --size 1024 --out large.mp4
-    lumiere upscale holiday.mov --size 1920x1080 --tile 512
+    lumiere upscale holiday.mov --size 1920x1080 --steps 2
     """
     from lumiere.files import check_output
     from lumiere.superres import UpscalePipeline, target_size

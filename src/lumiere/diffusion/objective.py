@@ -14,16 +14,21 @@ from lumiere.diffusion.sampling import Denoiser
 
 
 def draw_timesteps(
-    count: int, num_train_timesteps: int, generator: torch.Generator, power: float = 1.0
+    count: int, num_train_timesteps: int, generator: torch.Generator, power: float = 1.0, pure: float = 0.0
 ) -> Int[Tensor, "b"]:
     """Timesteps from 0 (clean) to ``num_train_timesteps - 1`` (pure noise), one in each ``count``-th of the
     draw, which makes the loss of a batch less noisy than independent draws do.
 
     A timestep is ``u ** power`` of the schedule, u being uniform: 1 is uniform, below 1 leans towards noise.
+    A share ``pure`` is the last one instead, where a model of one step is used.
     """
     u = torch.rand(count, generator=generator, device=generator.device)
     u = ((torch.arange(count, device=u.device) + u) / count) ** power
-    return (u * num_train_timesteps).long().clamp_(max=num_train_timesteps - 1)
+    t = (u * num_train_timesteps).long().clamp_(max=num_train_timesteps - 1)
+    if not pure:
+        return t
+    last = torch.rand(count, generator=generator, device=t.device) < pure
+    return torch.where(last, num_train_timesteps - 1, t)
 
 
 def training_loss(
@@ -33,6 +38,7 @@ def training_loss(
     generator: torch.Generator,
     *,
     timestep_power: float = 1.0,
+    pure_noise: float = 0.0,
     min_snr_gamma: float = 0.0,
     shared_noise: float = 0.0,
     weight: Float[Tensor, "b *broadcast"] | None = None,
@@ -46,14 +52,14 @@ def training_loss(
         clean: samples of about unit variance.
         alphas_cumprod: a^2 for each timestep, as diffusers' schedulers have it; its last value may be 0.
         generator: on the device of ``clean``.
-        timestep_power: see :func:`draw_timesteps`.
+        timestep_power, pure_noise: see :func:`draw_timesteps`.
         min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023). The
             weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
         shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
         prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction" or "sample".
     """
-    t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power)
+    t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
     a, s = power.sqrt(), (1 - power).sqrt()
     if shared_noise:

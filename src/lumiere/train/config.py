@@ -88,6 +88,8 @@ class Objective:
 
     #: below 1, more of the training falls on noisy timesteps
     timestep_power: float = 1.0
+    #: of one-step models, the share of the training that falls on pure noise
+    pure_noise: float = 0.0
     #: share of captions replaced by the empty prompt, for classifier-free guidance
     caption_dropout: float = 0.1
     #: min-SNR weighting's gamma; 0 switches it off
@@ -451,6 +453,7 @@ RANGES = {
     "optim.warmup_steps": (0, 10**9),
     "objective.caption_dropout": (0.0, 1.0),
     "objective.shared_noise": (0.0, 1.0),
+    "objective.pure_noise": (0.0, 1.0),
     "objective.min_snr_gamma": (0.0, 1e9),
     "loss.noise": (0.0, 10.0),
     "degrade.noise": (0.0, 1.0),

@@ -93,6 +93,7 @@ class ImageStage(Stage):
             self.alphas_cumprod,
             generator,
             timestep_power=objective.timestep_power,
+            pure_noise=objective.pure_noise,
             min_snr_gamma=objective.min_snr_gamma,
         )
 

@@ -14,7 +14,7 @@ from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
-from lumiere.superres import UpscalePipeline, enlarge, predict_residual, reduce
+from lumiere.superres import UpscalePipeline, add_residual, enlarge, predict_residual, reduce
 from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import numbers
@@ -122,6 +122,7 @@ class SuperResolutionStage(Stage):
             self.alphas_cumprod,
             generator,
             timestep_power=objective.timestep_power,
+            pure_noise=objective.pure_noise,
             min_snr_gamma=objective.min_snr_gamma,
             prediction_type=PREDICTS,
         )
@@ -159,7 +160,8 @@ class SuperResolutionStage(Stage):
             make_scheduler("ddim", self.schedule.config),
             self.config.samples.steps,
         )
-        made = (low + self.config.degrade.residual_std * self.codec.decode(residual)).clamp(-1, 1)
+        residual = self.config.degrade.residual_std * self.codec.decode(residual)
+        made = add_residual(low, residual).clamp(-1, 1)
         frames = torch.cat([each[:, :, 0] for each in (video, low, made)])
         name = f"bicubic-{_psnr(low, video):.2f}-net-{_psnr(made, video):.2f}.png"
         Image.fromarray(sheet(frames, SHOWN)).save(folder / name)

@@ -108,6 +108,7 @@ class TemporalStage(Stage):
             self.alphas_cumprod,
             generator,
             timestep_power=objective.timestep_power,
+            pure_noise=objective.pure_noise,
             min_snr_gamma=objective.min_snr_gamma,
             shared_noise=objective.shared_noise,
             weight=weight,

@@ -9,6 +9,10 @@ import click
 from lumiere.cli.options import path_type
 from lumiere.errors import InputError
 
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="Parallel workers. [default: the cores there are]"
+)
+
 
 @click.group()
 def command() -> None:
@@ -51,7 +55,7 @@ def command() -> None:
     type=path_type,
     help="Keeps fetched packages, 740 MB. [default: the user's cache folder]",
 )
-@click.option("--workers", type=click.IntRange(1), help="Parallel workers. [default: the cores there are]")
+@workers_option
 @click.option("--overwrite", is_flag=True, help="Replace emoji data made with other options.")
 def emoji(
     out: Path,
@@ -85,7 +89,7 @@ def emoji(
             raise InputError(f"--group is {group!r}; choose from {', '.join(GROUPS)}")
     request = Request(stills, clips, held_out, seed, sorted(set(groups)), int(size))
     made = prepare(out, request, cache or default_cache(), workers or usable_cores(), overwrite)
-    click.echo(f"{out} is ready" if made else f"{out} is complete already; nothing to do")
+    _tell(out, made)
 
 
 @command.command()
@@ -102,7 +106,7 @@ def emoji(
 @click.option(
     "--cache", type=path_type, help="Keeps fetched packages, 14 MB. [default: the user's cache folder]"
 )
-@click.option("--workers", type=click.IntRange(1), help="Parallel workers. [default: the cores there are]")
+@workers_option
 def svg(out: Path, stills: int, held_out: int, seed: int, cache: Path | None, workers: int | None) -> None:
     """Draw Fluent Emoji (MIT) at 1024 pixels, and cut 256-pixel squares for super-resolution.
 
@@ -116,4 +120,8 @@ def svg(out: Path, stills: int, held_out: int, seed: int, cache: Path | None, wo
     from lumiere.data.svg import compose
 
     made = compose(out, stills, held_out, seed, cache or default_cache(), workers or usable_cores())
+    _tell(out, made)
+
+
+def _tell(out: Path, made: bool) -> None:
     click.echo(f"{out} is ready" if made else f"{out} is complete already; nothing to do")

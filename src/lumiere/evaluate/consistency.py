@@ -1,6 +1,6 @@
 """How true an enlarged clip is to the true one, in each picture and from picture to picture.
 
-All functions take frames as uint8, t x h x w x 3. PSNR, SSIM (Wang et al. 2004) and optical flow are
+All functions take frames as uint8, t x h x w x 3. SSIM (Wang et al. 2004) and optical flow are
 scikit-image's.
 """
 

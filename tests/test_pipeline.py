@@ -233,6 +233,11 @@ class TestMemory:
         assert pipe.memory_bytes(16, 64, 64, batch_size=3, guided=False) == pytest.approx(3 * one, rel=0.01)
         assert pipe.memory_bytes(16, 64, 64, guided=True) > 1.3 * one
 
+    def test_grows_little_beyond_the_models_windows(self, make_pipe):
+        pipe = make_pipe(frames=16)
+        one, ten = (pipe.memory_bytes(frames, 64, 64) for frames in (16, 160))
+        assert one < ten < 5 * one
+
     def test_refuses_with_what_would_fit_and_that_does(self, pipe, monkeypatch):
         free = pipe.memory_bytes(10, 64, 64) + 1000
         monkeypatch.setattr(module, "available_bytes", lambda device: free)
@@ -322,14 +327,35 @@ def test_a_batch_is_told_alike(told, source):
         assert np.abs(clip.frames.astype(int) - frames).max() <= 1
 
 
-def test_windows_go_on_until_there_are_enough_frames(told, source):
-    longer = told.extend(Clip(source, 12), 14, "a cat", given=2, window=5, seed=3)
+def test_windows_go_on_until_there_are_enough_frames(make_pipe, source):
+    told = make_pipe(conditioned=True, frames=5)
+    longer = told.extend(Clip(source, 12), 14, "a cat", given=2, seed=3)
     assert longer.frames.shape == (14, 32, 32, 3) and longer.fps == 12
     assert (longer.frames[:6] == source).all()
     first = told("a cat", condition=conditions.continue_from(source, 2, 5), seed=3)
     assert (longer.frames[6:9] == first.frames[2:]).all()
     second = told("a cat", condition=conditions.continue_from(longer.frames[:9], 2, 5), seed=4)
     assert (longer.frames[9:12] == second.frames[2:]).all()
+
+
+def test_a_long_clip_is_denoised_in_windows_of_the_models_length(make_pipe, monkeypatch):
+    pipe = make_pipe(frames=4, guidance=1.0, steps=1)
+    pipe._probe()
+    seen, denoise = [], pipe._denoise
+    monkeypatch.setattr(pipe, "_denoise", lambda x, *rest: seen.append(x) or denoise(x, *rest))
+    clip = pipe("a cat", num_frames=9, seed=0, output_type="latent")
+    assert clip.shape == (1, 48, 9, 8, 8)
+    assert [x.shape[2] for x in seen] == [4] * 4  # they begin at 0, 2, 4 and 5
+    short = pipe("a cat", num_frames=4, seed=0, output_type="latent")
+    assert torch.allclose(clip[:, :, :2], short[:, :, :2], atol=1e-5), "only one window has the first frames"
+    assert not torch.allclose(clip[:, :, 2:4], short[:, :, 2:], atol=1e-2)
+
+
+def test_every_window_of_a_long_clip_is_told_its_part(make_pipe, source):
+    pipe = make_pipe(conditioned=True, frames=4)
+    hole = conditions.rectangle(32, 32, (8, 8, 24, 24))
+    clip = pipe("a cat", condition=conditions.inpaint(source, hole), seed=0, composite=False)
+    assert clip.metadata["given_psnr"] > 40
 
 
 def test_a_loop_is_the_same_wherever_it_begins(make_pipe, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
@@ -20,7 +21,7 @@ from lumiere.bundled import BundlePipeline
 from lumiere.conditions import Condition, continue_from
 from lumiere.diffusion.conditioning import encode_condition, hold_given
 from lumiere.diffusion.guidance import classifier_free
-from lumiere.diffusion.multidiffusion import multidiffusion
+from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import Denoiser, StopSampling, sample, scheduler_name
 from lumiere.diffusion.windows import tiles, windows
@@ -47,13 +48,15 @@ class LumierePipeline(BundlePipeline):
             configuration.
         size: height and width that the model was trained at, in pixels.
         fps: frame rate that it was trained at.
+        frames: of the clips that it was trained on. A longer clip is denoised in windows of as many, each
+            sharing half of them with the next (section 3.2 of the paper, there for super-resolution).
         steps, guidance, guidance_rescale: what a call uses if it is not told otherwise.
         shared_noise: share of the noise that was common to all frames in training, and is in sampling; see
             ``lumiere.diffusion.noise``.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->codec"
-    defaults = ("size", "fps", "steps", "guidance", "guidance_rescale", "shared_noise")
+    defaults = ("size", "fps", "frames", "steps", "guidance", "guidance_rescale", "shared_noise")
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
@@ -64,6 +67,7 @@ class LumierePipeline(BundlePipeline):
         scheduler: Any,
         size: int = 128,
         fps: int = 16,
+        frames: int = 80,
         steps: int = 30,
         guidance: float = 4.0,
         guidance_rescale: float = 0.7,
@@ -74,6 +78,7 @@ class LumierePipeline(BundlePipeline):
         self.register_to_config(
             size=size,
             fps=fps,
+            frames=frames,
             steps=steps,
             guidance=guidance,
             guidance_rescale=guidance_rescale,
@@ -114,9 +119,9 @@ class LumierePipeline(BundlePipeline):
             prompt: one, or a list.
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly; else the clip is what the model made.
-            loop: make the last frame lead into the first: the clip is denoised in two windows as long as
-                itself, one of which begins in its middle and goes round.
-            num_frames: of each clip. Default: the condition's, or 80, which is the paper's.
+            loop: make the last frame lead into the first: the windows go round. There are at least two, the
+                second of which begins in the middle of the first.
+            num_frames: of each clip. Default: the condition's, or the model's.
             height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size, for
                 the longer side in the proportions of the condition.
             fps: of the clip that is returned; the net does not know it. Default: the model's.
@@ -139,7 +144,7 @@ class LumierePipeline(BundlePipeline):
             InputError: an argument is out of its range, or memory would not suffice.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        num_frames = _default(num_frames, 80 if condition is None else len(condition))
+        num_frames = _default(num_frames, self.config["frames"] if condition is None else len(condition))
         height, width = self._size(height, width, condition)
         fps = _default(fps, self.config["fps"])
         steps = _default(num_inference_steps, self.config["steps"])
@@ -183,7 +188,8 @@ class LumierePipeline(BundlePipeline):
                         raise StopSampling
                     return returned.get("latents") if returned else None
 
-                denoiser = self._denoiser(told, context[chosen], uncond, guidance, rescale, loop)
+                guided = self._guided(context[chosen], uncond, guidance, rescale)
+                denoiser = self._over_time(guided, num_frames, loop, told)
                 latents = sample(
                     held(denoiser),
                     torch.stack(noise[chosen]),
@@ -222,7 +228,6 @@ class LumierePipeline(BundlePipeline):
         prompt: str = "",
         *,
         given: int = 16,
-        window: int = 80,
         seed: int | None = None,
         **options: Any,
     ) -> Clip:
@@ -230,8 +235,7 @@ class LumierePipeline(BundlePipeline):
 
         Args:
             clip: brought to the model's size if it has another one.
-            given: frames that a window is given.
-            window: frames of a window, those given included.
+            given: frames that a window, as long as the clips that the model was trained on, is given.
             seed: of the first window, the next one's being one higher. Default: a new one.
             options: of the call.
 
@@ -245,7 +249,7 @@ class LumierePipeline(BundlePipeline):
         seed = _seeds(seed, None, 1)[0]
         made = clip
         for number in itertools.count():
-            condition = continue_from(frames, given, window)
+            condition = continue_from(frames, given, self.config["frames"])
             made = self(prompt, condition=condition, seed=seed + number, fps=clip.fps, **options)
             frames = np.concatenate([frames, made.frames[given:]])
             if len(frames) >= num_frames:
@@ -297,25 +301,22 @@ class LumierePipeline(BundlePipeline):
         alphas_cumprod = self.scheduler.alphas_cumprod
         return (told,), lambda denoiser: hold_given(denoiser, clean.float(), whole, alphas_cumprod)
 
-    def _denoiser(
-        self,
-        told: tuple[Tensor, ...],
-        context: Tensor,
-        uncond: Tensor,
-        guidance: float,
-        rescale: float,
-        loop: bool,
-    ) -> Denoiser:
+    def _guided(self, context: Tensor, uncond: Tensor, guidance: float, rescale: float) -> WindowDenoiser:
         def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:
             denoise = partial(self._denoise, condition=told[0]) if told else self._denoise
             return classifier_free(denoise, context, uncond, guidance, rescale=rescale)(x, t)
 
-        def all_round(x: Tensor, t: Tensor) -> Tensor:
-            frames = x.shape[TIME]
-            time = windows(frames, frames, frames // 2, circular=True)
-            return multidiffusion(guided, tiles({TIME: time}, "cosine"), *told)(x, t)
+        return guided
 
-        return all_round if loop else lambda x, t: guided(x, t, *told)
+    def _over_time(
+        self, guided: WindowDenoiser, num_frames: int, loop: bool, told: tuple[Tensor, ...]
+    ) -> Denoiser:
+        """A denoiser of the whole clip, however long."""
+        window = min(num_frames, self.config["frames"])
+        time = windows(num_frames, window, window // 2, circular=loop)
+        if len(time.starts) == 1:
+            return lambda x, t: guided(x, t, *told)
+        return multidiffusion(guided, tiles({TIME: time}, "cosine"), *told)
 
     def _denoise(self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor | None = None) -> Tensor:
         # Schedulers step in float32 whatever the net computes in.
@@ -337,9 +338,9 @@ class LumierePipeline(BundlePipeline):
         factor = self.codec.factor
         net, decoding, latents = self._probe()
         ratio = (height // factor) * (width // factor) / 64 * batch_size
+        window = min(num_frames, self.config["frames"])
         # Copies of the clip live at once: noise, sample, past predictions; decoded slices and their union.
-        clips = ratio * num_frames / 8
-        sampling = clips * (net * (2 if guided else 1) + 6 * latents)
+        sampling = ratio / 8 * (window * net * (2 if guided else 1) + num_frames * 6 * latents)
         video = 4 * 3 * num_frames * height * width * batch_size
         # A codec decodes a clip in slices of at most 16 frames.
         decoded = decoding * ratio / batch_size * min(num_frames, 16) / 8 + 3 * video
@@ -358,16 +359,18 @@ class LumierePipeline(BundlePipeline):
         return self._probed[key]
 
     def _check_memory(self, num_frames: int, height: int, width: int, batch_size: int, guided: bool) -> None:
-        needed = self.memory_bytes(num_frames, height, width, batch_size, guided)
-        free = available_bytes(self._execution_device)
+        def need(frames: int) -> int:
+            return self.memory_bytes(frames, height, width, batch_size, guided)
+
+        needed, free = need(num_frames), available_bytes(self._execution_device)
         if needed <= free:
             return
-        fitting = int(num_frames * free / needed)  # what is needed grows in proportion
+        fitting = bisect_right(range(1, num_frames + 1), free, key=need)
         if fitting >= 1:
             would_fit = f"{fitting} frames of this size would fit"
         else:
             side = self.codec.factor
-            smaller = (free / needed * num_frames) ** 0.5
+            smaller = (free / need(1)) ** 0.5
             fit_height, fit_width = (int(length * smaller) // side * side for length in (height, width))
             would_fit = (
                 f"one frame of {fit_width}x{fit_height} would fit"

@@ -54,6 +54,14 @@ def test_lossless_folder_holds_exactly_pythons_frames(run, tiny_bundle, pipe):
     assert (Clip.load("cat").frames == loaded("a red cat", num_frames=4, seed=7).frames).all()
 
 
+def test_a_loop_is_made_of_the_same_options(capfd, tiny_bundle):
+    with pytest.raises(SystemExit) as caught:
+        main(["loop", "a cat", "--model", str(tiny_bundle), "--seed", "7", "--frames", "6", "--out", "cat"])
+    assert caught.value.code == 0, capfd.readouterr().err
+    looped = LumierePipeline.from_pretrained(tiny_bundle)("a cat", num_frames=6, seed=7, loop=True)
+    assert (Clip.load("cat").frames == looped.frames).all()
+
+
 def test_both_stages(run, tiny_bundle, tiny_upscaler, elsewhere):
     arguments = ["a cat", "--model", tiny_bundle, "--seed", 7, "--frames", 4, "--upscaler", tiny_upscaler]
     code, out, err = run(*arguments, "--size", "100x66", "--out", "cat")

@@ -19,6 +19,7 @@ from lumiere.errors import InputError
 
 VERBS = {
     "generate": ("lumiere.cli.generate", "Make a clip from a prompt."),
+    "loop": ("lumiere.cli.loop", "Make a clip whose end leads into its beginning."),
     "animate": ("lumiere.cli.animate", "Make a clip that begins with an image."),
     "transition": ("lumiere.cli.transition", "Make a clip from one image to another."),
     "cinemagraph": ("lumiere.cli.cinemagraph", "Move a region of an image."),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device
+from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device, steps_option
 
 EXPLAINED = """\
 warped: difference from the frame before, moved along the true clip's optical flow (of 255)
@@ -36,7 +36,7 @@ def command() -> None:
 )
 @click.option("--count", type=click.IntRange(1), help="Clips to measure.  [default: all]")
 @click.option("--window", type=click.IntRange(2), help="Frames denoised together.  [default: the model's]")
-@click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
+@steps_option
 @click.option("--noise-level", type=click.FloatRange(0, 1), help="Of the source.  [default: the model's]")
 @click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
 @click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lumiere.cli.options import path_type, pick_device
+from lumiere.cli.options import guidance_option, path_type, pick_device, steps_option
 from lumiere.errors import InputError
 
 
@@ -17,12 +17,8 @@ from lumiere.errors import InputError
 @click.option(
     "--prompts", type=click.IntRange(1), default=100, show_default=True, help="How many; at most 270."
 )
-@click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
-@click.option(
-    "--guidance",
-    type=click.FloatRange(1, 100),
-    help="Weight of the prompt; 1 is off.  [default: the model's]",
-)
+@steps_option
+@guidance_option
 @click.option(
     "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Of the first prompt's clip."
 )

@@ -4,58 +4,89 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, pick_device
+from lumiere.cli.options import (
+    device_option,
+    guidance_option,
+    model_option,
+    negative_option,
+    overwrite_option,
+    parse_size,
+    path_type,
+    pick_device,
+    seed_option,
+    steps_option,
+    upscaler_option,
+)
 from lumiere.errors import InputError
 
 SLUG_LENGTH = 60
 SCHEDULERS = ["ddim", "dpm++", "euler"]
 
 
+_OPTIONS = (
+    click.option(
+        "--out",
+        type=path_type,
+        help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
+    ),
+    click.option(
+        "--frames", type=click.IntRange(min=1), default=80, show_default=True, help="Frames of the clip."
+    ),
+    click.option(
+        "--fps",
+        type=click.FloatRange(0, 1000, min_open=True),
+        help="Frames per second.  [default: the model's]",
+    ),
+    click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]"),
+    upscaler_option,
+    steps_option,
+    guidance_option,
+    negative_option,
+    seed_option,
+    click.option(
+        "--count",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Clips, of seeds SEED, SEED+1, ...",
+    ),
+    model_option,
+    click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]"),
+    device_option,
+    overwrite_option,
+)
+
+
+def generate_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the prompt and the options of :func:`make_clips`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return click.argument("prompt")(function)
+
+
 @click.command()
-@click.argument("prompt")
-@click.option(
-    "--out",
-    type=path_type,
-    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
-)
-@click.option(
-    "--frames", type=click.IntRange(min=1), default=80, show_default=True, help="Frames of the clip."
-)
-@click.option(
-    "--fps", type=click.FloatRange(0, 1000, min_open=True), help="Frames per second.  [default: the model's]"
-)
-@click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]")
-@click.option(
-    "--upscaler",
-    help="A super-resolution model, for a --size above the model's own.  [default: emoji-upscaler]",
-)
-@click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
-@click.option(
-    "--guidance",
-    type=click.FloatRange(1, 100),
-    help="Weight of the prompt; 1 is off.  [default: the model's]",
-)
-@click.option("--negative", default="", help="What the clip should lead away from.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**53), help="The same seed gives the same clip.  [default: a new one]"
-)
-@click.option(
-    "--count",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Clips, of seeds SEED, SEED+1, ...",
-)
-@click.option("--model", default="emoji", show_default=True, help="A shipped model, or a model's folder.")
-@click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]")
-@click.option("--loop", is_flag=True, help="Make the last frame lead into the first.")
-@device_option
-@overwrite_option
-def command(
+@generate_options
+def command(**arguments: Any) -> None:
+    """Make a clip of what PROMPT says, and print the name of its file.
+
+    The settings that made it are in the file: lumiere show FILE.
+
+    \b
+    lumiere generate "a frog growing on a purple background" --out frog.mp4
+    lumiere generate "a crab on a blue background" --size 1024
+    lumiere generate "an owl moving left" --seed 7 --count 3 --out owl.webp
+    """
+    make_clips(**arguments, loop=False)
+
+
+def make_clips(
+    *,
     prompt: str,
     out: Path | None,
     frames: int,
@@ -69,19 +100,11 @@ def command(
     count: int,
     model: str,
     scheduler: str | None,
-    loop: bool,
     device: str | None,
     overwrite: bool,
+    loop: bool,
 ) -> None:
-    """Make a clip of what PROMPT says, and print the name of its file.
-
-    The settings that made it are in the file: lumiere show FILE.
-
-    \b
-    lumiere generate "a frog growing on a purple background" --out frog.mp4
-    lumiere generate "a crab on a blue background" --size 1024
-    lumiere generate "an owl moving left" --seed 7 --count 3 --out owl.webp
-    """
+    """Make the clips that the options ask for, and print the names of their files."""
     if not prompt.strip():
         raise InputError("the prompt is empty; say what is to be seen")
     target = parse_size(size)[::-1] if size is not None else None

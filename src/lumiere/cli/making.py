@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, pick_device
+from lumiere.cli.options import (
+    device_option,
+    guidance_option,
+    model_option,
+    negative_option,
+    overwrite_option,
+    parse_size,
+    path_type,
+    pick_device,
+    seed_option,
+    steps_option,
+    upscaler_option,
+)
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,33 +45,22 @@ _OPTIONS = (
         "--size",
         help="Longer side in pixels, WIDTHxHEIGHT, or source: that of what is given.  [default: the model's]",
     ),
-    click.option(
-        "--upscaler",
-        help="A super-resolution model, for a --size above the model's own.  [default: emoji-upscaler]",
-    ),
+    upscaler_option,
     click.option(
         "--fps",
         type=click.FloatRange(0, 1000, min_open=True),
         help="Frames per second.  [default: the source's, or the model's]",
     ),
-    click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"),
-    click.option(
-        "--guidance",
-        type=click.FloatRange(1, 100),
-        help="Weight of the prompt; 1 is off.  [default: the model's]",
-    ),
-    click.option("--negative", default="", help="What the clip should lead away from."),
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**53),
-        help="The same seed gives the same clip.  [default: a new one]",
-    ),
+    steps_option,
+    guidance_option,
+    negative_option,
+    seed_option,
     click.option(
         "--no-composite",
         is_flag=True,
         help="Leave what is given as the model made it, instead of putting it back exactly.",
     ),
-    click.option("--model", default="emoji", show_default=True, help="A shipped model, or a model's folder."),
+    model_option,
     device_option,
     overwrite_option,
 )

@@ -12,6 +12,27 @@ from lumiere.errors import InputError
 path_type = click.Path(path_type=Path)
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 device_option = click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
+steps_option = click.option(
+    "--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"
+)
+guidance_option = click.option(
+    "--guidance",
+    type=click.FloatRange(1, 100),
+    help="Weight of the prompt; 1 is off.  [default: the model's]",
+)
+negative_option = click.option("--negative", default="", help="What the clip should lead away from.")
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**53),
+    help="The same seed gives the same clip.  [default: a new one]",
+)
+model_option = click.option(
+    "--model", default="emoji", show_default=True, help="A shipped model, or a model's folder."
+)
+upscaler_option = click.option(
+    "--upscaler",
+    help="A super-resolution model, for a --size above the model's own.  [default: emoji-upscaler]",
+)
 
 
 def parse_size(size: str) -> tuple[int, int]:

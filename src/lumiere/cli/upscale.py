@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, pick_device
+from lumiere.cli.options import (
+    device_option,
+    overwrite_option,
+    parse_size,
+    path_type,
+    pick_device,
+    steps_option,
+)
 from lumiere.errors import InputError
 
 WEIGHTS = ["flat", "pyramid", "cosine"]
@@ -40,7 +47,7 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
     type=click.IntRange(1),
     help="Longest side of tiles in pixels; less takes less memory.  [default: the model's]",
 )
-@click.option("--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]")
+@steps_option
 @click.option(
     "--noise-level",
     type=click.FloatRange(0, 1),

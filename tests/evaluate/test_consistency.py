@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lumiere.diffusion.windows import windows
 from lumiere.errors import InputError
-from lumiere.evaluate.consistency import borders, change_errors, flows, psnr, seam, ssim, warped_error
+from lumiere.evaluate.consistency import borders, change_errors, detail, flows, psnr, seam, ssim, warped_error
 
 
 def moving(frames: int = 6, side: int = 64, pace: int = 2) -> np.ndarray:
@@ -87,3 +87,20 @@ def test_without_scikit_image_it_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(InputError, match=r"pip install 'lumiere-video\[evaluate\]'"):
         ssim(moving(), moving())
+
+
+def test_warped_error_counts_only_what_is_within() -> None:
+    truth = moving()
+    spoilt, within = truth.copy(), np.zeros(truth.shape[:3], bool)
+    spoilt[3, :, 32:] += 30
+    within[:, :, :28] = True
+    flow = flows(truth)
+    assert warped_error(spoilt, truth, flow) > warped_error(truth, truth, flow)
+    assert warped_error(spoilt, truth, flow, within) == warped_error(truth, truth, flow, within)
+
+
+def test_blur_takes_detail_away() -> None:
+    truth = noisy(moving(), 10)
+    blurred = truth[:, :-1, :-1] / 4 + truth[:, 1:, :-1] / 4 + truth[:, :-1, 1:] / 4 + truth[:, 1:, 1:] / 4
+    assert detail(blurred.round().astype(np.uint8)) < 0.8 * detail(truth)
+    assert detail(np.full((2, 8, 8, 3), 90, np.uint8)) == 0

@@ -1,55 +1,21 @@
 """``lumiere evaluate``, with a tiny random model, sprites of our own making and an untrained recogniser."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from lumiere.cli import main
-from lumiere.data.compose import COLOURS, SIZES
-from lumiere.data.emoji import encode_sprite
-from lumiere.evaluate import recogniser as recogniser_module
+from lumiere.data.compose import SIZES
 from lumiere.evaluate.prompts import choose_prompts, summarise, table
-from lumiere.evaluate.recogniser import Recogniser, RecogniserNet
 from lumiere.models import bundle
 from lumiere.pipeline import LumierePipeline
 from lumiere.video import Clip, probe
 
 SIZE = SIZES[0]
-
-LABELS = {f"{i:04x}": f"{colour} disc" for i, colour in enumerate(COLOURS)}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of sprites: discs whose right half blinks."""
-    folder = tmp_path_factory.mktemp("data")
-    y, x = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
-    sprites = []
-    for code, colour in zip(LABELS, COLOURS.values(), strict=True):
-        frames = np.zeros((48, SIZE, SIZE, 4), np.uint8)
-        frames[:, x**2 + y**2 < 0.15] = (*colour, 255)
-        frames[8:29, (x**2 + y**2 < 0.15) & (x > 0)] = (120, 90, 60, 255)
-        file = encode_sprite(frames)
-        (folder / f"{code}.mp4").write_bytes(file)
-        digest = hashlib.sha256(file).hexdigest()
-        sprites.append(
-            {"code": code, "label": LABELS[code], "tags": [], "group": "symbols", "sha256": digest}
-        )
-    index = {"format": "lumiere-sprites/1", "sprites": sprites}
-    (folder / "sprites.json").write_text(json.dumps(index))
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def tiny_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "recogniser.safetensors"
-    path.write_bytes(Recogniser(RecogniserNet(len(LABELS)), LABELS).dumps())
-    monkeypatch.setattr(recogniser_module, "SHIPPED", path)
+pytestmark = pytest.mark.usefixtures("tiny_recogniser")
 
 
 def _run(*words: object) -> Result:
@@ -60,7 +26,9 @@ def _times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.mp4")}
 
 
-def test_a_model_is_measured_beside_real_clips(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
+def test_a_model_is_measured_beside_real_clips(
+    tiny_bundle: Path, data: Path, labels: dict[str, str], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     arguments = (tiny_bundle, "--data", data, "--out", out, "--steps", 1, "--guidance", 1, "--seed", 5)
     result = _run(*arguments, "--prompts", 1)
@@ -73,7 +41,7 @@ def test_a_model_is_measured_beside_real_clips(tiny_bundle: Path, data: Path, tm
     assert first.items() <= _times(out / "clips").items(), "what is there is not made again"
 
     figures = json.loads((out / "figures.json").read_text())
-    assert (figures["prompts"], figures["objects"]) == (2, len(LABELS))
+    assert (figures["prompts"], figures["objects"]) == (2, len(labels))
     assert figures["settings"]["steps"] == 1 and figures["settings"]["seed"] == 5
     assert len(figures["settings"]["model_sha256"]) == len(figures["recogniser_sha256"]) == 64
     assert figures["figures"]["real"]["background"]["share"] == 1
@@ -184,11 +152,11 @@ def test_summaries_count_what_was_asked() -> None:
 
 
 def test_prompts_are_about_the_objects_that_the_model_knows(
-    tiny_bundle: Path, data: Path, tmp_path: Path
+    tiny_bundle: Path, data: Path, labels: dict[str, str], tmp_path: Path
 ) -> None:
     narrow = tmp_path / "narrow"
     shutil.copytree(tiny_bundle, narrow)
-    known = dict(list(LABELS.items())[3:6])
+    known = dict(list(labels.items())[3:6])
     (narrow / bundle.OBJECTS).write_text(json.dumps(known))
     bundle.write_manifest(narrow)
     out = tmp_path / "out"

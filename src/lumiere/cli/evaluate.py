@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lumiere.cli.options import guidance_option, path_type, pick_device, steps_option
 from lumiere.errors import InputError
 
+if TYPE_CHECKING:
+    from lumiere.data.compose import Sprite
+    from lumiere.evaluate.recogniser import Recogniser
+    from lumiere.pipeline import LumierePipeline
+
+TEXT = "text"
+TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop", "extend")
+
 
 @click.command()
 @click.argument("model", required=False)
 @click.option("--out", type=path_type, help="Folder for clips and figures.  [default: out/evaluate-MODEL]")
 @click.option(
-    "--prompts", type=click.IntRange(1), default=100, show_default=True, help="How many; at most 270."
+    "--task",
+    "tasks",
+    type=click.Choice(TASKS),
+    multiple=True,
+    default=[TEXT],
+    show_default=True,
+    help="What to do; may be given several times.",
+)
+@click.option(
+    "--prompts", type=click.IntRange(1), help="How many; at most 270.  [default: 100; of a task, 5 to 50]"
 )
 @steps_option
 @guidance_option
@@ -26,13 +44,14 @@ from lumiere.errors import InputError
     "--data",
     type=path_type,
     help="What `lumiere data emoji` made: compose and measure the real clips anew, instead of taking the "
-    "figures that were measured when the recogniser was made.",
+    "figures that were measured when the recogniser was made. All tasks but text, loop and extend need it.",
 )
 @click.option("--real-only", is_flag=True, help="Measure the real clips alone; needs --data.")
 def command(
     model: str | None,
     out: Path | None,
-    prompts: int,
+    tasks: tuple[str, ...],
+    prompts: int | None,
     steps: int | None,
     guidance: float | None,
     seed: int,
@@ -46,18 +65,24 @@ def command(
     describe: what a perfect model would reach. The prompts are about the objects that the model was trained
     on; which one a clip shows is asked among all that there are.
 
+    The other tasks are those of the conditioned model: it is given a part of the real clip, which is put back
+    into its own.
+
     The folder gets the clips, figures.json, a line of JSON per clip, a sheet of all clips and an x-t slice of
     each. Finished clips are kept: the same command, once more, makes the missing ones.
 
     \b
     lumiere evaluate emoji
     lumiere evaluate emoji --prompts 20 --steps 10 --out out/quick
+    lumiere evaluate emoji --task animate --task inpaint --data data/emoji
     lumiere evaluate --real-only --data data/emoji
     """
     if model is None and not real_only:
         raise InputError("no model is given; name a shipped model or a model's folder, or say --real-only")
     if real_only and data is None:
         raise InputError("--real-only composes real clips; say with --data what `lumiere data emoji` made")
+    if real_only and set(tasks) != {TEXT}:
+        raise InputError("--real-only measures real clips; leave out --task")
 
     from lumiere.evaluate.recogniser import Recogniser
     from lumiere.models import bundle
@@ -70,91 +95,127 @@ def command(
 
         sprites = {sprite.code: sprite for sprite in load_sprites(data)}
 
-    from lumiere.evaluate.prompts import choose_prompts, table
-
     labels = labels or {code: sprite.label for code, sprite in sprites.items()} or recogniser.labels
     if sprites and (lacking := labels.keys() - sprites.keys()):
         raise InputError(
             f"{data} lacks {len(lacking)} of the model's objects, such as {labels[min(lacking)]}; "
             "give the folder of all sprites"
         )
-    chosen = choose_prompts(labels, prompts)
     out = out or Path("out") / f"evaluate-{Path(model).name if model else 'real'}"
+    asked = _Asked(model, out, prompts, steps, guidance, seed, labels, sprites, recogniser)
+    if TEXT in tasks:
+        asked.text_to_video(real_only)
+    if others := [task for task in tasks if task != TEXT]:
+        asked.of_a_part(others)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    model: str | None
+    out: Path
+    prompts: int | None
+    steps: int | None
+    guidance: float | None
+    seed: int
+    labels: dict[str, str]
+    sprites: dict[str, Sprite]
+    recogniser: Recogniser
+
+    def text_to_video(self, real_only: bool) -> None:
+        from lumiere.evaluate import prompts
+
+        chosen = prompts.choose_prompts(self.labels, self.prompts or 100)
+        _make_folder(self.out)
+        figures: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
+        if not real_only:
+            pipe, settings = self._load()
+            # On a CPU one clip keeps all cores busy.
+            batch_size = 8 if pipe.device.type == "cuda" else 1
+            prompts.generate(pipe, chosen, self.out / "clips", settings, batch_size)
+            judged = prompts.judge_folder(chosen, self.out / "clips", self.out / "results", self.recogniser)
+            figures["model"] = prompts.summarise(judged)
+        if self.sprites:
+            prompts.compose_real(chosen, self.sprites, self.out / "real-clips")
+            real = prompts.judge_folder(chosen, self.out / "real-clips", self.out / "real", self.recogniser)
+        else:
+            real = prompts.shipped_real_results(chosen) or []
+        if real:
+            figures["real"] = prompts.summarise(real)
+        click.echo(f"{len(chosen)} held-out prompts about {len(self.labels)} objects, 95 % intervals")
+        click.echo(prompts.table(figures))
+        if not real:
+            click.echo(
+                "No figures of these objects' real clips are at hand; --data composes and measures them."
+            )
+        click.echo(self._write(self.out, figures, settings, len(chosen)))
+
+    def of_a_part(self, tasks: list[str]) -> None:
+        from lumiere.evaluate import applications
+        from lumiere.evaluate.prompts import choose_prompts
+
+        known = applications.TASKS
+        chosen = {task: choose_prompts(self.labels, self.prompts or known[task].cases) for task in tasks}
+        if not self.sprites and (needing := [task for task in tasks if known[task].needs_real]):
+            raise InputError(f"{needing[0]} needs real clips; say with --data what `lumiere data emoji` made")
+        pipe, settings = self._load()
+        if not pipe.unet.config.condition_channels and set(tasks) != {"loop"}:
+            raise InputError(f"{self.model} takes no condition; of the tasks it can do text and loop")
+        bench = applications.Bench(pipe, self.recogniser, self.sprites, self.labels, settings)
+        for task, prompts in chosen.items():
+            folder = self.out / task
+            _make_folder(folder)
+            summary = applications.summarise(applications.run(bench, task, prompts, folder))
+            click.echo(f"{task}: {len(prompts)} held-out cases, 95 % intervals")
+            click.echo(applications.table(summary))
+            click.echo(self._write(folder, summary, settings, len(prompts)))
+
+    def _load(self) -> tuple[LumierePipeline, dict[str, Any]]:
+        """The model, and what its clips are made with."""
+        from lumiere.diffusion.sampling import scheduler_name
+        from lumiere.models import bundle
+        from lumiere.pipeline import LumierePipeline
+
+        assert self.model is not None
+        folder = bundle.resolve(self.model)
+        pipe = LumierePipeline.from_pretrained(folder).to(pick_device(None))
+        return pipe, {
+            "model": pipe.model_name,
+            "model_sha256": bundle.sha256(folder / bundle.MANIFEST),
+            "scheduler": scheduler_name(pipe.scheduler),
+            "steps": pipe.config.steps if self.steps is None else self.steps,
+            "guidance": pipe.config.guidance if self.guidance is None else self.guidance,
+            "seed": self.seed,
+        }
+
+    def _write(self, folder: Path, figures: Any, settings: dict[str, Any], prompts: int) -> Path:
+        import json
+        import platform
+
+        import torch
+
+        from lumiere import __version__
+        from lumiere.evaluate.prompts import write_text
+
+        about = {
+            "figures": figures,
+            "prompts": prompts,
+            "settings": settings,
+            "objects": len(self.labels),
+            "recogniser_sha256": self.recogniser.sha256,
+            "versions": {
+                "lumiere": __version__,
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+        path = folder / "figures.json"
+        write_text(path, json.dumps(about, indent=1) + "\n")
+        return path
+
+
+def _make_folder(path: Path) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror}; choose another") from error
-
-    about: dict[str, Any] = {}
-    figures: dict[str, Any] = {}
-    if model is not None and not real_only:
-        figures["model"], about = _of_model(model, chosen, steps, guidance, seed, out, recogniser)
-    if real := _of_real(chosen, sprites, out, recogniser):
-        figures["real"] = real
-    _write(out, figures, about, len(chosen), len(labels), recogniser)
-    click.echo(f"{len(chosen)} held-out prompts about {len(labels)} objects, 95 % intervals")
-    click.echo(table(figures))
-    if not real:
-        click.echo("No figures of these objects' real clips are at hand; --data composes and measures them.")
-    click.echo(out / "figures.json")
-
-
-def _of_model(
-    model: str, chosen: Any, steps: int | None, guidance: float | None, seed: int, out: Path, recogniser: Any
-) -> tuple[Any, dict[str, Any]]:
-    from lumiere.diffusion.sampling import scheduler_name
-    from lumiere.evaluate.prompts import generate, judge_folder, summarise
-    from lumiere.models import bundle
-    from lumiere.pipeline import LumierePipeline
-
-    folder = bundle.resolve(model)
-    device = pick_device(None)
-    pipe = LumierePipeline.from_pretrained(folder).to(device)
-    settings = {
-        "model": pipe.model_name,
-        "model_sha256": bundle.sha256(folder / bundle.MANIFEST),
-        "scheduler": scheduler_name(pipe.scheduler),
-        "steps": pipe.config.steps if steps is None else steps,
-        "guidance": pipe.config.guidance if guidance is None else guidance,
-        "seed": seed,
-    }
-    # On a CPU one clip keeps all cores busy.
-    generate(pipe, chosen, out / "clips", settings, batch_size=8 if device == "cuda" else 1)
-    return summarise(judge_folder(chosen, out / "clips", out / "results", recogniser)), settings
-
-
-def _of_real(chosen: Any, sprites: Any, out: Path, recogniser: Any) -> Any:
-    from lumiere.evaluate.prompts import compose_real, judge_folder, shipped_real_results, summarise
-
-    if not sprites:
-        results = shipped_real_results(chosen)
-        return results and summarise(results)
-    compose_real(chosen, sprites, out / "real-clips")
-    return summarise(judge_folder(chosen, out / "real-clips", out / "real", recogniser))
-
-
-def _write(
-    out: Path, figures: Any, settings: dict[str, Any], prompts: int, objects: int, recogniser: Any
-) -> None:
-    import json
-    import platform
-
-    import torch
-
-    from lumiere import __version__
-    from lumiere.evaluate.prompts import QUESTIONS, write_text
-
-    about = {
-        "figures": figures,
-        "questions": QUESTIONS,
-        "prompts": prompts,
-        "settings": settings,
-        "objects": objects,
-        "recogniser_sha256": recogniser.sha256,
-        "versions": {
-            "lumiere": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-    }
-    write_text(out / "figures.json", json.dumps(about, indent=1) + "\n")
+        raise InputError(f"cannot make the folder {path}: {error.strerror}; choose another") from error

@@ -83,9 +83,21 @@ def flows(truth: np.ndarray) -> np.ndarray:
     return np.stack([resize(flow, (2, height, width)) / scale for flow in found]).astype(np.float32)
 
 
-def warped_error(made: np.ndarray, truth: np.ndarray, flow: np.ndarray) -> float:
+def detail(frames: np.ndarray) -> float:
+    """Fine detail: the root of the mean square of the brightness's Laplacian, of 255."""
+    gray = frames.mean(-1, dtype=np.float32)
+    around = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2] + gray[:, 1:-1, 2:]
+    return float(np.sqrt(np.square(around - 4 * gray[:, 1:-1, 1:-1]).mean()))
+
+
+def warped_error(
+    made: np.ndarray, truth: np.ndarray, flow: np.ndarray, within: np.ndarray | None = None
+) -> float:
     """Flow-warped error (Lai et al. 2018): the difference from the frame before, moved along the true clip's
     ``flows``; mean absolute, of 255, where the true clip itself differs little.
+
+    Args:
+        within: bool, t x h x w: only these pixels count.
 
     Raises:
         InputError: scikit-image is not installed.
@@ -95,6 +107,8 @@ def warped_error(made: np.ndarray, truth: np.ndarray, flow: np.ndarray) -> float
     total, count = 0.0, 0
     for index, displaced in enumerate(flow + grid):
         seen = _differences(truth, index, displaced) < OCCLUDED
+        if within is not None:
+            seen &= within[index + 1]
         total += float(_differences(made, index, displaced)[seen].sum())
         count += int(seen.sum())
     return total / max(count, 1)

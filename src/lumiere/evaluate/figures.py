@@ -93,10 +93,14 @@ def _border(frames: np.ndarray) -> np.ndarray:
     return frames[:, inside]
 
 
+def border_colour(frames: np.ndarray) -> np.ndarray:
+    """The median of the frames' outer ring: 3 numbers, of 255."""
+    return np.asarray(np.median(_border(frames).reshape(-1, 3), axis=0))
+
+
 def background_colour(frames: np.ndarray) -> str:
     """The named colour nearest, in Lab, to the median of the frames' outer ring."""
-    median = np.median(_border(frames).reshape(-1, 3), axis=0)
-    distances = np.linalg.norm(lab(np.array(list(COLOURS.values()))) - lab(median), axis=-1)
+    distances = np.linalg.norm(lab(np.array(list(COLOURS.values()))) - lab(border_colour(frames)), axis=-1)
     return list(COLOURS)[int(distances.argmin())]
 
 

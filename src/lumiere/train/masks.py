@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -15,6 +17,8 @@ SHARES = {
     "region": 0.15,
 }
 _MOST_BOXES = 3
+
+HoleShape = Literal["boxes", "stroke"]
 
 
 def random_given(rng: np.random.Generator, frames: int, height: int, width: int) -> np.ndarray:
@@ -32,7 +36,9 @@ def random_given(rng: np.random.Generator, frames: int, height: int, width: int)
     elif kind == "past":
         given[: int(rng.integers(1, max(2, frames // 2)))] = True
     elif kind in ("hole", "region"):
-        given |= ~_hole(rng, frames, height, width, moves=kind == "hole" and rng.random() < 0.5)
+        shape: HoleShape = "boxes" if rng.random() < 0.5 else "stroke"
+        moves = kind == "hole" and rng.random() < 0.5
+        given |= ~random_hole(rng, given.shape, shape, moves)
     return given
 
 
@@ -45,8 +51,10 @@ def _some_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
     return rng.choice(frames, min(frames, int(rng.integers(1, 5))), replace=False)
 
 
-def _hole(rng: np.random.Generator, frames: int, height: int, width: int, moves: bool) -> np.ndarray:
-    draw = _boxes(rng, height, width) if rng.random() < 0.5 else _stroke(rng, height, width)
+def random_hole(rng: np.random.Generator, size: tuple[int, ...], shape: HoleShape, moves: bool) -> np.ndarray:
+    """A few boxes or a brush stroke, standing still or moving: bool, t x h x w as ``size``, True inside."""
+    frames, height, width = size
+    draw = _boxes(rng, height, width) if shape == "boxes" else _stroke(rng, height, width)
     if not moves:
         return np.broadcast_to(_drawn(draw, 0.0, 0.0, height, width), (frames, height, width))
     start, end = rng.uniform(-0.3, 0.3, (2, 2)) * (height, width)

@@ -1,0 +1,51 @@
+"""Sprites of our own making, and an untrained recogniser of them."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lumiere.data.compose import COLOURS, SIZES
+from lumiere.data.emoji import encode_sprite
+from lumiere.evaluate import recogniser as recogniser_module
+from lumiere.evaluate.recogniser import Recogniser, RecogniserNet
+
+LABELS = {f"{i:04x}": f"{colour} disc" for i, colour in enumerate(COLOURS)}
+SIZE = SIZES[0]
+
+
+@pytest.fixture
+def labels() -> dict[str, str]:
+    """Of the sprites of ``data`` and of the tiny recogniser."""
+    return LABELS
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of sprites: discs whose right half blinks."""
+    folder = tmp_path_factory.mktemp("data")
+    y, x = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
+    sprites = []
+    for code, colour in zip(LABELS, COLOURS.values(), strict=True):
+        frames = np.zeros((48, SIZE, SIZE, 4), np.uint8)
+        frames[:, x**2 + y**2 < 0.15] = (*colour, 255)
+        frames[8:29, (x**2 + y**2 < 0.15) & (x > 0)] = (120, 90, 60, 255)
+        file = encode_sprite(frames)
+        (folder / f"{code}.mp4").write_bytes(file)
+        digest = hashlib.sha256(file).hexdigest()
+        sprites.append(
+            {"code": code, "label": LABELS[code], "tags": [], "group": "symbols", "sha256": digest}
+        )
+    index = {"format": "lumiere-sprites/1", "sprites": sprites}
+    (folder / "sprites.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture
+def tiny_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the shipped one, an untrained one of ``labels``."""
+    path = tmp_path / "recogniser.safetensors"
+    path.write_bytes(Recogniser(RecogniserNet(len(LABELS)), LABELS).dumps())
+    monkeypatch.setattr(recogniser_module, "SHIPPED", path)

@@ -106,6 +106,16 @@ def test_a_hole_is_filled_and_the_rest_and_the_rate_stay(run, video):
     assert raw[0] == 0 and (Clip.load("raw").frames[:, hole] == clip.frames[:, hole]).all()
 
 
+@pytest.mark.parametrize(("at", "row", "column"), [([], 8, 16), (["--at", "4,0"], 0, 4)])
+def test_a_video_lies_on_a_larger_canvas(run, video, tiny_upscaler, at, row, column):
+    arguments = ["--canvas", "64x48", *at, "--size", "source", "--upscaler", tiny_upscaler, "--out", "wide"]
+    code, _, err = run("outpaint", "clip", "a cat", *arguments)
+    assert code == 0 and "what is given, as the model made it" in err, err
+    clip = Clip.load("wide")
+    assert clip.frames.shape == (6, 48, 64, 3) and clip.fps == 12
+    assert (clip.frames[:, row : row + 32, column : column + 32] == video).all()
+
+
 def test_a_mask_may_move(run, video, tmp_path):
     mask = np.zeros((6, 32, 32, 3), np.uint8)
     for frame in range(6):
@@ -144,6 +154,9 @@ def test_a_video_goes_on_from_its_last_frames(run, video, tiny_upscaler):
         (["inpaint", "clip", "--mask", "cat.png"], "the mask is 64x48 and the frame 32x32"),
         (["inpaint", "clip", "--box", "0,0,32,32"], "covers all of every frame"),
         (["inpaint", "clip", "--mask", "black.png"], "the mask is empty"),
+        (["outpaint", "clip", "--canvas", "32x32"], "the canvas is as large as the video"),
+        (["outpaint", "clip", "--canvas", "64x16"], "does not fit"),
+        (["outpaint", "clip", "--canvas", "64x64", "--at", "1"], "--at is '1'; give X,Y"),
         (["inpaint", "text.png", "--box", "0,0,8,8"], "text.png"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -134,5 +134,7 @@ def test_shares_have_intervals_and_means_have_none() -> None:
     summary = summarise([{"moves": True, "seam": 2.0}, {"moves": False, "seam": 4.0, "direction": None}])
     assert summary["moves"]["mean"] == 0.5 and summary["moves"]["low"] < 0.5 < summary["moves"]["high"]
     assert summary["seam"] == {"mean": 3.0, "of": 2} and "direction" not in summary
+    one_is_exact = summarise([{"hole_psnr": 20.0}, {"hole_psnr": 148.0}])["hole_psnr"]["mean"]
+    assert one_is_exact == pytest.approx(20 + 10 * np.log10(2))
     text = table(summary)
     assert "50.0 %" in text and "3.00" in text and text.count("of 2") == 2

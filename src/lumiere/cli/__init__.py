@@ -24,6 +24,7 @@ VERBS = {
     "transition": ("lumiere.cli.transition", "Make a clip from one image to another."),
     "cinemagraph": ("lumiere.cli.cinemagraph", "Move a region of an image."),
     "inpaint": ("lumiere.cli.inpaint", "Make a part of a video anew."),
+    "outpaint": ("lumiere.cli.outpaint", "Make what lies around a video."),
     "extend": ("lumiere.cli.extend", "Go on with a video."),
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),

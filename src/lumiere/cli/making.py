@@ -123,6 +123,7 @@ class Making:
             fps=self.fps or fps,
             **self.sampling(),
         )
+        click.echo(f"what is given, as the model made it: {clip.metadata['given_psnr']:.1f} dB", err=True)
         self.write(self.at_size(pipe, clip, condition), path)
 
     def write(self, clip: Clip, path: Path) -> None:

@@ -319,17 +319,25 @@ def run(bench: Bench, task: str, prompts: Sequence[HeldOutPrompt], out: Path) ->
 
 
 def summarise(results: Sequence[Figures]) -> dict[str, dict[str, Any]]:
-    """Each figure's mean and number of cases; what is true or false also has a 95 % interval."""
+    """Each figure's mean and number of cases; what is true or false also has a 95 % interval.
+
+    Decibels are those of the mean error.
+    """
     summary = {}
     for name in FIGURES:
         values = [each[name] for each in results if each.get(name) is not None]
         if not values:
             continue
-        row: dict[str, Any] = {"mean": float(np.mean(np.array(values, float))), "of": len(values)}
+        row: dict[str, Any] = {"mean": _mean(name, np.array(values, float)), "of": len(values)}
         if all(isinstance(value, bool) for value in values):
             row["low"], row["high"] = wilson(sum(map(bool, values)), len(values))
         summary[name] = row
     return summary
+
+
+def _mean(name: str, values: np.ndarray) -> float:
+    # A case without an error has no end of decibels, so it is the errors that are averaged.
+    return float(-10 * np.log10((10 ** (-values / 10)).mean()) if name.endswith("psnr") else values.mean())
 
 
 def table(summary: Mapping[str, Mapping[str, Any]]) -> str:

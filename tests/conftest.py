@@ -50,12 +50,12 @@ def make_pipe():
     from lumiere.models.codec import PatchCodec
     from lumiere.pipeline import LumierePipeline
 
-    def make(conditioned=False, **settings):
+    def make(conditioned=False, transport=None, **settings):
         scheduler = make_scheduler("dpm++", noise_schedule().config)
         settings = {"size": 32, "steps": 3, "guidance": 2.0} | settings
         codec = PatchCodec(4)
         net = tiny_net(condition_channels=condition_channels(codec) if conditioned else 0)
-        pipe = LumierePipeline(net, codec, LetterEncoder(), scheduler, **settings)
+        pipe = LumierePipeline(net, codec, LetterEncoder(), scheduler, transport, **settings)
         pipe.set_progress_bar_config(disable=True)
         return pipe
 

@@ -14,6 +14,7 @@ from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
+from lumiere.models.transport import REACH, TransportNet
 from lumiere.pipeline import base_size, check_request, to_uint8
 
 
@@ -167,7 +168,7 @@ def test_it_is_a_diffusion_pipeline(pipe, tiny_bundle):
         tiny_bundle, scheduler=make_scheduler("euler", pipe.scheduler.config)
     )
     assert isinstance(loaded, DiffusionPipeline)
-    assert set(loaded.components) == {"unet", "codec", "text_encoder", "scheduler"}
+    assert set(loaded.components) == {"unet", "codec", "text_encoder", "scheduler", "transport"}
     assert scheduler_name(loaded.scheduler) == "euler"
     moved = loaded.to("cpu")
     assert moved is loaded and moved.device.type == "cpu" and moved.dtype == torch.float32
@@ -356,6 +357,31 @@ def test_every_window_of_a_long_clip_is_told_its_part(make_pipe, source):
     hole = conditions.rectangle(32, 32, (8, 8, 24, 24))
     clip = pipe("a cat", condition=conditions.inpaint(source, hole), seed=0, composite=False)
     assert clip.metadata["given_psnr"] > 40
+
+
+@pytest.fixture
+def mover():
+    """Takes all of what is given, from two pixels below."""
+    net = TransportNet(widths=(8, 8))
+    with torch.no_grad():
+        net.nearness.fill_(20)
+        net.detail[-1].bias.copy_(torch.tensor([0.0, np.arctanh(2 / 32 / REACH), 30.0]))
+    return net.eval()
+
+
+def test_what_is_given_is_carried_to_where_it_is_found(make_pipe, mover, source, tmp_path):
+    pipe = make_pipe(conditioned=True, transport=mover)
+    condition = conditions.from_image(source[0], 6)
+    clip = pipe("a cat", condition=condition, seed=0)
+    moved = np.concatenate([source[0, 2:], np.repeat(source[0, -1:], 2, 0)])
+    assert np.abs(clip.frames[1:].astype(int) - moved).max() <= 1 and (clip.frames[0] == source[0]).all()
+    raw = make_pipe(conditioned=True)("a cat", condition=condition, seed=0, composite=False)
+    assert clip.metadata["given_psnr"] == raw.metadata["given_psnr"]
+    assert (pipe("a cat", condition=condition, seed=0, composite=False).frames == raw.frames).all()
+    pipe.save_pretrained(tmp_path / "whole", dtype=torch.float16)
+    loaded = LumierePipeline.from_pretrained(tmp_path / "whole")
+    again = loaded("a cat", condition=condition, seed=0).frames
+    assert np.abs(again.astype(int) - clip.frames)[1:].max() <= 2
 
 
 def test_a_loop_is_the_same_wherever_it_begins(make_pipe, monkeypatch):

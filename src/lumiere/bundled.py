@@ -14,7 +14,8 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 
 import lumiere.models.codec
-import lumiere.models.text  # noqa: F401  a bundle names classes of modules that are imported
+import lumiere.models.text
+import lumiere.models.transport  # noqa: F401  a bundle names classes of modules that are imported
 from lumiere.errors import InputError
 from lumiere.files import replacing
 from lumiere.models import bundle
@@ -55,8 +56,9 @@ class BundlePipeline(DiffusionPipeline):
         folder = bundle.resolve(name_or_path)
         bundle.verify(folder)
         bundle.check_index(folder, cls.__name__)
-        for name in ("unet", "codec", "text_encoder"):
-            if name not in kwargs and (name != "text_encoder" or bundle.has_weights(folder / name)):
+        for name in ("unet", "codec", "text_encoder", *cls._optional_components):
+            needed = name in ("unet", "codec") or bundle.has_weights(folder / name)
+            if name not in kwargs and needed:
                 kwargs[name] = bundle.load_component(folder, name, torch_dtype)
         # A quarter faster on CPUs, and no slower elsewhere.
         kwargs["unet"].to(memory_format=torch.channels_last)
@@ -97,7 +99,8 @@ class BundlePipeline(DiffusionPipeline):
             bundle.write_manifest(folder)
 
     def _stored_models(self, dtype: torch.dtype | None) -> dict[str, Any]:
-        models = {"unet": self.unet, "codec": self.codec}
+        names = ("unet", "codec", *self._optional_components)
+        models = {name: model for name in names if (model := getattr(self, name)) is not None}
         return {
             name: bundle.cast(deepcopy(model), dtype or model.dtype).to(
                 "cpu", memory_format=torch.contiguous_format

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from lumiere import __version__
 from lumiere.bundled import BundlePipeline
 from lumiere.conditions import Condition, continue_from
-from lumiere.diffusion.conditioning import encode_condition, hold_given
+from lumiere.diffusion.conditioning import Told, encode_condition, hold_given
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
@@ -28,6 +28,7 @@ from lumiere.diffusion.windows import tiles, windows
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.stunet import STUNet
+from lumiere.models.transport import TransportNet
 from lumiere.video import Clip, resize
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class LumierePipeline(BundlePipeline):
         unet: the space-time net.
         codec: between pixels and what the net works in.
         text_encoder: prompts to the net's context.
+        transport: finds in a clip what it was given, for that to be put there as sharp as it was; optional.
         scheduler: any of diffusers'; ``lumiere.diffusion.sampling.make_scheduler`` makes another of its
             configuration.
         size: height and width that the model was trained at, in pixels.
@@ -55,7 +57,8 @@ class LumierePipeline(BundlePipeline):
             ``lumiere.diffusion.noise``.
     """
 
-    model_cpu_offload_seq = "text_encoder->unet->codec"
+    model_cpu_offload_seq = "text_encoder->unet->codec->transport"
+    _optional_components: ClassVar = ["transport"]
     defaults = ("size", "fps", "frames", "steps", "guidance", "guidance_rescale", "shared_noise")
     _callback_tensor_inputs = ("latents",)
 
@@ -65,6 +68,7 @@ class LumierePipeline(BundlePipeline):
         codec: ModelMixin,
         text_encoder: ModelMixin,
         scheduler: Any,
+        transport: TransportNet | None = None,
         size: int = 128,
         fps: int = 16,
         frames: int = 80,
@@ -74,7 +78,9 @@ class LumierePipeline(BundlePipeline):
         shared_noise: float = 0.0,
     ):
         super().__init__()
-        self.register_modules(unet=unet, codec=codec, text_encoder=text_encoder, scheduler=scheduler)
+        self.register_modules(
+            unet=unet, codec=codec, text_encoder=text_encoder, scheduler=scheduler, transport=transport
+        )
         self.register_to_config(
             size=size,
             fps=fps,
@@ -118,7 +124,8 @@ class LumierePipeline(BundlePipeline):
         Args:
             prompt: one, or a list.
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
-            composite: put what is given back in its place, exactly; else the clip is what the model made.
+            composite: put what is given back in its place, exactly, and, by ``transport``, where it has moved
+                to; else the clip is what the model made.
             loop: make the last frame lead into the first: the windows go round. There are at least two, the
                 second of which begins in the middle of the first.
             num_frames: of each clip. Default: the condition's, or the model's.
@@ -134,7 +141,8 @@ class LumierePipeline(BundlePipeline):
             callback_on_step_end: called as ``callback(pipe, step, timestep, {"latents": ...})``; the
                 ``latents`` of a dictionary that it returns are used from there. Setting ``pipe._interrupt``
                 to True ends the sampling.
-            output_type: ``"clip"``; ``"pt"``, a video ``b 3 t h w`` in [-1, 1]; or ``"latent"``, samples.
+            output_type: ``"clip"``; or, as the model made it, ``"pt"``, a video ``b 3 t h w`` in [-1, 1], or
+                ``"latent"``, samples.
 
         Returns:
             A ``Clip``, or a list of them if ``prompt`` is a list; a tensor for the other output types. The
@@ -172,7 +180,7 @@ class LumierePipeline(BundlePipeline):
         shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
         shared = self.config["shared_noise"]
         noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
-        told, held = self._told(condition)
+        told = None if condition is None else self._told(condition)
 
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
@@ -191,7 +199,7 @@ class LumierePipeline(BundlePipeline):
                 guided = self._guided(context[chosen], uncond, guidance, rescale)
                 denoiser = self._over_time(guided, num_frames, loop, told)
                 latents = sample(
-                    held(denoiser),
+                    denoiser,
                     torch.stack(noise[chosen]),
                     self.scheduler,
                     steps,
@@ -215,9 +223,9 @@ class LumierePipeline(BundlePipeline):
         clips = []
         for video, text, each in zip(finished, prompts, seeds, strict=True):
             frames, about = to_uint8(video), {"prompt": text, "seed": each} | settings
-            if condition is not None:
+            if condition is not None and told is not None:
                 about["given_psnr"] = condition.psnr(frames)
-                frames = condition.composite(frames) if composite else frames
+                frames = condition.composite(self._carried(video, told)) if composite else frames
             clips.append(Clip(frames, fps, about))
         return clips[0] if isinstance(prompt, str) else clips
 
@@ -290,16 +298,18 @@ class LumierePipeline(BundlePipeline):
             )
         return condition.resized(height, width)
 
-    def _told(self, condition: Condition | None) -> tuple[tuple[Tensor, ...], Callable[[Denoiser], Denoiser]]:
-        """What the net is told, if anything, and what makes a denoiser keep to it."""
-        if condition is None:
-            return (), lambda denoiser: denoiser
-        device = self._execution_device
-        video = torch.from_numpy(condition.video).to(device, self.codec.dtype).div(127.5).sub(1)
-        given = torch.from_numpy(condition.mask == 1).to(device, self.codec.dtype)
-        told, clean, whole = encode_condition(self.codec, video.movedim(-1, 0)[None], given[None, None])
-        alphas_cumprod = self.scheduler.alphas_cumprod
-        return (told,), lambda denoiser: hold_given(denoiser, clean.float(), whole, alphas_cumprod)
+    def _told(self, condition: Condition) -> Told:
+        device, dtype = self._execution_device, self.codec.dtype
+        video = torch.from_numpy(condition.video).to(device, dtype).div(127.5).sub(1)
+        given = torch.from_numpy(condition.mask == 1).to(device, dtype)
+        return encode_condition(self.codec, video.movedim(-1, 0)[None], given[None, None])
+
+    def _carried(self, video: Float[Tensor, "3 t h w"], told: Told) -> np.ndarray:
+        """The clip's frames, with what is given where it has moved to, if the model can find it."""
+        if self.transport is None:
+            return to_uint8(video)
+        made = torch.where(told.given > 0, told.nearest, video[None].to(told.nearest))
+        return to_uint8(self.transport.restore(told.nearest, made, told.given)[0])
 
     def _guided(self, context: Tensor, uncond: Tensor, guidance: float, rescale: float) -> WindowDenoiser:
         def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:
@@ -308,15 +318,19 @@ class LumierePipeline(BundlePipeline):
 
         return guided
 
-    def _over_time(
-        self, guided: WindowDenoiser, num_frames: int, loop: bool, told: tuple[Tensor, ...]
-    ) -> Denoiser:
-        """A denoiser of the whole clip, however long."""
+    def _over_time(self, guided: WindowDenoiser, num_frames: int, loop: bool, told: Told | None) -> Denoiser:
+        """A denoiser of the whole clip, however long, that keeps to what is given."""
+        aligned = () if told is None else (told.channels,)
         window = min(num_frames, self.config["frames"])
         time = windows(num_frames, window, window // 2, circular=loop)
-        if len(time.starts) == 1:
-            return lambda x, t: guided(x, t, *told)
-        return multidiffusion(guided, tiles({TIME: time}, "cosine"), *told)
+
+        def at_once(x: Tensor, t: Tensor) -> Tensor:
+            return guided(x, t, *aligned)
+
+        denoiser: Denoiser = at_once
+        if len(time.starts) > 1:
+            denoiser = multidiffusion(guided, tiles({TIME: time}, "cosine"), *aligned)
+        return denoiser if told is None else hold_given(denoiser, told, self.scheduler.alphas_cumprod)
 
     def _denoise(self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor | None = None) -> Tensor:
         # Schedulers step in float32 whatever the net computes in.

@@ -13,3 +13,6 @@ from torch import Tensor
 Video = Float[Tensor, "b 3 t H W"]
 Sample = Float[Tensor, "b c t h w"]
 Context = Float[Tensor, "b l d"]
+Mask = Float[Tensor, "b 1 t H W"]
+#: displacement (x, y) and share, see ``lumiere.models.transport``
+Transport = Float[Tensor, "b 3 t h w"]

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,12 +81,17 @@ def bench(make_pipe, data: Path, labels: dict[str, str]) -> Bench:
 def measured(bench: Bench, labels: dict[str, str], monkeypatch: pytest.MonkeyPatch):
     """Figures and clips of a task's case, if the model makes what ``make`` says of scene and condition."""
 
+    def made(frames: np.ndarray, condition) -> Clip:
+        if condition is None:
+            return Clip(frames, 16)
+        return Clip(condition.composite(frames), 16, {"given_psnr": condition.psnr(frames)})
+
     def measure(task: str, make, number: int = 0):
         prompt = choose_prompts(labels, 4)[number]
         monkeypatch.setattr(
             LumierePipeline,
             "__call__",
-            lambda self, text, condition=None, **_: SimpleNamespace(frames=make(prompt.scene, condition)),
+            lambda self, text, condition=None, **_: made(make(prompt.scene, condition), condition),
         )
         return TASKS[task].measure(bench, prompt, number, 0)
 

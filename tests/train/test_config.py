@@ -18,7 +18,14 @@ def test_the_configurations_that_ship_load_and_survive_being_written(path, tmp_p
 
 
 def test_there_is_one_configuration_for_each_stage():
-    assert {load(path).stage for path in CONFIGS} == {"codec", "image", "temporal", "conditioned", "superres"}
+    assert {load(path).stage for path in CONFIGS} == {
+        "codec",
+        "image",
+        "temporal",
+        "conditioned",
+        "transport",
+        "superres",
+    }
 
 
 def write(tmp_path: Path, text: str, stage: str = "codec") -> Path:

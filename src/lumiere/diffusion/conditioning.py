@@ -7,6 +7,8 @@ pixel's value, at the sample's resolution with as many channels as a patch has p
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -14,9 +16,7 @@ from torch import Tensor
 
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.models.codec import Codec
-from lumiere.shapes import Sample, Video
-
-Given = Float[Tensor, "b 1 t H W"]
+from lumiere.shapes import Mask, Sample, Video
 
 
 def condition_channels(codec: Codec) -> int:
@@ -24,7 +24,7 @@ def condition_channels(codec: Codec) -> int:
     return codec.channels + codec.factor**2
 
 
-def nearest_given(video: Video, given: Given) -> Video:
+def nearest_given(video: Video, given: Mask) -> Video:
     """The video, its pixels that are not given taken from the nearest frame in which they are.
 
     Of two as near, from the earlier one. Pixels that no frame gives are 0, gray.
@@ -43,28 +43,42 @@ def nearest_given(video: Video, given: Given) -> Video:
     return torch.where(found, taken, 0)
 
 
-def encode_condition(
-    codec: Codec, video: Video, given: Given
-) -> tuple[Float[Tensor, "b d t h w"], Sample, Bool[Tensor, "b 1 t h w"]]:
-    """C and M for the net, ``condition_channels`` of them; C alone, as a sample; and the places of the sample
-    that are given whole.
+class Told(NamedTuple):
+    """What is given of clips, in all the forms that it is needed in.
 
-    Nothing given at all makes zeros, which is the same as no condition.
+    Attributes:
+        channels: C and M for the net, ``condition_channels`` of them; all zero for a clip of which nothing is
+            given, which is the same as no condition.
+        sample: C alone.
+        whole: the places of the sample that are given whole.
+        nearest: the video that C is the sample of.
+        given: 1 where the video is given, 0 elsewhere.
+    """
+
+    channels: Float[Tensor, "b d t h w"]
+    sample: Sample
+    whole: Bool[Tensor, "b 1 t h w"]
+    nearest: Video
+    given: Mask
+
+
+def encode_condition(codec: Codec, video: Video, given: Mask) -> Told:
+    """Say what is given to the net, and to sampling.
 
     Args:
         given: 1 where the video is given, 0 elsewhere.
     """
-    told = codec.encode(nearest_given(video, given))
+    nearest = nearest_given(video, given)
+    sample = codec.encode(nearest)
     mask = F.pixel_unshuffle(given.transpose(1, 2).flatten(0, 1), codec.factor)
     mask = mask.unflatten(0, (len(video), -1)).transpose(1, 2)
     something = given.amax((1, 2, 3, 4), keepdim=True) > 0
-    return torch.cat([told, mask], 1) * something, told, (mask == 1).all(1, keepdim=True)
+    channels = torch.cat([sample, mask], 1) * something
+    return Told(channels, sample, (mask == 1).all(1, keepdim=True), nearest, given)
 
 
-def hold_given(
-    denoiser: Denoiser, told: Sample, whole: Bool[Tensor, "b 1 t h w"], alphas_cumprod: Float[Tensor, "n"]
-) -> Denoiser:
-    """A denoiser, of v, that is certain of what is given whole: there its prediction leads to ``told``.
+def hold_given(denoiser: Denoiser, told: Told, alphas_cumprod: Float[Tensor, "n"]) -> Denoiser:
+    """A denoiser, of v, that is certain of what is given whole: there its prediction leads to that.
 
     Args:
         alphas_cumprod: of the schedule's timesteps.
@@ -73,6 +87,6 @@ def hold_given(
     def held(x: Tensor, t: Tensor) -> Tensor:
         power = alphas_cumprod.to(x.device)[t.long()].to(x)
         a, s = power.sqrt(), (1 - power).sqrt()
-        return torch.where(whole, (a * x - told) / s, denoiser(x, t))
+        return torch.where(told.whole, (a * x - told.sample.to(x)) / s, denoiser(x, t))
 
     return held

@@ -105,11 +105,17 @@ class Bench:
     def real(self, scene: Scene) -> np.ndarray:
         return render(scene, dict(self.sprites), CLIP_FRAMES)
 
-    def raw(self, prompt: str, condition: Condition, seed: int) -> np.ndarray:
-        """Frames as the model makes them, with nothing put back."""
+    def make(self, prompt: str, condition: Condition, seed: int) -> tuple[np.ndarray, Figures]:
+        """The frames that a user gets, and how well what is given was kept."""
         height, width = condition.height, condition.width
         options = {"height": height, "width": width, "seed": seed, **self.sampling}
-        return self.pipe(prompt, condition=condition, composite=False, **options).frames
+        clip = self.pipe(prompt, condition=condition, **options)
+        given = condition.mask == 1
+        return clip.frames, {
+            "raw_psnr": clip.metadata["given_psnr"],
+            "codec_psnr": condition.psnr(self.through_codec(condition.video)),
+            "exact": bool((clip.frames[given] == condition.video[given]).all()),
+        }
 
     def through_codec(self, frames: np.ndarray) -> np.ndarray:
         codec = self.pipe.codec
@@ -124,11 +130,10 @@ class Bench:
 def animate(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Figures, Shown]:
     real, code = bench.real(prompt.scene), prompt.scene.objects[0]
     condition = conditions.from_image(real[0], len(real))
-    raw = bench.raw(prompt.prompt, condition, seed)
-    made = condition.composite(raw)
+    made, kept = bench.make(prompt.prompt, condition, seed)
     figures = measure(made, prompt.scene)
     return {
-        **_fidelity(bench, condition, raw, made),
+        **kept,
         "given_named": bench.names(real[:1], code),
         "named": bench.names(made[1:], code),
         "direction": figures.direction_right,
@@ -142,10 +147,9 @@ def cinemagraph(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> 
     height, width = real.shape[1:3]
     region = conditions.rectangle(height, width, _box_of_object(real[0]))
     condition = conditions.cinemagraph(real[0], region, len(real))
-    raw = bench.raw(text, condition, seed)
-    made = condition.composite(raw)
+    made, kept = bench.make(text, condition, seed)
     return {
-        **_fidelity(bench, condition, raw, made),
+        **kept,
         "moves": change_between_eighths(made) > MOVING_THRESHOLD,
         "real_moves": change_between_eighths(real) > MOVING_THRESHOLD,
         "named": bench.names(made[1:], scene.objects[0]),
@@ -157,13 +161,12 @@ def inpaint(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tupl
     shape, moves = HOLES[number % len(HOLES)]
     hole = random_hole(np.random.default_rng(number), real.shape[:3], shape, moves)
     condition = conditions.inpaint(real, hole)
-    raw = bench.raw(prompt.prompt, condition, seed)
-    made = condition.composite(raw)
+    made, kept = bench.make(prompt.prompt, condition, seed)
     telea = _telea(real, hole)
     wanted = Condition(real, hole)
     flow = flows(real)
     return {
-        **_fidelity(bench, condition, raw, made),
+        **kept,
         "hole_psnr": wanted.psnr(made),
         "telea_psnr": wanted.psnr(telea),
         "copy_psnr": wanted.psnr(_copied(real, hole, telea)),
@@ -200,11 +203,10 @@ def add(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Fi
     )
     text = caption(scene, dict(bench.labels))
     condition = conditions.inpaint(before, conditions.rectangle(height, width, (left, top, right, bottom)))
-    raw = bench.raw(text, condition, seed)
-    made = condition.composite(raw)
+    made, kept = bench.make(text, condition, seed)
     inside = (slice(None), slice(top, bottom), slice(left, right))
     return {
-        **_fidelity(bench, condition, raw, made),
+        **kept,
         "named": bench.names(made[inside], code),
         "real_named": bench.names(real[inside], code),
     }, {text: made, "given": before}
@@ -214,12 +216,11 @@ def transition(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> t
     real = bench.real(prompt.scene)
     last = len(real) - 1
     condition = conditions.from_frames({0: real[0], last: real[last]}, len(real))
-    raw = bench.raw(prompt.prompt, condition, seed)
-    made = condition.composite(raw)
+    made, kept = bench.make(prompt.prompt, condition, seed)
     share = np.linspace(0, 1, len(real))[:, None, None, None]
     crossfade = ((1 - share) * real[0] + share * real[last]).round().astype(np.uint8)
     return {
-        **_fidelity(bench, condition, raw, made),
+        **kept,
         "between_psnr": psnr(made[1:last], real[1:last]),
         "crossfade_psnr": psnr(crossfade[1:last], real[1:last]),
         "moves": measure(made, prompt.scene).moves,
@@ -352,15 +353,6 @@ def table(summary: Mapping[str, Mapping[str, Any]]) -> str:
             said = f"{row['mean']:6.2f}"
         lines.append(f"{FIGURES[name]:<{width}}  {said:<18} of {row['of']}")
     return "\n".join(lines)
-
-
-def _fidelity(bench: Bench, condition: Condition, raw: np.ndarray, made: np.ndarray) -> Figures:
-    given = condition.mask == 1
-    return {
-        "raw_psnr": condition.psnr(raw),
-        "codec_psnr": condition.psnr(bench.through_codec(condition.video)),
-        "exact": bool((made[given] == condition.video[given]).all()),
-    }
 
 
 def _box_of_object(frame: np.ndarray) -> tuple[int, int, int, int]:

@@ -37,8 +37,8 @@ class ConditionedStage(TemporalStage):
         windows, pixels, given = loaded
         latents, context, first_frames = super().prepare(windows)
         video = to_video(pixels, self.device)
-        told, _, whole = encode_condition(self.encode.codec, video, given[:, None].to(self.device).float())
-        return latents, context, first_frames, told, (~whole).float()
+        told = encode_condition(self.encode.codec, video, given[:, None].to(self.device).float())
+        return latents, context, first_frames, told.channels, (~told.whole).float()
 
     def forward(  # type: ignore[override]
         self,

@@ -264,12 +264,52 @@ class ConditionedConfig(TemporalConfig):
     stage: Literal["conditioned"] = "conditioned"  # type: ignore[assignment]
 
 
-Config = CodecConfig | ImageConfig | ConditionedConfig | TemporalConfig | SuperResolutionConfig
+@dataclass(frozen=True)
+class TransportModel:
+    """See :class:`lumiere.models.transport.TransportNet`."""
+
+    widths: tuple[int, ...] = (48, 96, 128)
+    matched: int = 96
+
+
+@dataclass(frozen=True)
+class Soften:
+    """How a real clip is made to look like a generated one; each is the most, and drawn from 0 up to it."""
+
+    #: share of the mean of each place's neighbours in the sample
+    blur: float = 1.0
+    #: standard deviation of noise on the sample
+    noise: float = 0.9
+
+
+@dataclass(frozen=True)
+class TransportConfig:
+    """What is given of a clip is carried to where it belongs; see :mod:`lumiere.train.transport`."""
+
+    name: str
+    #: folder of the codec
+    codec: str
+    stage: Literal["transport"] = "transport"
+    seed: int = 0
+    init: str = ""
+    #: frames of a clip that the net sees at once
+    seen: int = 16
+    data: Data = field(default_factory=Data)
+    model: TransportModel = field(default_factory=TransportModel)
+    soften: Soften = field(default_factory=Soften)
+    optim: Optim = field(default_factory=Optim)
+    run: Run = field(default_factory=Run)
+
+
+Config = (
+    CodecConfig | ImageConfig | ConditionedConfig | TemporalConfig | TransportConfig | SuperResolutionConfig
+)
 STAGES: dict[str, type[Config]] = {
     "codec": CodecConfig,
     "image": ImageConfig,
     "temporal": TemporalConfig,
     "conditioned": ConditionedConfig,
+    "transport": TransportConfig,
     "superres": SuperResolutionConfig,
 }
 

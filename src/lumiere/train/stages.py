@@ -13,11 +13,13 @@ from lumiere.train.config import (
     ImageConfig,
     SuperResolutionConfig,
     TemporalConfig,
+    TransportConfig,
 )
 from lumiere.train.image import ImageStage
 from lumiere.train.stage import Stage
 from lumiere.train.superres import SuperResolutionStage
 from lumiere.train.temporal import TemporalStage
+from lumiere.train.transport import TransportStage
 
 
 def build(config: Config, device: torch.device, builds_cache: bool = True) -> Stage:
@@ -31,5 +33,7 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
             return ConditionedStage(config, device, builds_cache)
         case TemporalConfig():
             return TemporalStage(config, device, builds_cache)
+        case TransportConfig():
+            return TransportStage(config, device)
         case SuperResolutionConfig():
             return SuperResolutionStage(config, device)

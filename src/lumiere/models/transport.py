@@ -1,0 +1,175 @@
+"""Where the content of what is given lies in a clip that was made from it.
+
+A codec and a small net lose what a given picture shows exactly. This net sees both clips, the given one and
+the one that was made, and says for each place where in the given one its content is, and how much of that to
+take: the flow and occlusion map of image animation (Siarohin et al. 2019), not of the Lumiere paper.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lumiere.shapes import Mask, Transport, Video
+
+PATCH = 4
+#: how far a place is searched around where it was found, as a share of the frame
+REACH = 0.1
+
+
+class _Block(nn.Module):
+    """A residual block; with ``over_time`` it also looks at the frames before and after."""
+
+    def __init__(self, channels: int, over_time: bool = False):
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.time = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) if over_time else None
+        _zero(self.conv2)
+        if self.time is not None:
+            _zero(self.time)
+
+    def forward(self, x: Float[Tensor, "bt c h w"], clips: int = 1) -> Float[Tensor, "bt c h w"]:
+        x = x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+        return x if self.time is None else x + _folded(self.time(F.silu(_unfolded(x, clips))))
+
+
+class TransportNet(ModelMixin, ConfigMixin):
+    """Finds each place of one clip in the other by how alike they are, and refines that by a small U-Net.
+
+    Args:
+        widths: channels of each level of the U-Net, the finest first; multiples of 8. The two coarsest look
+            over time.
+        matched: channels by which places are compared, on a grid of 8 x 8 pixels.
+    """
+
+    frames_at_once = 16
+
+    @register_to_config
+    def __init__(self, widths: Sequence[int] = (48, 96, 128), matched: int = 96):
+        super().__init__()
+        self.look = nn.Sequential(
+            nn.Conv2d(3 * PATCH**2, matched // 2, 3, padding=1),
+            _Block(matched // 2),
+            nn.Conv2d(matched // 2, matched, 3, stride=2, padding=1),
+            _Block(matched),
+            _Block(matched),
+            nn.GroupNorm(8, matched),
+            nn.Conv2d(matched, matched, 1),
+        )
+        #: how much likeness counts, and how much a place that lies far away has to be more alike
+        self.likeness = nn.Parameter(torch.tensor(3.0))
+        self.nearness = nn.Parameter(torch.tensor(3.0))
+
+        # What was found, the given clip, the made one, the mask, and the displacement
+        seen = (3 * 3 + 1) * PATCH**2 + 2
+        self.inputs = nn.Conv2d(seen, widths[0], 3, padding=1)
+        coarse = len(widths) - 2
+        self.down = nn.ModuleList(_Block(width, level >= coarse) for level, width in enumerate(widths))
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in itertools.pairwise(widths)
+        )
+        self.mid = _Block(widths[-1], True)
+        self.grow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in itertools.pairwise(widths))
+        self.up = nn.ModuleList(_Block(width, level >= coarse) for level, width in enumerate(widths[:-1]))
+        self.detail = nn.Sequential(
+            nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], 3, 3, padding=1)
+        )
+        _zero(self.detail[-1])
+
+    def forward(self, nearest: Video, made: Video, given: Mask) -> Transport:
+        """The displacement (x, y) to where each place's content is in ``nearest``, as shares of the frame's
+        width and height, and the share to take of it, 0 to 1; on a grid of 4 x 4 pixels.
+
+        Args:
+            nearest: what is given, see ``lumiere.diffusion.conditioning.nearest_given``; in [-1, 1].
+            made: the clip that was made; in [-1, 1].
+            given: 1 where ``made`` is what is given.
+        """
+        clips = len(made)
+        patches = [F.pixel_unshuffle(_folded(each), PATCH) for each in (nearest, made, given)]
+        there, here = (each.split(self.frames_at_once) for each in patches[:2])
+        flow = torch.cat([self._match(*pair) for pair in zip(there, here, strict=True)])
+        flow = F.interpolate(flow, size=patches[0].shape[-2:], mode="bilinear", align_corners=False)
+        found = _warp(patches[0].float(), flow)
+        detail = self._refine(torch.cat([found.to(made), *patches, flow.to(made)], 1), clips)
+        flow = flow + REACH * torch.tanh(detail[:, :2].float())
+        return _unfolded(torch.cat([flow, detail[:, 2:].sigmoid()], 1), clips)
+
+    def _match(self, nearest: Tensor, made: Tensor) -> Float[Tensor, "bt 2 h w"]:
+        """Where each place of ``made`` is found: the mean of all places, weighted by how alike they are."""
+        looks = F.normalize(self.look(torch.cat([nearest, made])))
+        height, width = looks.shape[-2:]
+        there, here = looks.flatten(2).transpose(1, 2).chunk(2)
+        rows, columns = ((torch.arange(side, device=looks.device) + 0.5) / side for side in (height, width))
+        places = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)
+        far = (places[:, None] - places).square().sum(-1)
+        alike = (here @ there.transpose(1, 2)) * self.likeness.exp() - far * self.nearness.exp()
+        with torch.autocast(alike.device.type, enabled=False):  # half a pixel would be lost
+            flow = alike.float().softmax(-1) @ places - places
+        return flow.transpose(1, 2).unflatten(2, (height, width))
+
+    def _refine(self, x: Tensor, clips: int) -> Tensor:
+        x = self.inputs(x)
+        skips = []
+        for level, block in enumerate(self.down):
+            x = block(x, clips)
+            if level < len(self.shrink):
+                skips.append(x)
+                x = self.shrink[level](x)
+        x = self.mid(x, clips)
+        for level in reversed(range(len(self.up))):
+            x = F.interpolate(self.grow[level](x), size=skips[level].shape[-2:]) + skips[level]
+            x = self.up[level](x, clips)
+        return self.detail(x)
+
+    @torch.no_grad()
+    @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
+    def restore(self, nearest: Video, made: Video, given: Mask) -> Video:
+        """``made``, with what is given in place of what it shows softly."""
+        return carry(nearest, made, self(nearest, made, given))
+
+
+def _zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def carry(nearest: Video, made: Video, transport: Transport) -> Video:
+    """``made``, and of ``nearest``, displaced, the share that the transport says."""
+    share = _unfolded(_on_pixels(transport[:, 2:], made), len(made))
+    return made + share.to(made) * (warp(nearest, transport) - made)
+
+
+def warp(video: Video, transport: Transport) -> Video:
+    """The video, each pixel read at its displacement; beyond an edge, the edge's pixels."""
+    warped = _warp(_folded(video).float(), _on_pixels(transport[:, :2], video))
+    return _unfolded(warped, len(video)).to(video)
+
+
+def _warp(frames: Float[Tensor, "bt c h w"], flow: Float[Tensor, "bt 2 h w"]) -> Float[Tensor, "bt c h w"]:
+    straight = torch.eye(2, 3, device=frames.device).expand(len(frames), -1, -1)
+    grid = F.affine_grid(straight, list(frames.shape), align_corners=False) + 2 * flow.movedim(1, -1)
+    return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
+
+
+def _on_pixels(values: Float[Tensor, "b n t h w"], video: Video) -> Float[Tensor, "bt n H W"]:
+    size = video.shape[-2:]
+    return F.interpolate(_folded(values).float(), size=size, mode="bilinear", align_corners=False)
+
+
+def _folded(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def _unfolded(x: Float[Tensor, "bt c h w"], clips: int) -> Float[Tensor, "b c t h w"]:
+    return x.unflatten(0, (clips, -1)).transpose(1, 2)

@@ -19,7 +19,7 @@ from torch import Tensor
 from lumiere import __version__
 from lumiere.bundled import BundlePipeline
 from lumiere.conditions import Condition, continue_from
-from lumiere.diffusion.conditioning import Told, encode_condition, hold_given
+from lumiere.diffusion.conditioning import Told, encode_condition, ever_given, hold_given
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
@@ -309,7 +309,8 @@ class LumierePipeline(BundlePipeline):
         if self.transport is None:
             return to_uint8(video)
         made = torch.where(told.given > 0, told.nearest, video[None].to(told.nearest))
-        return to_uint8(self.transport.restore(told.nearest, made, told.given)[0])
+        known = ever_given(told.given)
+        return to_uint8(self.transport.restore(told.nearest, made, told.given, known)[0])
 
     def _guided(self, context: Tensor, uncond: Tensor, guidance: float, rescale: float) -> WindowDenoiser:
         def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:

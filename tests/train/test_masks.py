@@ -2,12 +2,20 @@ import numpy as np
 import pytest
 
 from lumiere.train import masks
-from lumiere.train.masks import SHARES, random_given
+from lumiere.train.masks import SHARES, object_box, random_given
 
 
 def drawn(kind, monkeypatch, seed, frames=24, height=32, width=48):
     monkeypatch.setattr(masks, "SHARES", {kind: 1.0})
-    return random_given(np.random.default_rng(seed), frames, height, width)
+    return random_given(np.random.default_rng(seed), with_object(frames, height, width))
+
+
+def with_object(frames=24, height=32, width=48):
+    """Something bright that goes right on a dark ground."""
+    clip = np.full((frames, height, width, 3), 20, np.uint8)
+    for frame in range(frames):
+        clip[frame, 12:20, 8 + frame % 8 : 16 + frame % 8] = (200, 30, 30)
+    return clip
 
 
 def test_shares_are_of_a_whole():
@@ -39,4 +47,19 @@ def test_holes_stand_still_or_move(monkeypatch):
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_any_length(frames):
     for seed in range(50):
-        assert random_given(np.random.default_rng(seed), frames, 8, 8).shape == (frames, 8, 8)
+        assert random_given(np.random.default_rng(seed), np.zeros((frames, 8, 8, 3), np.uint8)).shape == (frames, 8, 8)
+
+
+def test_the_object_is_found_wherever_it_goes():
+    assert object_box(with_object()) == (8, 12, 23, 20)
+    assert object_box(with_object()[:1]) == (8, 12, 16, 20)
+    assert object_box(np.full((2, 8, 8, 3), 7, np.uint8)) is None
+
+
+def test_holes_hide_the_object_or_one_half_of_it(monkeypatch):
+    monkeypatch.setattr(masks, "_AROUND_OBJECT", 1.0)
+    hidden = [~drawn("hole", monkeypatch, seed)[:, 12:20, 8:23] for seed in range(40)]
+    whole = [bool(each.all()) for each in hidden]
+    assert 10 < sum(whole) < 35
+    for each in hidden:
+        assert each[..., :7].all() or each[..., 7:].all()

@@ -26,8 +26,9 @@ def config(shards: Path, tmp_path: Path) -> TransportConfig:
 def test_batches_show_what_is_to_be_made(config: TransportConfig) -> None:
     stage = TransportStage(config, torch.device("cpu"))
     for draw in range(12):
-        nearest, video, given = stage.prepare(stage.load(draw, 0))
+        nearest, video, given, known = stage.prepare(stage.load(draw, 0))
         assert nearest.shape == video.shape == (2, 3, 4, SIDE, SIDE) and given.shape == (2, 1, 4, SIDE, SIDE)
+        assert known.shape == given.shape and bool((known >= given).all())
         assert torch.equal(torch.where(given > 0, video, nearest), nearest), "what is given is near itself"
         assert not given.flatten(1).all(1).any()
 

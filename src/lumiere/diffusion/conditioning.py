@@ -43,6 +43,15 @@ def nearest_given(video: Video, given: Mask) -> Video:
     return torch.where(found, taken, 0)
 
 
+def ever_given(given: Mask) -> Mask:
+    """1, in every frame, for the pixels that some frame gives: :func:`nearest_given` has something to take.
+
+    Args:
+        given: 1 or 0.
+    """
+    return given.amax(2, keepdim=True).expand_as(given)
+
+
 class Told(NamedTuple):
     """What is given of clips, in all the forms that it is needed in.
 

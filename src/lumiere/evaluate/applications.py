@@ -30,14 +30,13 @@ from lumiere.evaluate.figures import (
     MOVING_THRESHOLD,
     border_colour,
     change_between_eighths,
-    foreground,
     measure,
     wilson,
 )
 from lumiere.evaluate.recogniser import Recogniser, ranking
 from lumiere.evaluate.sheet import contact_sheet
 from lumiere.pipeline import LumierePipeline, to_uint8
-from lumiere.train.masks import HoleShape, random_hole
+from lumiere.train.masks import HoleShape, object_box, random_hole
 from lumiere.video import Clip, save_picture
 
 #: what is measured, in the words of the table; a mean, or of what is true or false a share
@@ -145,7 +144,7 @@ def cinemagraph(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> 
     scene = dataclasses.replace(prompt.scene, motion="none")
     text, real = caption(scene, dict(bench.labels)), bench.real(scene)
     height, width = real.shape[1:3]
-    region = conditions.rectangle(height, width, _box_of_object(real[0]))
+    region = conditions.rectangle(height, width, _region_of_object(real[0]))
     condition = conditions.cinemagraph(real[0], region, len(real))
     made, kept = bench.make(text, condition, seed)
     return {
@@ -355,19 +354,20 @@ def table(summary: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _box_of_object(frame: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom around what stands out from the background, and a little more."""
+def _region_of_object(frame: np.ndarray) -> tuple[int, int, int, int]:
+    """A box around the object and a little more; the middle if there is none."""
     height, width = frame.shape[:2]
-    seen = foreground(frame[None])[0] > 0.5
-    rows = np.flatnonzero(seen.any(1)) * height // seen.shape[0]
-    columns = np.flatnonzero(seen.any(0)) * width // seen.shape[1]
-    if not len(rows):
-        return width // 4, height // 4, width * 3 // 4, height * 3 // 4
+    left, top, right, bottom = object_box(frame[None]) or (
+        width // 4,
+        height // 4,
+        width * 3 // 4,
+        height * 3 // 4,
+    )
     return (
-        max(0, int(columns[0]) - _MARGIN),
-        max(0, int(rows[0]) - _MARGIN),
-        min(width, int(columns[-1]) + _MARGIN),
-        min(height, int(rows[-1]) + _MARGIN),
+        max(0, left - _MARGIN),
+        max(0, top - _MARGIN),
+        min(width, right + _MARGIN),
+        min(height, bottom + _MARGIN),
     )
 
 

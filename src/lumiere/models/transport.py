@@ -23,6 +23,10 @@ from lumiere.shapes import Mask, Transport, Video
 PATCH = 4
 #: how far a place is searched around where it was found, as a share of the frame
 REACH = 0.1
+#: known pixels only; less is a mixture with others
+WHOLE = 0.99
+#: what places lose in likeness of which nothing is known
+UNLIKE = 1e4
 
 
 class _Block(nn.Module):
@@ -86,7 +90,7 @@ class TransportNet(ModelMixin, ConfigMixin):
         )
         _zero(self.detail[-1])
 
-    def forward(self, nearest: Video, made: Video, given: Mask) -> Transport:
+    def forward(self, nearest: Video, made: Video, given: Mask, known: Mask) -> Transport:
         """The displacement (x, y) to where each place's content is in ``nearest``, as shares of the frame's
         width and height, and the share to take of it, 0 to 1; on a grid of 4 x 4 pixels.
 
@@ -94,19 +98,22 @@ class TransportNet(ModelMixin, ConfigMixin):
             nearest: what is given, see ``lumiere.diffusion.conditioning.nearest_given``; in [-1, 1].
             made: the clip that was made; in [-1, 1].
             given: 1 where ``made`` is what is given.
+            known: 1 where ``nearest`` is something that is given in some frame.
         """
         clips = len(made)
         patches = [F.pixel_unshuffle(_folded(each), PATCH) for each in (nearest, made, given)]
-        there, here = (each.split(self.frames_at_once) for each in patches[:2])
-        flow = torch.cat([self._match(*pair) for pair in zip(there, here, strict=True)])
+        parts = (*patches[:2], _folded(known))
+        flow = torch.cat(
+            [self._match(*part) for part in zip(*(each.split(self.frames_at_once) for each in parts), strict=True)]
+        )
         flow = F.interpolate(flow, size=patches[0].shape[-2:], mode="bilinear", align_corners=False)
         found = _warp(patches[0].float(), flow)
         detail = self._refine(torch.cat([found.to(made), *patches, flow.to(made)], 1), clips)
         flow = flow + REACH * torch.tanh(detail[:, :2].float())
         return _unfolded(torch.cat([flow, detail[:, 2:].sigmoid()], 1), clips)
 
-    def _match(self, nearest: Tensor, made: Tensor) -> Float[Tensor, "bt 2 h w"]:
-        """Where each place of ``made`` is found: the mean of all places, weighted by how alike they are."""
+    def _match(self, nearest: Tensor, made: Tensor, known: Tensor) -> Float[Tensor, "bt 2 h w"]:
+        """Where each place of ``made`` is found: the mean of all known ones, weighted by how alike they are."""
         looks = F.normalize(self.look(torch.cat([nearest, made])))
         height, width = looks.shape[-2:]
         there, here = looks.flatten(2).transpose(1, 2).chunk(2)
@@ -114,8 +121,9 @@ class TransportNet(ModelMixin, ConfigMixin):
         places = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)
         far = (places[:, None] - places).square().sum(-1)
         alike = (here @ there.transpose(1, 2)) * self.likeness.exp() - far * self.nearness.exp()
+        unknown = 1 - F.adaptive_max_pool2d(known, (height, width)).flatten(1)[:, None]
         with torch.autocast(alike.device.type, enabled=False):  # half a pixel would be lost
-            flow = alike.float().softmax(-1) @ places - places
+            flow = (alike.float() - UNLIKE * unknown).softmax(-1) @ places - places
         return flow.transpose(1, 2).unflatten(2, (height, width))
 
     def _refine(self, x: Tensor, clips: int) -> Tensor:
@@ -134,9 +142,9 @@ class TransportNet(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
-    def restore(self, nearest: Video, made: Video, given: Mask) -> Video:
+    def restore(self, nearest: Video, made: Video, given: Mask, known: Mask) -> Video:
         """``made``, with what is given in place of what it shows softly."""
-        return carry(nearest, made, self(nearest, made, given))
+        return carry(nearest, made, self(nearest, made, given, known), known)
 
 
 def _zero(layer: nn.Module) -> None:
@@ -144,14 +152,15 @@ def _zero(layer: nn.Module) -> None:
         nn.init.zeros_(parameter)
 
 
-def carry(nearest: Video, made: Video, transport: Transport) -> Video:
-    """``made``, and of ``nearest``, displaced, the share that the transport says."""
-    share = _unfolded(_on_pixels(transport[:, 2:], made), len(made))
-    return made + share.to(made) * (warp(nearest, transport) - made)
+def carry(nearest: Video, made: Video, transport: Transport, known: Mask) -> Video:
+    """``made``, and of ``nearest``, displaced, the share that the transport says, where it is known."""
+    share = _unfolded(_on_pixels(transport[:, 2:], made), len(made)).to(made)
+    share = share * (warp(known, transport) > WHOLE)
+    return made + share * (warp(nearest, transport) - made)
 
 
-def warp(video: Video, transport: Transport) -> Video:
-    """The video, each pixel read at its displacement; beyond an edge, the edge's pixels."""
+def warp(video: Float[Tensor, "b c t H W"], transport: Transport) -> Float[Tensor, "b c t H W"]:
+    """The video or mask, each pixel read at its displacement; beyond an edge, the edge's pixels."""
     warped = _warp(_folded(video).float(), _on_pixels(transport[:, :2], video))
     return _unfolded(warped, len(video)).to(video)
 
@@ -162,7 +171,7 @@ def _warp(frames: Float[Tensor, "bt c h w"], flow: Float[Tensor, "bt 2 h w"]) ->
     return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
 
 
-def _on_pixels(values: Float[Tensor, "b n t h w"], video: Video) -> Float[Tensor, "bt n H W"]:
+def _on_pixels(values: Float[Tensor, "b n t h w"], video: Float[Tensor, "b c t H W"]) -> Float[Tensor, "bt n H W"]:
     size = video.shape[-2:]
     return F.interpolate(_folded(values).float(), size=size, mode="bilinear", align_corners=False)
 

@@ -30,7 +30,7 @@ class ConditionedStage(TemporalStage):
             pictures = self.clips.pictures
             frames, _ = window(pictures.read(i), data.frames, position, pictures.name(i))
             pixels.append(torch.from_numpy(frames))
-            given.append(torch.from_numpy(random_given(rng, data.frames, *data.size)))
+            given.append(torch.from_numpy(random_given(rng, frames)))
         return windows, torch.stack(pixels), torch.stack(given)
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:

@@ -280,6 +280,8 @@ class Soften:
     blur: float = 1.0
     #: standard deviation of noise on the sample
     noise: float = 0.9
+    #: share of what is given that shows through where it was, as if it had not gone
+    ghost: float = 0.3
 
 
 @dataclass(frozen=True)

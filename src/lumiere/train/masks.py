@@ -10,24 +10,32 @@ from PIL import Image, ImageDraw
 #: how often each kind is drawn
 SHARES = {
     "nothing": 0.15,
-    "first frame": 0.25,
-    "some frames": 0.12,
+    "first frame": 0.22,
+    "some frames": 0.1,
     "past": 0.1,
-    "hole": 0.23,
+    "hole": 0.28,
     "region": 0.15,
 }
+#: of holes and regions, how many lie around what is to be seen, for all of that to be made
+_AROUND_OBJECT = 0.4
 _MOST_BOXES = 3
+#: difference from the background that makes an object, of 255
+_STANDS_OUT = 24
 
 HoleShape = Literal["boxes", "stroke"]
 
 
-def random_given(rng: np.random.Generator, frames: int, height: int, width: int) -> np.ndarray:
+def random_given(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
     """Which pixels of a clip are given: bool, t x h x w.
 
-    Nothing; the first frame; some frames, evenly spaced or not; the first few; all but a hole of boxes or of
-    brush strokes, still or moving; or the first frame and all outside a region.
+    Nothing; the first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or of
+    brush strokes, still or moving, or around the object; or the first frame and all outside a region.
+
+    Args:
+        clip: uint8, t x h x w x 3.
     """
-    given = np.zeros((frames, height, width), bool)
+    frames = len(clip)
+    given = np.zeros(clip.shape[:3], bool)
     kind = list(SHARES)[rng.choice(len(SHARES), p=list(SHARES.values()))]
     if kind in ("first frame", "region"):
         given[0] = True
@@ -36,9 +44,11 @@ def random_given(rng: np.random.Generator, frames: int, height: int, width: int)
     elif kind == "past":
         given[: int(rng.integers(1, max(2, frames // 2)))] = True
     elif kind in ("hole", "region"):
-        shape: HoleShape = "boxes" if rng.random() < 0.5 else "stroke"
-        moves = kind == "hole" and rng.random() < 0.5
-        given |= ~random_hole(rng, given.shape, shape, moves)
+        hole = _around_object(rng, clip) if rng.random() < _AROUND_OBJECT else None
+        if hole is None:
+            shape: HoleShape = "boxes" if rng.random() < 0.5 else "stroke"
+            hole = random_hole(rng, given.shape, shape, kind == "hole" and rng.random() < 0.5)
+        given |= ~hole
     return given
 
 
@@ -49,6 +59,42 @@ def _some_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
         case 1:
             return np.arange(0, frames, int(rng.integers(2, 9)))
     return rng.choice(frames, min(frames, int(rng.integers(1, 5))), replace=False)
+
+
+def object_box(clip: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom around all that ever stands out from the colour of the clip's border.
+
+    None if nothing does.
+
+    Args:
+        clip: uint8, t x h x w x 3.
+    """
+    ring = [clip[:, 0], clip[:, -1], clip[:, :, 0], clip[:, :, -1]]
+    background = np.median(np.concatenate([side.reshape(-1, 3) for side in ring]), axis=0)
+    seen = (np.abs(clip - background.astype(np.int16)) > _STANDS_OUT).any((0, 3))
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _around_object(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray | None:
+    """A box around what is to be seen, or around one half of it, where one of two may be."""
+    box = object_box(clip)
+    if box is None:
+        return None
+    left, top, right, bottom = box
+    middle = (left + right) // 2
+    match rng.integers(4):
+        case 0:
+            right = middle
+        case 1:
+            left = middle
+    more = rng.uniform(0, 0.2, 4) * (right - left, bottom - top, right - left, bottom - top)
+    hole = np.zeros(clip.shape[:3], bool)
+    rows = slice(max(0, int(top - more[1])), int(bottom + more[3]))
+    hole[:, rows, max(0, int(left - more[0])) : int(right + more[2])] = True
+    return hole
 
 
 def random_hole(rng: np.random.Generator, size: tuple[int, ...], shape: HoleShape, moves: bool) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lumiere.diffusion.conditioning import nearest_given
+from lumiere.diffusion.conditioning import ever_given, nearest_given
 from lumiere.diffusion.noise import clip_noise
 from lumiere.errors import InputError
 from lumiere.models.codec import Codec
@@ -58,9 +58,9 @@ class TransportStage(Stage):
         for _ in range(data.batch_size):
             i = int(rng.integers(len(self.clips)))
             frames, _ = window(self.clips.read(i), data.frames, float(rng.random()), self.clips.name(i))
-            mask = random_given(rng, data.frames, *data.size)
+            mask = random_given(rng, frames)
             while not mask.any() or mask.all():
-                mask = random_given(rng, data.frames, *data.size)
+                mask = random_given(rng, frames)
             one = int(rng.choice(np.flatnonzero(~mask.all((1, 2)))))  # there is something to make in it
             firsts.append(int(np.clip(one - rng.integers(seen), 0, data.frames - seen)))
             pixels.append(torch.from_numpy(frames))
@@ -70,24 +70,29 @@ class TransportStage(Stage):
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
         pixels, given, firsts = loaded
         video, given = to_video(pixels, self.device), given[:, None].to(self.device).float()
-        parts = (nearest_given(video, given), video, given)
+        parts = (nearest_given(video, given), video, given, ever_given(given))
         seen = [slice(first, first + self.config.seen) for first in firsts]
         return tuple(
             torch.stack([clip[:, frames] for clip, frames in zip(each, seen, strict=True)]) for each in parts
         )
 
-    def forward(self, nearest: Tensor, video: Tensor, given: Tensor, generator: torch.Generator) -> Tensor:
-        made = self._made(video, given, generator)
-        transport = self.net(nearest, made, given).float()
+    def forward(  # type: ignore[override]
+        self, nearest: Tensor, video: Tensor, given: Tensor, known: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        made = self._made(nearest, video, given, known, generator)
+        transport = self.net(nearest, made, given, known).float()
         unknown = 1 - given
-        error = ((carry(nearest, made, transport) - video).abs() * unknown).sum()
+        error = ((carry(nearest, made, transport, known) - video).abs() * unknown).sum()
         return error / (3 * unknown.sum()).clamp(min=1) + misplaced(nearest, video, transport)
 
-    def _made(self, video: Video, given: Mask, generator: torch.Generator) -> Video:
-        with torch.no_grad():
-            return torch.where(
-                given > 0, video, softened(self.codec, video, self.config.soften, generator).float()
-            )
+    @torch.no_grad()
+    def _made(
+        self, nearest: Video, video: Video, given: Mask, known: Mask, generator: torch.Generator
+    ) -> Video:
+        made = softened(self.codec, video, self.config.soften, generator).float()
+        ghost = self.config.soften.ghost * torch.rand((), generator=generator, device=made.device)
+        made = made + ghost * known * (nearest - made)
+        return torch.where(given > 0, video, made)
 
     def export(self, folder: Path) -> None:
         """Save the net."""
@@ -98,9 +103,9 @@ class TransportStage(Stage):
         """Frames as they are given, as a model would make them, and with what is given carried into them."""
         from PIL import Image
 
-        nearest, video, given = self.prepare(self.load(0, 0))
-        made = self._made(video, given, torch.Generator(self.device).manual_seed(0))
-        rows = [nearest, made, self.net.restore(nearest, made, given), video]
+        nearest, video, given, known = self.prepare(self.load(0, 0))
+        made = self._made(nearest, video, given, known, torch.Generator(self.device).manual_seed(0))
+        rows = [nearest, made, self.net.restore(nearest, made, given, known), video]
         frames = torch.cat([row[0].transpose(0, 1)[:SHOWN] for row in rows])
         Image.fromarray(sheet(frames, min(SHOWN, video.shape[2]))).save(folder / "restored.png")
 

@@ -70,9 +70,9 @@ def test_even_an_untrained_net_finds_what_looks_alike():
 @pytest.mark.parametrize("size", [(8, 8), (40, 56), (136, 8)])
 @pytest.mark.parametrize("frames", [1, 4])
 def test_any_size_and_length(net, size, frames):
-    clip = video(frames, *size)
+    clip, everything = video(frames, *size), known(frames, *size)
     with torch.no_grad():
-        moves = net(clip, video(frames, *size, seed=1), torch.zeros(1, 1, frames, *size), known(frames, *size))
+        moves = net(clip, video(frames, *size, seed=1), torch.zeros_like(everything), everything)
     assert moves.shape == (1, 3, frames, size[0] // 4, size[1] // 4)
     assert moves[:, :2].abs().max() <= 1.1 and 0 <= moves[:, 2].min() <= moves[:, 2].max() <= 1
 

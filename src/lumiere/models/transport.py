@@ -102,10 +102,8 @@ class TransportNet(ModelMixin, ConfigMixin):
         """
         clips = len(made)
         patches = [F.pixel_unshuffle(_folded(each), PATCH) for each in (nearest, made, given)]
-        parts = (*patches[:2], _folded(known))
-        flow = torch.cat(
-            [self._match(*part) for part in zip(*(each.split(self.frames_at_once) for each in parts), strict=True)]
-        )
+        parts = [each.split(self.frames_at_once) for each in (*patches[:2], _folded(known))]
+        flow = torch.cat([self._match(*part) for part in zip(*parts, strict=True)])
         flow = F.interpolate(flow, size=patches[0].shape[-2:], mode="bilinear", align_corners=False)
         found = _warp(patches[0].float(), flow)
         detail = self._refine(torch.cat([found.to(made), *patches, flow.to(made)], 1), clips)
@@ -113,7 +111,7 @@ class TransportNet(ModelMixin, ConfigMixin):
         return _unfolded(torch.cat([flow, detail[:, 2:].sigmoid()], 1), clips)
 
     def _match(self, nearest: Tensor, made: Tensor, known: Tensor) -> Float[Tensor, "bt 2 h w"]:
-        """Where each place of ``made`` is found: the mean of all known ones, weighted by how alike they are."""
+        """Where each place of ``made`` is found: the mean of all known ones, by how alike they are."""
         looks = F.normalize(self.look(torch.cat([nearest, made])))
         height, width = looks.shape[-2:]
         there, here = looks.flatten(2).transpose(1, 2).chunk(2)
@@ -171,9 +169,8 @@ def _warp(frames: Float[Tensor, "bt c h w"], flow: Float[Tensor, "bt 2 h w"]) ->
     return F.grid_sample(frames, grid, padding_mode="border", align_corners=False)
 
 
-def _on_pixels(values: Float[Tensor, "b n t h w"], video: Float[Tensor, "b c t H W"]) -> Float[Tensor, "bt n H W"]:
-    size = video.shape[-2:]
-    return F.interpolate(_folded(values).float(), size=size, mode="bilinear", align_corners=False)
+def _on_pixels(values: Float[Tensor, "b n t h w"], like: Tensor) -> Float[Tensor, "bt n H W"]:
+    return F.interpolate(_folded(values).float(), size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _folded(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:

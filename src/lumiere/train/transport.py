@@ -76,7 +76,7 @@ class TransportStage(Stage):
             torch.stack([clip[:, frames] for clip, frames in zip(each, seen, strict=True)]) for each in parts
         )
 
-    def forward(  # type: ignore[override]
+    def forward(
         self, nearest: Tensor, video: Tensor, given: Tensor, known: Tensor, generator: torch.Generator
     ) -> Tensor:
         made = self._made(nearest, video, given, known, generator)

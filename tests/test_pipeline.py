@@ -396,3 +396,23 @@ def test_a_loop_is_the_same_wherever_it_begins(make_pipe, monkeypatch):
     assert torch.allclose(looped(4), looped(0).roll(4, 1), atol=1e-4)
     monkeypatch.setattr("lumiere.pipeline.frame_noise", lambda *_: noise)
     assert not torch.allclose(pipe("a cat", num_frames=8, output_type="latent")[0], looped(0), atol=1e-2)
+
+
+def test_a_loop_begins_where_it_changes_least(make_pipe):
+    frames = make_pipe()("a cat", num_frames=8, loop=True, seed=3).frames.astype(int)
+    steps = np.abs(frames - np.roll(frames, 1, axis=0)).mean((1, 2, 3))
+    assert steps[0] == steps.min()
+
+
+def test_a_video_is_edited_more_or_less(make_pipe):
+    pipe = make_pipe()
+    source = pipe("a cat", num_frames=8, seed=1)
+    clips = [pipe("a dog", video=source, strength=each, seed=2) for each in (0.01, 0.4, 1.0)]
+    errors = [np.abs(clip.frames.astype(int) - source.frames).mean() for clip in clips]
+    assert errors[0] < errors[2] / 5 and errors == sorted(errors)
+    assert np.abs(clips[2].frames.astype(int) - pipe("a dog", num_frames=8, seed=2).frames).max() <= 1
+    assert clips[0].fps == source.fps and clips[0].metadata["strength"] == 0.01
+    with pytest.raises(InputError, match="no video to edit"):
+        pipe("a dog", strength=0.5)
+    with pytest.raises(InputError, match="the video has 8 frames and the clip 4"):
+        pipe("a dog", video=source, num_frames=4)

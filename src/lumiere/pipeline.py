@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lumiere import __version__
 from lumiere.bundled import BundlePipeline
-from lumiere.conditions import Condition, continue_from
+from lumiere.conditions import Condition, Footage, continue_from, read_video
 from lumiere.diffusion.conditioning import Told, encode_condition, ever_given, hold_given
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
@@ -29,6 +29,7 @@ from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.stunet import STUNet
 from lumiere.models.transport import TransportNet
+from lumiere.shapes import Video
 from lumiere.video import Clip, resize
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ TIME = 2
 
 # What a CPU's kernels and allocator take over what tensors hold; measured 0.8 to 1.6.
 OVERHEAD = 1.75
+#: how much of a video is made anew if nobody says
+EDIT_STRENGTH = 0.6
 
 
 class LumierePipeline(BundlePipeline):
@@ -98,6 +101,8 @@ class LumierePipeline(BundlePipeline):
         self,
         prompt: str | Sequence[str],
         *,
+        video: Footage | None = None,
+        strength: float | None = None,
         condition: Condition | None = None,
         composite: bool = True,
         loop: bool = False,
@@ -123,15 +128,19 @@ class LumierePipeline(BundlePipeline):
 
         Args:
             prompt: one, or a list.
+            video: a clip to edit: sampling begins from it, with noise added, instead of from noise alone
+                (SDEdit, Meng et al. 2022); resized to the clips.
+            strength: how much of ``video`` is made anew, over 0 and up to 1, which ignores it. Default: 0.6.
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly, and, by ``transport``, where it has moved
                 to; else the clip is what the model made.
             loop: make the last frame lead into the first: the windows go round. There are at least two, the
-                second of which begins in the middle of the first.
-            num_frames: of each clip. Default: the condition's, or the model's.
+                second of which begins in the middle of the first. With nothing given, the clip begins where
+                it changes least, for a player's jump back to be seen least.
+            num_frames: of each clip. Default: the condition's or video's, or the model's.
             height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size, for
-                the longer side in the proportions of the condition.
-            fps: of the clip that is returned; the net does not know it. Default: the model's.
+                the longer side in the proportions of the condition or video.
+            fps: of the clip that is returned; the net does not know it. Default: the video's, or the model's.
             num_inference_steps, guidance_scale, guidance_rescale: default: the model's. A ``guidance_scale``
                 of 1 switches guidance off and halves the work; see ``lumiere.diffusion.guidance``.
             negative_prompt: what guidance leads away from.
@@ -152,9 +161,14 @@ class LumierePipeline(BundlePipeline):
             InputError: an argument is out of its range, or memory would not suffice.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        num_frames = _default(num_frames, self.config["frames"] if condition is None else len(condition))
-        height, width = self._size(height, width, condition)
-        fps = _default(fps, self.config["fps"])
+        if video is None and strength is not None:
+            raise InputError(f"strength is {strength}, but there is no video to edit")
+        strength = _default(strength, EDIT_STRENGTH)
+        source = None if video is None else read_video(video)
+        like = condition.video if condition is not None else source
+        num_frames = _default(num_frames, self.config["frames"] if like is None else len(like))
+        height, width = self._size(height, width, like)
+        fps = _default(fps, video.fps if isinstance(video, Clip) else self.config["fps"])
         steps = _default(num_inference_steps, self.config["steps"])
         guidance = _default(guidance_scale, self.config["guidance"])
         rescale = _default(guidance_rescale, self.config["guidance_rescale"])
@@ -165,6 +179,8 @@ class LumierePipeline(BundlePipeline):
         )
         if condition is not None:
             condition = self._fitted(condition, num_frames, height, width)
+        if source is not None and len(source) != num_frames:
+            raise InputError(f"the video has {len(source)} frames and the clip {num_frames}; make them alike")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; give at least 1")
         if output_type not in ("clip", "pt", "latent"):
@@ -181,6 +197,7 @@ class LumierePipeline(BundlePipeline):
         shared = self.config["shared_noise"]
         noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
         told = None if condition is None else self._told(condition)
+        origin = None if source is None else self._encode(resize(source, height, width))
 
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
@@ -198,11 +215,14 @@ class LumierePipeline(BundlePipeline):
 
                 guided = self._guided(context[chosen], uncond, guidance, rescale)
                 denoiser = self._over_time(guided, num_frames, loop, told)
+                drawn = torch.stack(noise[chosen])
                 latents = sample(
                     denoiser,
-                    torch.stack(noise[chosen]),
+                    drawn,
                     self.scheduler,
                     steps,
+                    start=None if origin is None else origin.to(drawn).expand_as(drawn),
+                    strength=1.0 if origin is None else strength,
                     generator=generator,
                     callback=after_step,
                 )
@@ -220,12 +240,16 @@ class LumierePipeline(BundlePipeline):
             "model": self.model_name,
             "version": __version__,
         }
+        if source is not None:
+            settings["strength"] = strength
         clips = []
-        for video, text, each in zip(finished, prompts, seeds, strict=True):
-            frames, about = to_uint8(video), {"prompt": text, "seed": each} | settings
+        for made, text, each in zip(finished, prompts, seeds, strict=True):
+            frames, about = to_uint8(made), {"prompt": text, "seed": each} | settings
             if condition is not None and told is not None:
                 about["given_psnr"] = condition.psnr(frames)
-                frames = condition.composite(self._carried(video, told)) if composite else frames
+                frames = condition.composite(self._carried(made, told)) if composite else frames
+            elif loop:
+                frames = np.roll(frames, -_least_change(frames), axis=0)
             clips.append(Clip(frames, fps, about))
         return clips[0] if isinstance(prompt, str) else clips
 
@@ -281,11 +305,11 @@ class LumierePipeline(BundlePipeline):
 
         return UpscalePipeline.from_pretrained(model).to(self._execution_device)(clip, size, **options)
 
-    def _size(self, height: int | None, width: int | None, condition: Condition | None) -> tuple[int, int]:
+    def _size(self, height: int | None, width: int | None, like: np.ndarray | None) -> tuple[int, int]:
         trained = self.config["size"]
-        if condition is None:
+        if like is None:
             return _default(height, trained), _default(width, trained)
-        fitted = fitted_size(condition.height, condition.width, trained, self.codec.factor)
+        fitted = fitted_size(like.shape[1], like.shape[2], trained, self.codec.factor)
         return _default(height, fitted[0]), _default(width, fitted[1])
 
     def _fitted(self, condition: Condition, num_frames: int, height: int, width: int) -> Condition:
@@ -299,10 +323,17 @@ class LumierePipeline(BundlePipeline):
         return condition.resized(height, width)
 
     def _told(self, condition: Condition) -> Told:
-        device, dtype = self._execution_device, self.codec.dtype
-        video = torch.from_numpy(condition.video).to(device, dtype).div(127.5).sub(1)
-        given = torch.from_numpy(condition.mask == 1).to(device, dtype)
-        return encode_condition(self.codec, video.movedim(-1, 0)[None], given[None, None])
+        video = self._video(condition.video)
+        given = torch.from_numpy(condition.mask == 1).to(video)
+        return encode_condition(self.codec, video, given[None, None])
+
+    def _encode(self, frames: np.ndarray) -> Float[Tensor, "1 c t h w"]:
+        return self.codec.encode(self._video(frames))
+
+    def _video(self, frames: np.ndarray) -> Video:
+        """uint8 frames as a video in [-1, 1], for the codec."""
+        video = torch.from_numpy(frames).to(self._execution_device, self.codec.dtype).div(127.5).sub(1)
+        return video.movedim(-1, 0)[None]
 
     def _carried(self, video: Float[Tensor, "3 t h w"], told: Told) -> np.ndarray:
         """The clip's frames, with what is given where it has moved to, if the model can find it."""
@@ -401,6 +432,12 @@ class LumierePipeline(BundlePipeline):
 def to_uint8(video: Float[Tensor, "3 t h w"]) -> np.ndarray:
     """A video in [-1, 1] as frames, uint8 t h w 3."""
     return ((video + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
+
+
+def _least_change(frames: np.ndarray) -> int:
+    """Index of the frame of a loop that is most like the one before it."""
+    steps = np.abs(frames.astype(np.int16) - np.roll(frames, 1, axis=0)).mean((1, 2, 3))
+    return int(steps.argmin())
 
 
 def check_request(prompts: Sequence[str], num_frames: int, height: int, width: int, factor: int) -> None:

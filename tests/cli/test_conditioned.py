@@ -174,3 +174,45 @@ def test_bad_input_is_one_line(run, image, video, tmp_path, arguments, message):
 def test_a_model_that_was_not_trained_to_says_so(run, image, tiny_bundle):
     code, out, err = run("animate", "cat.png", "--frames", 2, model=tiny_bundle)
     assert (code, out) == (2, "") and "this model takes no condition" in err
+
+
+def test_an_edited_video_keeps_rate_length_and_size(run, video):
+    code, out, err = run("edit", "clip", "a dog", "--strength", 0.5, "--out", "edited")
+    assert (code, out) == (0, "edited\n"), err
+    clip = Clip.load("edited")
+    assert clip.frames.shape == video.shape and clip.fps == 12 and clip.metadata["strength"] == 0.5
+    assert (clip.frames != video).any()
+    assert run("edit", "clip", "a dog", "--strength", 0.01, "--out", "nearly")[0] == 0
+    near, far = (np.abs(Clip.load(name).frames.astype(int) - video).mean() for name in ("nearly", "edited"))
+    assert near < far / 3
+
+
+def test_a_masked_edit_leaves_all_else_as_it_was(run, video):
+    assert run("edit", "clip", "a dog", "--box", "8,8,24,24", "--out", "edited")[0] == 0
+    changed = (Clip.load("edited").frames != video).any(-1)
+    assert changed[:, 8:24, 8:24].mean() > 0.5
+    changed[:, 8:24, 8:24] = False
+    assert not changed.any()
+
+
+def test_strengths_are_swept_on_one_sheet(run, video):
+    assert run("edit", "clip", "a dog", "--strength-sweep", "sweep.png")[1] == "sweep.png\n"
+    with Image.open("sweep.png") as sheet:
+        assert sheet.height > 6 * 32
+    assert not Path("clip-edited.mp4").exists()
+    code, _, err = run("edit", "clip", "a dog", "--strength-sweep", "sweep.mp4")
+    assert code == 2 and "the ending '.mp4' is not known" in err
+
+
+def test_what_cannot_be_edited(run, video, image):
+    Clip(video[:1], 12).save("one")
+    for arguments, said in [
+        (("one", "a dog"), "one has 1 frame; give a video of 2 or more"),
+        (("clip", " "), "the prompt is empty"),
+        (("clip", "a dog", "--strength", 0), "0 is not in the range"),
+        (("clip", "a dog", "--box", "0,0,32,32"), "covers all of every frame"),
+        (("clip", "a dog", "--box", "0,0,8,8", "--polygon", "0,0 4,0 0,4"), "2 of --mask"),
+    ]:
+        code, _, err = run("edit", *arguments, "--out", "none")
+        assert code == 2 and said in err, err
+        assert not Path("none").exists()

@@ -158,3 +158,38 @@ def test_impossible_numbers_of_steps_are_refused(steps):
 def test_unknown_scheduler_names_the_known_ones():
     with pytest.raises(InputError, match=r"'heun'; choose one of ddim, dpm\+\+, euler"):
         make_scheduler("heun", noise_schedule().config)
+
+
+@pytest.mark.parametrize("strength", [0.003, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_sampling_begins_where_the_strength_says(name, strength):
+    clean, start, noise, seen = seeded(seed=1), seeded(seed=2), seeded(), []
+    scheduler = make_scheduler(name, noise_schedule().config)
+    out = sample(perfect_denoiser(clean, seen), noise, scheduler, 4, start=start, strength=strength)
+    torch.testing.assert_close(out, clean, atol=2e-3, rtol=0)
+    assert len(seen) == min(4, 1000 * strength)
+    t, x = seen[0]
+    assert t == round(1000 * strength) - 1
+    alpha = noise_schedule().alphas_cumprod[int(t)]
+    begun = alpha.sqrt() * start + (1 - alpha).sqrt() * noise
+    torch.testing.assert_close(x, begun, atol=2e-3, rtol=0)
+
+
+def test_a_scheduler_that_edited_samples_from_noise_again():
+    scheduler, noise = make_scheduler("dpm++", noise_schedule().config), seeded()
+    before = sample(perfect_denoiser(noise * 2), noise, scheduler, 3)
+    sample(perfect_denoiser(noise), noise, scheduler, 3, start=noise, strength=0.5)
+    assert torch.equal(sample(perfect_denoiser(noise * 2), noise, scheduler, 3), before)
+
+
+def test_a_scheduler_that_cannot_begin_in_the_middle_says_so():
+    with pytest.raises(InputError, match="EulerAncestralDiscreteScheduler cannot begin in the middle"):
+        scheduler = EulerAncestralDiscreteScheduler.from_config(noise_schedule().config)
+        sample(perfect_denoiser(seeded()), seeded(), scheduler, 3, start=seeded(), strength=0.5)
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.0, 1.01])
+def test_a_strength_is_a_share(strength):
+    scheduler = make_scheduler("ddim", noise_schedule().config)
+    with pytest.raises(InputError, match=rf"strength is {strength}; give a number over 0, up to 1"):
+        sample(perfect_denoiser(seeded()), seeded(), scheduler, 3, start=seeded(), strength=strength)

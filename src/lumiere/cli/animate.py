@@ -14,7 +14,7 @@ from lumiere.cli.options import path_type
 @click.argument("image", type=path_type)
 @click.argument("prompt", default="")
 @frames_option
-@making_options
+@making_options()
 def command(image: Path, prompt: str, frames: int, making: Making) -> None:
     """Make a clip whose first frame is IMAGE, of what PROMPT says, and print the name of its file.
 

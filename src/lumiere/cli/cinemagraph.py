@@ -16,7 +16,7 @@ from lumiere.cli.options import path_type
 @click.argument("prompt", default="")
 @region_options
 @frames_option
-@making_options
+@making_options()
 def command(image: Path, prompt: str, frames: int, making: Making, **region: Any) -> None:
     """Make a clip of IMAGE in which a region moves and the rest stands still, and print the name of its file.
 

@@ -17,7 +17,7 @@ from lumiere.cli.options import path_type
 @click.option(
     "--given", type=click.IntRange(1, 79), default=16, show_default=True, help="Frames a window is told."
 )
-@making_options
+@making_options()
 def command(video: Path, prompt: str, frames: int, given: int, making: Making) -> None:
     """Go on with VIDEO until it has so many frames, and print the name of the new file.
 

@@ -15,7 +15,7 @@ from lumiere.cli.options import path_type
 @click.argument("video", type=path_type)
 @click.argument("prompt", default="")
 @region_options
-@making_options
+@making_options()
 def command(video: Path, prompt: str, making: Making, **region: Any) -> None:
     """Make a part of VIDEO anew, as PROMPT says, and print the name of the new file.
 

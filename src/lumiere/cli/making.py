@@ -35,16 +35,12 @@ if TYPE_CHECKING:
 frames_option = click.option(
     "--frames", type=click.IntRange(2), default=80, show_default=True, help="Frames of the clip."
 )
+_OUT = click.option(
+    "--out",
+    type=path_type,
+    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: NAME-VERB.mp4]",
+)
 _OPTIONS = (
-    click.option(
-        "--out",
-        type=path_type,
-        help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: NAME-VERB.mp4]",
-    ),
-    click.option(
-        "--size",
-        help="Longer side in pixels, WIDTHxHEIGHT, or source: that of what is given.  [default: the model's]",
-    ),
     upscaler_option,
     click.option(
         "--fps",
@@ -116,15 +112,20 @@ class Making:
     def make(self, condition: Condition, prompt: str, path: Path, fps: Any = None) -> None:
         """Make the clip of a condition, and print the name of its file."""
         pipe = self.load()
-        clip = pipe(
-            prompt,
-            condition=condition,
-            composite=not self.no_composite,
-            fps=self.fps or fps,
-            **self.sampling(),
-        )
+        clip = self.sample(pipe, prompt, condition=condition, fps=fps)
         click.echo(f"what is given, as the model made it: {clip.metadata['given_psnr']:.1f} dB", err=True)
         self.write(self.at_size(pipe, clip, condition), path)
+
+    def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
+        """A clip, at the model's size.
+
+        Args:
+            fps: if none is asked for.
+            options: of the pipeline's call.
+        """
+        composite, fps = not self.no_composite, self.fps or fps
+        clip: Clip = pipe(prompt, composite=composite, fps=fps, **self.sampling(), **options)
+        return clip
 
     def write(self, clip: Clip, path: Path) -> None:
         """Save a clip, and print the name of its file."""
@@ -156,18 +157,31 @@ class Making:
         return max(1, round(condition.height * scale)), max(1, round(condition.width * scale))
 
 
-def making_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options of :class:`Making`, and them to the verb, together, as ``making``."""
+def making_options(size: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the options of :class:`Making`, and them to the verb, together, as ``making``.
+
+    Args:
+        size: of the clip if nobody says.
+    """
     names = {field.name for field in fields(Making)}
+    size_option = click.option(
+        "--size",
+        default=size,
+        help="Longer side in pixels, WIDTHxHEIGHT, or source: that of what is given."
+        + f"  [default: {size or 'that of the model'}]",
+    )
 
-    @functools.wraps(function)
-    def called(**arguments: Any) -> None:
-        own = {name: value for name, value in arguments.items() if name not in names}
-        function(**own, making=Making(**{name: arguments[name] for name in names}))
+    def decorated(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def called(**arguments: Any) -> None:
+            own = {name: value for name, value in arguments.items() if name not in names}
+            function(**own, making=Making(**{name: arguments[name] for name in names}))
 
-    for option in reversed(_OPTIONS):
-        called = option(called)
-    return called
+        for option in reversed((_OUT, size_option, *_OPTIONS)):
+            called = option(called)
+        return called
+
+    return decorated
 
 
 _REGION_OPTIONS = (

@@ -17,7 +17,7 @@ from lumiere.errors import InputError
 @click.argument("prompt", default="")
 @click.option("--canvas", required=True, help="WIDTHxHEIGHT of the canvas, in pixels of the video.")
 @click.option("--at", help="Where the video's upper left corner lies on it: X,Y.  [default: in the middle]")
-@making_options
+@making_options()
 def command(video: Path, prompt: str, canvas: str, at: str | None, making: Making) -> None:
     """Make what lies around VIDEO on a larger canvas, as PROMPT says, and print the name of the new file.
 

@@ -15,7 +15,7 @@ from lumiere.cli.options import path_type
 @click.argument("last", type=path_type)
 @click.argument("prompt", default="")
 @frames_option
-@making_options
+@making_options()
 def command(first: Path, last: Path, prompt: str, frames: int, making: Making) -> None:
     """Make a clip that begins with the image FIRST and ends with LAST, and print the name of its file.
 

@@ -91,6 +91,19 @@ def set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
             scheduler.sigmas = torch.cat([scheduler.sigmas[:steps], scheduler.sigmas[-1:]])
 
 
+def _set_last_timesteps(scheduler: Any, steps: int, strength: float, device: torch.device) -> None:
+    """As :func:`set_timesteps`, over the last part of the schedule; fewer if that has not as many."""
+    limit = scheduler.config.num_train_timesteps
+    if not 1 <= steps <= limit:
+        raise InputError(f"steps is {steps}; give a number from 1 to {limit}")
+    left = torch.linspace(strength * limit, 0, steps + 1, dtype=torch.float64)[:-1].round().clamp(min=1)
+    timesteps = left.unique().flip(0).long() - 1
+    if "timesteps" not in inspect.signature(scheduler.set_timesteps).parameters:
+        known = ", ".join(SCHEDULERS)
+        raise InputError(f"{scheduler_name(scheduler)} cannot begin in the middle; choose one of {known}")
+    scheduler.set_timesteps(timesteps=timesteps.tolist(), device=device)
+
+
 @torch.no_grad()
 def sample(
     denoiser: Denoiser,
@@ -98,27 +111,40 @@ def sample(
     scheduler: Any,
     num_inference_steps: int,
     *,
+    start: Float[Tensor, "b ..."] | None = None,
+    strength: float = 1.0,
     generator: torch.Generator | None = None,
     callback: StepCallback | None = None,
 ) -> Float[Tensor, "b ..."]:
-    """Denoise ``noise`` in ``num_inference_steps`` steps.
+    """Denoise ``noise``, or ``start`` with noise added to it, in ``num_inference_steps`` steps.
 
     Args:
         denoiser: called once a step as ``denoiser(x, t)``; ``x`` is shaped as ``noise``, ``t`` is a scalar.
         noise: standard normal; scaled here if the scheduler wants it scaled.
         scheduler: one of diffusers'. Its timesteps are set here.
+        start: a sample to begin from (SDEdit, Meng et al. 2022); as many steps are taken however little
+            noise is added, if the schedule has them.
+        strength: how much that is: the share of the schedule that is gone through, over 0 and up to 1, which
+            leaves nothing of ``start``.
         generator: for schedulers that add noise at each step.
         callback: called after each step as ``callback(step, t, x)``, ``step`` counting from 0. A tensor that
             it returns takes the place of ``x``; ``StopSampling`` ends the sampling.
 
     Raises:
-        InputError: the number of steps is not within 1 and the schedule's own number.
+        InputError: the number of steps is not within 1 and the schedule's own number, the strength is out of
+            its range, or the scheduler cannot begin with ``start``.
     """
-    set_timesteps(scheduler, num_inference_steps, noise.device)
+    if not 0 < strength <= 1:
+        raise InputError(f"strength is {strength}; give a number over 0, up to 1")
+    if start is None:
+        set_timesteps(scheduler, num_inference_steps, noise.device)
+        x = noise * scheduler.init_noise_sigma
+    else:
+        _set_last_timesteps(scheduler, num_inference_steps, strength, noise.device)
+        x = scheduler.add_noise(start, noise, scheduler.timesteps[:1])
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     extra = {"generator": generator} if takes_generator else {}
 
-    x = noise * scheduler.init_noise_sigma
     for step, t in enumerate(scheduler.timesteps):
         prediction = denoiser(scheduler.scale_model_input(x, t), t)
         x = scheduler.step(prediction, t, x, return_dict=False, **extra)[0]

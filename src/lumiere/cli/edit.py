@@ -1,0 +1,78 @@
+"""``lumiere edit``: a video is made anew, more or less, as a prompt says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lumiere.cli.making import Making, making_options, read_region, region_options
+from lumiere.cli.options import path_type
+from lumiere.errors import InputError
+
+SWEEP = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+@click.command()
+@click.argument("video", type=path_type)
+@click.argument("prompt")
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.6,
+    show_default=True,
+    help="How much is made anew; 1 ignores the video.",
+)
+@click.option(
+    "--strength-sweep",
+    metavar="SHEET",
+    type=path_type,
+    help="Write no video, but a contact sheet (.png, .jpg or .webp) of strengths from 0.2 to 1.",
+)
+@region_options
+@making_options(size="source")
+def command(
+    video: Path, prompt: str, strength: float, strength_sweep: Path | None, making: Making, **region: Any
+) -> None:
+    """Make VIDEO anew so that it shows what PROMPT says, and print the name of the new file.
+
+    Noise is added to the whole clip, as much as --strength says, and taken away again (SDEdit). Frame rate,
+    length and size stay. With a --mask, a --box or a --polygon, only what lies inside changes.
+
+    \b
+    lumiere edit frog.mp4 "a frog jumping on a blue background" --strength 0.7
+    lumiere edit frog.mp4 "a crab on a purple background" --box 32,32,96,96
+    lumiere edit frog.mp4 "a crab on a purple background" --strength-sweep sweep.png
+    """
+    import numpy as np
+
+    from lumiere.conditions import Condition, inpaint
+    from lumiere.evaluate.sheet import contact_sheet
+    from lumiere.files import check_output
+    from lumiere.video import PICTURE_ENDINGS, Clip, save_picture
+
+    path = strength_sweep or making.output(video, "edited")
+    if strength_sweep is not None:
+        check_output(path, making.overwrite, PICTURE_ENDINGS)
+    clip = Clip.load(video)
+    if len(clip) < 2:
+        raise InputError(f"{video} has 1 frame; give a video of 2 or more")
+    masked = any(region[name] is not None for name in ("mask", "box", "polygon"))
+    if masked:
+        kept = inpaint(clip, read_region(clip.height, clip.width, **region))
+    else:
+        kept = Condition(clip.frames, np.zeros(clip.frames.shape[:3]))
+    pipe = making.load()
+
+    def edited(strength: float) -> Clip:
+        condition = kept if masked else None
+        return making.sample(pipe, prompt, video=clip, strength=strength, condition=condition)
+
+    if strength_sweep is None:
+        making.write(making.at_size(pipe, edited(strength), kept), path)
+    else:
+        labels = ["source", *(f"strength {each}" for each in SWEEP)]
+        sheet = contact_sheet([clip, *map(edited, SWEEP)], labels=labels)
+        save_picture(sheet, path, making.overwrite)
+        click.echo(path)

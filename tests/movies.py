@@ -41,3 +41,31 @@ def write_movie(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def add_sound(path: Path, codec: str, seconds: float, begins: float = 0.0) -> Path:
+    """A copy of a movie with a tone of 440 Hz in it; pictures begin at ``begins``."""
+    new = path.with_name(f"sound-{codec}{path.suffix}")
+    with av.open(str(path)) as old, av.open(str(new), "w") as container:
+        pictures = container.add_stream_from_template(old.streams.video[0])
+        tone = container.add_stream(codec, rate=48_000, layout="mono")
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.pts += round(begins / packet.time_base)
+                packet.dts += round(begins / packet.time_base)
+                packet.stream = pictures
+                container.mux(packet)
+        samples = np.sin(2 * np.pi * 440 * np.arange(int(48_000 * seconds)) / 48_000)
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        container.mux(tone.encode(frame))
+        container.mux(tone.encode(None))
+    return new
+
+
+def heard(path: Path) -> tuple[str, np.ndarray]:
+    """Codec and samples of a file's sound."""
+    with av.open(str(path)) as container:
+        (track,) = container.streams.audio
+        parts = [frame.to_ndarray().mean(0) for frame in container.decode(track)]
+        return track.codec_context.name, np.concatenate(parts)

@@ -22,7 +22,7 @@ from lumiere.video import (
     write_frames,
     writing,
 )
-from movies import smooth_frames, write_movie
+from movies import add_sound, heard, smooth_frames, write_movie
 
 SETTINGS = {
     "prompt": 'a "black" cat ☃ 猫\'s <b> & \\ \n tab\t',
@@ -354,34 +354,6 @@ def test_frames_that_come_one_by_one_are_written_alike(tmp_path: Path, ending: s
     )
     assert np.array_equal(Clip.load(single).frames, Clip.load(whole).frames)
     assert (probe(single).fps, read_metadata(single)) == (16, {"seed": 1})
-
-
-def add_sound(path: Path, codec: str, seconds: float, begins: float = 0.0) -> Path:
-    """A copy of a movie with a tone of 440 Hz in it; pictures begin at ``begins``."""
-    new = path.with_name(f"sound-{codec}{path.suffix}")
-    with av.open(str(path)) as old, av.open(str(new), "w") as container:
-        pictures = container.add_stream_from_template(old.streams.video[0])
-        tone = container.add_stream(codec, rate=48_000, layout="mono")
-        for packet in old.demux(video=0):
-            if packet.size:
-                packet.pts += round(begins / packet.time_base)
-                packet.dts += round(begins / packet.time_base)
-                packet.stream = pictures
-                container.mux(packet)
-        samples = np.sin(2 * np.pi * 440 * np.arange(int(48_000 * seconds)) / 48_000)
-        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
-        container.mux(tone.encode(frame))
-        container.mux(tone.encode(None))
-    return new
-
-
-def heard(path: Path) -> tuple[str, np.ndarray]:
-    """Codec and samples of a file's sound."""
-    with av.open(str(path)) as container:
-        (track,) = container.streams.audio
-        parts = [frame.to_ndarray().mean(0) for frame in container.decode(track)]
-        return track.codec_context.name, np.concatenate(parts)
 
 
 def write_with_sound(source: Path, target: Path) -> Path:

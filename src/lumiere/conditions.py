@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
@@ -21,7 +21,10 @@ from lumiere.video import Clip, resize
 
 Picture: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
 Footage: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"
-_MOVIES = {".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif"}
+_VIDEOS = {".mp4", ".webm", ".mov", ".mkv", ".avi"}
+#: how far compression may take black and white in a mask, of 255
+_NEARLY = 8
+_T = TypeVar("_T")
 Box: TypeAlias = tuple[int, int, int, int]
 
 
@@ -49,7 +52,7 @@ class Condition:
             raise InputError(f"the mask is {self.mask.shape}; the video needs {self.video.shape[:3]}")
         if not (np.isfinite(self.mask).all() and self.mask.min() >= 0 and self.mask.max() <= 1):
             raise InputError("the mask has values outside 0 to 1")
-        object.__setattr__(self, "mask", self.mask.astype(np.float32))
+        object.__setattr__(self, "mask", np.asarray(self.mask, np.float32))
 
     def __len__(self) -> int:
         return len(self.video)
@@ -65,7 +68,11 @@ class Condition:
     def resized(self, height: int, width: int) -> Condition:
         """At another size; pixels that are not given whole are feathered."""
         masks = resize(self.mask, height, width, Image.Resampling.BOX).round(4).clip(0, 1)
-        return Condition(resize(self.video, height, width), masks)
+        enlarged = height >= self.height and width >= self.width
+        if not enlarged or self.mask.all():
+            return Condition(resize(self.video, height, width), masks)
+        pairs = zip(self.video, self.mask > 0, strict=True)
+        return Condition(np.stack([_enlarged(frame, known, height, width) for frame, known in pairs]), masks)
 
     def psnr(self, frames: np.ndarray) -> float | None:
         """How near ``frames`` are to what is given, decibels; None if nothing is."""
@@ -77,9 +84,12 @@ class Condition:
 
     def composite(self, frames: np.ndarray) -> np.ndarray:
         """``frames`` with the video in its place, exactly where the mask is 1: uint8, t x h x w x 3."""
-        share = self.mask[..., None]
-        mixed = (share * self.video + (1 - share) * frames).round().astype(np.uint8)
-        return np.asarray(np.where(share == 1, self.video, np.where(share == 0, frames, mixed)))
+        composited = np.empty_like(self.video)
+        for index, (given, made) in enumerate(zip(self.video, frames, strict=True)):
+            share = self.mask[index, ..., None]
+            mixed = (share * given + (1 - share) * made).round().astype(np.uint8)
+            composited[index] = np.where(share == 1, given, np.where(share == 0, made, mixed))
+        return composited
 
 
 def from_image(image: Picture, frames: int = 80) -> Condition:
@@ -239,15 +249,22 @@ def feather(mask: np.ndarray, radius: float | int) -> np.ndarray:
 
     Args:
         mask: h x w or t x h x w.
+
+    Raises:
+        InputError: the radius is below 0, or above the longer side.
     """
-    if not radius:
+    most = max(mask.shape[-2:])
+    if not 0 <= radius <= most:
+        raise InputError(f"the mask is to be feathered over {radius} pixels; give 0 to {most}")
+    half = round(radius / 2)
+    if not half:
         return mask
 
     def soft(frame: np.ndarray) -> np.ndarray:
-        picture = Image.fromarray((frame * 255).astype(np.uint8))
-        grown = picture.filter(ImageFilter.MaxFilter(2 * round(radius / 2) + 1))
-        blurred = np.asarray(grown.filter(ImageFilter.GaussianBlur(radius / 2)), np.float32) / 255
-        return np.maximum(frame, blurred)
+        picture = Image.fromarray((frame * 255).round().astype(np.uint8))
+        # The mean over a square of a mask grown by half of it is a ramp that begins at the mask's edge.
+        ramp = picture.filter(ImageFilter.MaxFilter(2 * half + 1)).filter(ImageFilter.BoxBlur(half))
+        return np.maximum(frame, np.asarray(ramp, np.float32) / 255)
 
     return soft(mask) if mask.ndim == 2 else np.stack([soft(frame) for frame in mask])
 
@@ -269,24 +286,31 @@ def read_picture(image: Picture) -> np.ndarray:
 
 
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
-    """A mask from a picture, float32 h x w, 1 where it is white, or, of one with transparency, opaque; or
-    from a video, t x h x w, 1 where it is white.
+    """A mask from a picture, float32 h x w, 1 where it is white, or, of one that is transparent somewhere,
+    opaque; or from a video, t x h x w, 1 where it is white. What compression makes of black and white, up to
+    8 of 255, counts as these.
 
     Raises:
         InputError: it is neither.
     """
 
-    def share(picture: Image.Image) -> np.ndarray:
+    def share(picture: Image.Image) -> np.ndarray | None:
+        if getattr(picture, "n_frames", 1) > 1:
+            return None
         if "A" in picture.getbands() or "transparency" in picture.info:
-            return np.asarray(picture.convert("RGBA").getchannel("A"))
+            alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
+            if alpha.min() < 255:
+                return alpha
         return np.asarray(Image.fromarray(_rgb(picture)).convert("L"))
 
-    if Path(path).suffix.lower() in _MOVIES or Path(path).is_dir():
-        return Clip.load(path).frames.mean(-1, dtype=np.float32) / 255
-    return _open(Path(path), share).astype(np.float32) / 255
+    is_video = Path(path).suffix.lower() in _VIDEOS or Path(path).is_dir()
+    levels = None if is_video else _open(Path(path), share)
+    if levels is None:
+        levels = Clip.load(path).frames.mean(-1, dtype=np.float32)
+    return ((levels.astype(np.float32) - _NEARLY) / (255 - 2 * _NEARLY)).clip(0, 1)
 
 
-def _open(path: Path, take: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
+def _open(path: Path, take: Callable[[Image.Image], _T]) -> _T:
     try:
         with Image.open(path) as picture:
             return take(picture)
@@ -300,12 +324,17 @@ def _rgb(picture: Image.Image) -> np.ndarray:
     picture = ImageOps.exif_transpose(picture)
     if picture.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
         levels = np.asarray(picture, np.float64)
-        most = 65535 if levels.max() > 255 else 255
+        most = 65535 if picture.mode.startswith("I;16") else _white(levels.max())
         picture = Image.fromarray((levels / most * 255).clip(0, 255).round().astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return np.asarray(picture.convert("RGB"))
+
+
+def _white(brightest: float) -> int:
+    """The level that is white in a picture of wide or floating numbers, which does not say it."""
+    return next((most for most in (1, 255) if brightest <= most), 65535)
 
 
 def read_video(video: Footage) -> np.ndarray:
@@ -319,8 +348,16 @@ def read_video(video: Footage) -> np.ndarray:
     return (video if isinstance(video, Clip) else Clip.load(video)).frames
 
 
+def _enlarged(frame: np.ndarray, known: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The frame, enlarged as by :func:`resize`, of its known pixels alone."""
+    layers = np.concatenate([(frame * known[..., None]).transpose(2, 0, 1), 255 * known[None]])
+    *colours, weight = resize(layers.astype(np.float32), height, width)
+    shares = np.stack(colours, -1) / np.maximum(weight, 1)[..., None]
+    return (shares * 255).round().clip(0, 255).astype(np.uint8)
+
+
 def _share(mask: np.ndarray) -> np.ndarray:
-    return mask.astype(np.float32) / 255 if mask.dtype == np.uint8 else mask.astype(np.float32)
+    return mask.astype(np.float32) / 255 if mask.dtype == np.uint8 else np.asarray(mask, np.float32)
 
 
 def _over_time(share: np.ndarray, frames: int) -> np.ndarray:

@@ -164,6 +164,8 @@ class LumierePipeline(BundlePipeline):
         if video is None and strength is not None:
             raise InputError(f"strength is {strength}, but there is no video to edit")
         strength = _default(strength, EDIT_STRENGTH)
+        if video is not None and not isinstance(video, Clip | np.ndarray):
+            video = Clip.load(video)
         source = None if video is None else read_video(video)
         like = condition.video if condition is not None else source
         num_frames = _default(num_frames, self.config["frames"] if like is None else len(like))
@@ -261,6 +263,7 @@ class LumierePipeline(BundlePipeline):
         *,
         given: int = 16,
         seed: int | None = None,
+        fps: float | Fraction | None = None,
         **options: Any,
     ) -> Clip:
         """Go on with a clip until it has ``num_frames``, by windows that are given the last frames so far.
@@ -269,6 +272,7 @@ class LumierePipeline(BundlePipeline):
             clip: brought to the model's size if it has another one.
             given: frames that a window, as long as the clips that the model was trained on, is given.
             seed: of the first window, the next one's being one higher. Default: a new one.
+            fps: of the clip that is returned. Default: the clip's.
             options: of the call.
 
         Raises:
@@ -282,12 +286,12 @@ class LumierePipeline(BundlePipeline):
         made = clip
         for number in itertools.count():
             condition = continue_from(frames, given, self.config["frames"])
-            made = self(prompt, condition=condition, seed=seed + number, fps=clip.fps, **options)
+            made = self(prompt, condition=condition, seed=seed + number, **options)
             frames = np.concatenate([frames, made.frames[given:]])
             if len(frames) >= num_frames:
                 break
         about = {**made.metadata, "seed": seed, "extended_from": len(clip)}
-        return Clip(frames[:num_frames], clip.fps, about)
+        return Clip(frames[:num_frames], _default(fps, clip.fps), about)
 
     def upscale(
         self, clip: Clip, size: int | tuple[int, int], model: str = "emoji-upscaler", **options: Any
@@ -332,7 +336,8 @@ class LumierePipeline(BundlePipeline):
 
     def _video(self, frames: np.ndarray) -> Video:
         """uint8 frames as a video in [-1, 1], for the codec."""
-        video = torch.from_numpy(frames).to(self._execution_device, self.codec.dtype).div(127.5).sub(1)
+        pixels = torch.from_numpy(np.ascontiguousarray(frames))
+        video = pixels.to(self._execution_device, self.codec.dtype).div(127.5).sub(1)
         return video.movedim(-1, 0)[None]
 
     def _carried(self, video: Float[Tensor, "3 t h w"], told: Told) -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lumiere.cli import main
 from lumiere.video import Clip, read_metadata
-from movies import smooth_frames
+from movies import add_sound, heard, smooth_frames, write_movie
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,8 @@ def test_a_video_goes_on_from_its_last_frames(run, video, tiny_upscaler):
     assert clip.frames.shape == (14, 32, 32, 3) and clip.fps == 12
     assert (clip.frames[:6] == video).all() and (clip.frames[6:] != 0).any()
     assert clip.metadata["extended_from"] == 6 and clip.metadata["seed"] == 7
+    raw = ["extend", "clip", "--frames", 9, "--given", 3, "--fps", 20, "--no-composite", "--out", "raw"]
+    assert run(*raw)[0] == 0 and Clip.load("raw").fps == 20
     code, _, err = run("extend", "clip", "--frames", 6, "--out", "no")
     assert code == 2 and "6 frames are asked for; the clip has 6 already" in err
 
@@ -216,3 +218,30 @@ def test_what_cannot_be_edited(run, video, image):
         code, _, err = run("edit", *arguments, "--out", "none")
         assert code == 2 and said in err, err
         assert not Path("none").exists()
+
+
+def test_sound_goes_along(run):
+    add_sound(write_movie(Path("clip.mp4"), smooth_frames(25)), "aac", 1.0)
+    for verb in (["edit", "sound-aac.mp4", "a cat"], ["inpaint", "sound-aac.mp4", "--box", "8,8,24,24"]):
+        assert run(*verb, "--out", "new.mp4", "--overwrite")[0] == 0
+        assert np.array_equal(heard(Path("new.mp4"))[1], heard(Path("sound-aac.mp4"))[1])
+
+
+def test_what_is_given_may_be_less_than_a_pixel_of_the_models(run):
+    Clip(smooth_frames(2, 320, 320), 12).save("large")
+    code, _, err = run("inpaint", "large", "--box", "4,4,316,316", "--out", "mended")
+    assert code == 0 and "as the model made it" not in err, err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--upscaler", "typo", "--size", 64], "no model at typo"),
+        (["--upscaler", "typo"], "--upscaler typo needs a --size"),
+        (["--size", "0x64"], "size is '0x64'"),
+        (["--size", 0], "size is '0'"),
+    ],
+)
+def test_sizes_are_checked_before_any_work(run, image, options, said):
+    code, _, err = run("animate", "cat.png", *options, "--out", "none")
+    assert code == 2 and said in err and "sampling" not in err, err

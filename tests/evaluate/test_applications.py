@@ -132,6 +132,7 @@ def test_only_a_clip_that_returns_is_seamless(measured, places: np.ndarray, seam
     frames = np.broadcast_to(places.astype(np.uint8)[:, None, None, None], (80, 16, 16, 3))
     figures, _ = measured("loop", lambda *_: frames)
     assert figures["seamless"] is (seam == 1) and figures["seam"] == pytest.approx(seam)
+    assert figures["roughest"] == pytest.approx(seam)
 
 
 def test_shares_have_intervals_and_means_have_none() -> None:

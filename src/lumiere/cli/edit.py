@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,12 @@ def command(
 
     path = strength_sweep or making.output(video, "edited")
     if strength_sweep is not None:
+        if path.resolve() == video.resolve():
+            raise InputError(f"{path} is the source itself; choose another name")
+        if making.out is not None:
+            raise InputError(f"--strength-sweep writes {path} and no video; leave out --out {making.out}")
         check_output(path, making.overwrite, PICTURE_ENDINGS)
+        making = replace(making, seed=secrets.randbelow(2**32) if making.seed is None else making.seed)
     clip = Clip.load(video)
     if len(clip) < 2:
         raise InputError(f"{video} has 1 frame; give a video of 2 or more")
@@ -70,9 +77,10 @@ def command(
         return making.sample(pipe, prompt, video=clip, strength=strength, condition=condition)
 
     if strength_sweep is None:
-        making.write(making.at_size(pipe, edited(strength), kept), path)
+        making.write(making.at_size(pipe, edited(strength), kept), path, sound=video)
     else:
         labels = ["source", *(f"strength {each}" for each in SWEEP)]
         sheet = contact_sheet([clip, *map(edited, SWEEP)], labels=labels)
         save_picture(sheet, path, making.overwrite)
+        click.echo(f"seed {making.seed}", err=True)
         click.echo(path)

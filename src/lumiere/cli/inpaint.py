@@ -32,4 +32,4 @@ def command(video: Path, prompt: str, making: Making, **region: Any) -> None:
 
     clip = Clip.load(video)
     hole = read_region(clip.height, clip.width, **region)
-    making.make(inpaint(clip, hole), prompt, path, clip.fps)
+    making.make(inpaint(clip, hole), prompt, path, clip.fps, sound=video)

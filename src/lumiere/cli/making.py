@@ -82,6 +82,7 @@ class Making:
     def output(self, source: Path, verb: str) -> Path:
         """Where the clip goes. Raises :class:`InputError`, before any work, if it could not be written."""
         from lumiere.files import check_output
+        from lumiere.models import bundle
         from lumiere.video import ENDINGS
 
         path = self.out or Path(f"{source.resolve().stem}-{verb}.mp4")
@@ -90,10 +91,14 @@ class Making:
         check_output(path, self.overwrite, ENDINGS)
         if self.size not in (None, "source"):
             parse_size(self.size)
+        if self.upscaler is not None:
+            if self.size is None:
+                raise InputError(f"--upscaler {self.upscaler} needs a --size above the model's own")
+            bundle.resolve(self.upscaler)
         return path
 
     def load(self) -> LumierePipeline:
-        """The model. Raises :class:`InputError` if there is none, or it takes no condition."""
+        """The model. Raises :class:`InputError` if there is none."""
         from lumiere.pipeline import LumierePipeline
 
         pipe = LumierePipeline.from_pretrained(self.model).to(pick_device(self.device))
@@ -107,14 +112,28 @@ class Making:
             "guidance_scale": self.guidance,
             "negative_prompt": self.negative,
             "seed": self.seed,
+            "composite": not self.no_composite,
         }
 
-    def make(self, condition: Condition, prompt: str, path: Path, fps: Any = None) -> None:
-        """Make the clip of a condition, and print the name of its file."""
+    def make(
+        self,
+        condition: Condition,
+        prompt: str,
+        path: Path,
+        fps: Any = None,
+        sound: Path | None = None,
+    ) -> None:
+        """Make the clip of a condition, and print the name of its file.
+
+        Args:
+            fps: if none is asked for.
+            sound: a file whose sound goes along.
+        """
         pipe = self.load()
         clip = self.sample(pipe, prompt, condition=condition, fps=fps)
-        click.echo(f"what is given, as the model made it: {clip.metadata['given_psnr']:.1f} dB", err=True)
-        self.write(self.at_size(pipe, clip, condition), path)
+        if (kept := clip.metadata["given_psnr"]) is not None:
+            click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
+        self.write(self.at_size(pipe, clip, condition), path, sound)
 
     def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
         """A clip, at the model's size.
@@ -123,13 +142,12 @@ class Making:
             fps: if none is asked for.
             options: of the pipeline's call.
         """
-        composite, fps = not self.no_composite, self.fps or fps
-        clip: Clip = pipe(prompt, composite=composite, fps=fps, **self.sampling(), **options)
+        clip: Clip = pipe(prompt, fps=self.fps or fps, **self.sampling(), **options)
         return clip
 
-    def write(self, clip: Clip, path: Path) -> None:
-        """Save a clip, and print the name of its file."""
-        click.echo(clip.save(path, overwrite=self.overwrite))
+    def write(self, clip: Clip, path: Path, sound: Path | None = None) -> None:
+        """Save a clip, with a file's sound if its rate is that file's, and print the name of its file."""
+        click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
 
     def at_size(self, pipe: LumierePipeline, clip: Clip, condition: Condition) -> Clip:
         """The clip at the size that was asked for, and what is given, at that size, in its place."""

@@ -38,7 +38,7 @@ upscaler_option = click.option(
 def parse_size(size: str) -> tuple[int, int]:
     """Width and height in pixels, of "128" or "160x96"."""
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", size.strip().lower())
-    if not match:
+    if not match or not int(match[1]) or (match[2] and not int(match[2])):
         raise InputError(f"size is {size!r}; give pixels, such as 128, or WIDTHxHEIGHT, such as 160x96")
     width = int(match[1])
     return width, int(match[2] or width)

@@ -37,4 +37,4 @@ def command(video: Path, prompt: str, canvas: str, at: str | None, making: Makin
     column, row = (
         map(int, match.groups()) if match else ((width - clip.width) // 2, (height - clip.height) // 2)
     )
-    making.make(outpaint(clip, (height, width), (row, column)), prompt, path, clip.fps)
+    making.make(outpaint(clip, (height, width), (row, column)), prompt, path, clip.fps, sound=video)

@@ -61,7 +61,8 @@ FIGURES = {
     "crossfade_psnr": "between the ends, by a crossfade (dB)",
     "seamless": "from last to first no more than the median step",
     "seam": "from last to first, over the median step",
-    "unlooped_seam": "from last to first, over the median step, without going round",
+    "roughest": "the largest step of the loop, over the median step",
+    "unlooped_seam": "from last to first, over the median step, of a clip that is no loop",
     "drift": "change of the background from the first 80 frames to the last (of 255)",
     "kept": "background within 5 of 255",
     "detail": "fine detail of the last 80 frames over that of the first",
@@ -227,13 +228,16 @@ def transition(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> t
 
 
 def loop(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Figures, Shown]:
+    """A loop begins where it changes least, so that its largest step says more than its seam."""
     made, unlooped = (
         bench.pipe(prompt.prompt, loop=wanted, seed=seed, **bench.sampling).frames for wanted in (True, False)
     )
+    steps = _steps(made)
     return {
-        "seamless": _seam(made) <= 1.0,
-        "seam": _seam(made),
-        "unlooped_seam": _seam(unlooped),
+        "seamless": steps[0] <= 1.0,
+        "seam": steps[0],
+        "roughest": max(steps),
+        "unlooped_seam": _steps(unlooped)[0],
         "moves": measure(made, prompt.scene).moves,
     }, {prompt.prompt: made}
 
@@ -394,8 +398,7 @@ def _empty(background: Background, like: np.ndarray) -> np.ndarray:
     return np.broadcast_to(picture, like.shape).copy()
 
 
-def _seam(frames: np.ndarray) -> float:
-    """The change from the last frame to the first over the median change between neighbours."""
-    steps = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean((1, 2, 3))
-    seam = np.abs(frames[-1].astype(np.int16) - frames[0]).mean()
-    return float(seam / max(np.median(steps), 1e-6))
+def _steps(frames: np.ndarray) -> list[float]:
+    """The change from each frame's forerunner, the first one's being the last, over the median change."""
+    changes = np.abs(frames.astype(np.int16) - np.roll(frames, 1, axis=0)).mean((1, 2, 3))
+    return [float(change) for change in changes / max(float(np.median(changes[1:])), 1e-9)]

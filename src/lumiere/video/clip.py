@@ -67,12 +67,15 @@ class Clip:
         """Seconds."""
         return float(len(self) / Fraction(self.fps))
 
-    def save(self, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False, sound: Path | None = None) -> Path:
         """Write the clip in the format of the path's ending, with its metadata, whole or not at all.
 
         ``.mp4`` H.264 at the exact rate; of an odd height or width the last row or column is doubled, and cut
         again by :meth:`load`. ``.webm`` VP9. ``.gif`` one palette for all frames, at most 50 fps. ``.webp``
         animated. No ending: a folder of PNGs, the only one without loss.
+
+        Args:
+            sound: a file whose sound goes along, into .mp4 and .webm; others hold none.
 
         Raises :class:`InputError` for another ending, an existing file without ``overwrite``, a folder that
         cannot be written, and what the format cannot hold.
@@ -84,6 +87,7 @@ class Clip:
             (self.height, self.width),
             Fraction(self.fps),
             self.metadata,
+            sound=sound,
             overwrite=overwrite,
         )
 

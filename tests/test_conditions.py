@@ -195,3 +195,22 @@ def test_deep_pictures_are_read_by_what_their_kind_calls_white(tmp_path: Path) -
     assert read_picture(tmp_path / "dark.png").max() <= 1
     Image.fromarray(np.full((6, 8), 0.5, np.float32)).save(tmp_path / "share.tif")
     assert np.abs(read_picture(tmp_path / "share.tif").astype(int) - 128).max() <= 1
+
+
+def test_the_hole_alone_is_put_in_its_place() -> None:
+    video = pictures(3)
+    hole = np.zeros((3, 6, 8), bool)
+    hole[0, 2, 3], hole[2, 3, 5] = True, True
+    condition = inpaint(video, hole)
+    part, box = condition.around_hole(1)
+    assert box == (2, 1, 7, 5) and (part.video == video[:, 1:5, 2:7]).all()
+    assert (condition.with_part(part.video, box) == video).all()
+    large = part.resized(16, 20)
+    made = condition.composite(condition.with_part(255 - large.video, box))
+    changed = (made != video).any(-1)
+    assert changed[hole].all() and not changed[~hole].any()
+    assert condition.around_hole(100)[1] == (0, 0, 8, 6)
+    with pytest.raises(InputError, match="the padding is -1 pixels"):
+        condition.around_hole(-1)
+    with pytest.raises(InputError, match="there is nothing to make"):
+        Condition(video, np.ones((3, 6, 8))).around_hole(1)

@@ -74,6 +74,35 @@ class Condition:
         pairs = zip(self.video, self.mask > 0, strict=True)
         return Condition(np.stack([_enlarged(frame, known, height, width) for frame, known in pairs]), masks)
 
+    def around_hole(self, padding: int) -> tuple[Condition, Box]:
+        """The part of every frame around all that is ever to be made, and its place: the hole alone is then
+        as large as the model makes clips, and finer.
+
+        Args:
+            padding: pixels around the hole that the model sees.
+
+        Raises:
+            InputError: the padding is below 0, or there is no hole.
+        """
+        if padding < 0:
+            raise InputError(f"the padding is {padding} pixels; give 0 or more")
+        hole = np.any(self.mask < 1, axis=0)
+        if not hole.any():
+            raise InputError("all is given, so that there is nothing to make; mark a hole")
+        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+        left, top = (max(0, int(places[0]) - padding) for places in (columns, rows))
+        right = min(self.width, int(columns[-1]) + 1 + padding)
+        bottom = min(self.height, int(rows[-1]) + 1 + padding)
+        part = (slice(None), slice(top, bottom), slice(left, right))
+        return Condition(self.video[part], self.mask[part]), (left, top, right, bottom)
+
+    def with_part(self, frames: np.ndarray, box: Box) -> np.ndarray:
+        """The video, and ``frames``, resized, in the place ``box`` of it: uint8, t x h x w x 3."""
+        left, top, right, bottom = box
+        whole = self.video.copy()
+        whole[:, top:bottom, left:right] = resize(frames, bottom - top, right - left)
+        return whole
+
     def psnr(self, frames: np.ndarray) -> float | None:
         """How near ``frames`` are to what is given, decibels; None if nothing is."""
         given = self.mask == 1

@@ -245,3 +245,18 @@ def test_what_is_given_may_be_less_than_a_pixel_of_the_models(run):
 def test_sizes_are_checked_before_any_work(run, image, options, said):
     code, _, err = run("animate", "cat.png", *options, "--out", "none")
     assert code == 2 and said in err and "sampling" not in err, err
+
+
+def test_a_hole_is_made_by_itself_at_the_sources_size(run):
+    video = smooth_frames(4, 90, 120)
+    Clip(video, 12).save("large")
+    hole = ["--box", "20,30,36,50", "--padding-mask-crop", 4]
+    code, _, err = run("inpaint", "large", "a cat", *hole, "--out", "mended")
+    assert code == 0, err
+    changed = (Clip.load("mended").frames != video).any(-1)
+    assert changed.shape == (4, 90, 120) and changed[:, 30:50, 20:36].mean() > 0.5
+    changed[:, 30:50, 20:36] = False
+    assert not changed.any()
+    assert run("inpaint", "large", *hole, "--no-composite", "--out", "raw")[0] == 0
+    around = (Clip.load("raw").frames != video).any(-1)
+    assert around[:, 26:54, 16:40].mean() > 0.5 and not around[:, :26].any()

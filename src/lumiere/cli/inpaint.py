@@ -15,8 +15,14 @@ from lumiere.cli.options import path_type
 @click.argument("video", type=path_type)
 @click.argument("prompt", default="")
 @region_options
+@click.option(
+    "--padding-mask-crop",
+    type=click.IntRange(0),
+    metavar="PIXELS",
+    help="Make only the part and so many pixels around it, as large as the model can; the size stays.",
+)
 @making_options()
-def command(video: Path, prompt: str, making: Making, **region: Any) -> None:
+def command(video: Path, prompt: str, padding_mask_crop: int | None, making: Making, **region: Any) -> None:
     """Make a part of VIDEO anew, as PROMPT says, and print the name of the new file.
 
     The part is white in a --mask, a picture or a video of as many frames, or inside a --box or a --polygon.
@@ -24,6 +30,7 @@ def command(video: Path, prompt: str, making: Making, **region: Any) -> None:
 
     \b
     lumiere inpaint frog.mp4 "a crab on a purple background" --box 32,32,96,96
+    lumiere inpaint pond.mp4 "a frog on a green background" --box 16,64,80,128 --padding-mask-crop 8
     lumiere inpaint frog.mp4 --mask hole.png --size source --out clean.mp4
     """
     path = making.output(video, "inpainted")
@@ -32,4 +39,4 @@ def command(video: Path, prompt: str, making: Making, **region: Any) -> None:
 
     clip = Clip.load(video)
     hole = read_region(clip.height, clip.width, **region)
-    making.make(inpaint(clip, hole), prompt, path, clip.fps, sound=video)
+    making.make(inpaint(clip, hole), prompt, path, clip.fps, sound=video, padding=padding_mask_crop)

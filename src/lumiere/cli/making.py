@@ -122,15 +122,21 @@ class Making:
         path: Path,
         fps: Any = None,
         sound: Path | None = None,
+        padding: int | None = None,
     ) -> None:
         """Make the clip of a condition, and print the name of its file.
 
         Args:
             fps: if none is asked for.
             sound: a file whose sound goes along.
+            padding: make nothing but the hole and so many pixels around it, at the model's full size.
         """
+        part, box = (condition, None) if padding is None else condition.around_hole(padding)
         pipe = self.load()
-        clip = self.sample(pipe, prompt, condition=condition, fps=fps)
+        clip = self.sample(pipe, prompt, condition=part, fps=fps)
+        if box is not None:
+            frames = condition.with_part(clip.frames, box)
+            clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
         if (kept := clip.metadata["given_psnr"]) is not None:
             click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
         self.write(self.at_size(pipe, clip, condition), path, sound)

@@ -46,6 +46,7 @@ FIGURES = {
     "exact": "what is given is put back exactly",
     "given_named": "object recognised in what is given",
     "named": "object recognised in what was made",
+    "named_beside": "the same, of those beside another object",
     "real_named": "object recognised in the real clip",
     "direction": "direction of motion right",
     "moves": "moves",
@@ -72,6 +73,8 @@ HOLES: list[tuple[HoleShape, bool]] = [("boxes", False), ("stroke", False), ("bo
 _NEAR = 5
 _ROWS = 24
 _MARGIN = 4
+#: pixels of the surroundings that the model sees when it makes a hole alone
+_PADDING = 8
 
 Figures = dict[str, float | bool | None]
 #: clips to look at, under their names; the first is the one that was made
@@ -107,9 +110,8 @@ class Bench:
 
     def make(self, prompt: str, condition: Condition, seed: int) -> tuple[np.ndarray, Figures]:
         """The frames that a user gets, and how well what is given was kept."""
-        height, width = condition.height, condition.width
-        options = {"height": height, "width": width, "seed": seed, **self.sampling}
-        clip = self.pipe(prompt, condition=condition, **options)
+        clip = self.pipe(prompt, condition=condition, seed=seed, **self.sampling)
+        condition = condition.resized(clip.height, clip.width)
         given = condition.mask == 1
         return clip.frames, {
             "raw_psnr": clip.metadata["given_psnr"],
@@ -183,31 +185,36 @@ def inpaint(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tupl
 
 
 def add(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Figures, Shown]:
-    """An object that is not there, in turn on an empty background and beside another object."""
+    """An object that is not there, in turn on an empty background and beside another object, where the hole
+    is made at the model's full size."""
     code, background = prompt.scene.objects[0], prompt.scene.background
-    if number % 2:
+    alone = Scene((code,), "alone", background, "none", 0.6, (0.0, 0.0))
+    beside = bool(number % 2)
+    if beside:
         others = [each for each in sorted(bench.labels) if each != code]
         other = others[number * 7 % len(others)]
-        scene = Scene((other, code), "beside", background, "none", 0.46, (0.0, 0.0))
-        real = bench.real(scene)
+        real = bench.real(Scene((other, code), "beside", background, "none", 0.46, (0.0, 0.0)))
         before = bench.real(Scene((other,), "alone", background, "none", 0.46, (-0.52 * 0.46, 0.0)))
         share = (0.5, 0.2, 1.0, 0.8)
     else:
-        scene = Scene((code,), "alone", background, "none", 0.6, (0.0, 0.0))
-        real = bench.real(scene)
+        real = bench.real(alone)
         before = _empty(background, real)
         share = (0.17, 0.17, 0.83, 0.83)
     height, width = real.shape[1:3]
     left, top, right, bottom = (
         round(part * side) for part, side in zip(share, (width, height) * 2, strict=True)
     )
-    text = caption(scene, dict(bench.labels))
+    text = caption(alone, dict(bench.labels))
     condition = conditions.inpaint(before, conditions.rectangle(height, width, (left, top, right, bottom)))
-    made, kept = bench.make(text, condition, seed)
+    part, place = condition.around_hole(_PADDING if beside else max(height, width))
+    made, kept = bench.make(text, part, seed)
+    made = condition.composite(condition.with_part(made, place))
     inside = (slice(None), slice(top, bottom), slice(left, right))
+    named = bench.names(made[inside], code)
     return {
         **kept,
-        "named": bench.names(made[inside], code),
+        "named": named,
+        "named_beside": named if beside else None,
         "real_named": bench.names(real[inside], code),
     }, {text: made, "given": before}
 

@@ -110,7 +110,7 @@ BAD = [
     (["a cat", "--seed", "-1"], "'--seed': -1 is not in the range"),
     (["a cat", "--size", "big"], "size is 'big'; give pixels"),
     (["a cat", "--size", "30"], "multiples of 4, such as 32"),
-    (["a cat", "--size", "0"], "height is 0; this model makes multiples of 4, such as 4"),
+    (["a cat", "--size", "0"], "size is '0'; give pixels, such as 128"),
     (["a cat", "--size", ""], "size is ''; give pixels"),
     (["a cat", "--upscaler", "x"], "--upscaler needs a --size"),
     (["a cat", "--upscaler", "x", "--size", "64"], "no model at"),

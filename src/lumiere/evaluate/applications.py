@@ -35,7 +35,7 @@ from lumiere.evaluate.figures import (
 )
 from lumiere.evaluate.recogniser import Recogniser, ranking
 from lumiere.evaluate.sheet import contact_sheet
-from lumiere.pipeline import LumierePipeline, to_uint8
+from lumiere.pipeline import LumierePipeline, fitted_size, to_uint8
 from lumiere.train.masks import HoleShape, object_box, random_hole
 from lumiere.video import Clip, save_picture
 
@@ -110,8 +110,9 @@ class Bench:
 
     def make(self, prompt: str, condition: Condition, seed: int) -> tuple[np.ndarray, Figures]:
         """The frames that a user gets, and how well what is given was kept."""
-        clip = self.pipe(prompt, condition=condition, seed=seed, **self.sampling)
-        condition = condition.resized(clip.height, clip.width)
+        height, width = condition.height, condition.width
+        options = {"height": height, "width": width, "seed": seed, **self.sampling}
+        clip = self.pipe(prompt, condition=condition, **options)
         given = condition.mask == 1
         return clip.frames, {
             "raw_psnr": clip.metadata["given_psnr"],
@@ -207,6 +208,7 @@ def add(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Fi
     text = caption(alone, dict(bench.labels))
     condition = conditions.inpaint(before, conditions.rectangle(height, width, (left, top, right, bottom)))
     part, place = condition.around_hole(_PADDING if beside else max(height, width))
+    part = part.resized(*fitted_size(part.height, part.width, max(height, width), bench.pipe.codec.factor))
     made, kept = bench.make(text, part, seed)
     made = condition.composite(condition.with_part(made, place))
     inside = (slice(None), slice(top, bottom), slice(left, right))

@@ -67,12 +67,13 @@ class Condition:
 
     def resized(self, height: int, width: int) -> Condition:
         """At another size; pixels that are not given whole are feathered."""
+        if (height, width) == (self.height, self.width):
+            return self
         masks = resize(self.mask, height, width, Image.Resampling.BOX).round(4).clip(0, 1)
-        enlarged = height >= self.height and width >= self.width
-        if not enlarged or self.mask.all():
+        if self.mask.all():
             return Condition(resize(self.video, height, width), masks)
         pairs = zip(self.video, self.mask > 0, strict=True)
-        return Condition(np.stack([_enlarged(frame, known, height, width) for frame, known in pairs]), masks)
+        return Condition(np.stack([_resized(frame, known, height, width) for frame, known in pairs]), masks)
 
     def around_hole(self, padding: int) -> tuple[Condition, Box]:
         """The part of every frame around all that is ever to be made, and its place: the hole alone is then
@@ -377,8 +378,8 @@ def read_video(video: Footage) -> np.ndarray:
     return (video if isinstance(video, Clip) else Clip.load(video)).frames
 
 
-def _enlarged(frame: np.ndarray, known: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The frame, enlarged as by :func:`resize`, of its known pixels alone."""
+def _resized(frame: np.ndarray, known: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The frame as by :func:`resize`, of its known pixels alone."""
     layers = np.concatenate([(frame * known[..., None]).transpose(2, 0, 1), 255 * known[None]])
     *colours, weight = resize(layers.astype(np.float32), height, width)
     shares = np.stack(colours, -1) / np.maximum(weight, 1)[..., None]

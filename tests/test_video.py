@@ -356,6 +356,18 @@ def test_frames_that_come_one_by_one_are_written_alike(tmp_path: Path, ending: s
     assert (probe(single).fps, read_metadata(single)) == (16, {"seed": 1})
 
 
+@every_ending
+@pytest.mark.parametrize("size", [(33, 47), (90, 160)])
+def test_the_same_frames_make_the_same_file(tmp_path: Path, ending: str, size: tuple[int, int]) -> None:
+    clip = Clip(smooth_frames(6, *size), 16, {"seed": 1})
+    files = []
+    for attempt in range(8):
+        _other_memory = [np.full(40_000 + 997 * attempt, attempt, np.uint8) for _ in range(20)]
+        path = clip.save(tmp_path / f"{attempt}{ending}")
+        files.append([part.read_bytes() for part in [path, *sorted(path.glob("*"))] if part.is_file()])
+    assert all(contents == files[0] for contents in files)
+
+
 def write_with_sound(source: Path, target: Path) -> Path:
     info, frames = stream(source)
     return write_frames(

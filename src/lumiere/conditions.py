@@ -87,15 +87,12 @@ class Condition:
         """
         if padding < 0:
             raise InputError(f"the padding is {padding} pixels; give 0 or more")
-        hole = np.any(self.mask < 1, axis=0)
-        if not hole.any():
+        hole = bounding_box(np.any(self.mask < 1, axis=0))
+        if hole is None:
             raise InputError("all is given, so that there is nothing to make; mark a hole")
-        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-        left, top = (max(0, int(places[0]) - padding) for places in (columns, rows))
-        right = min(self.width, int(columns[-1]) + 1 + padding)
-        bottom = min(self.height, int(rows[-1]) + 1 + padding)
+        left, top, right, bottom = box = grown(hole, padding, self.height, self.width)
         part = (slice(None), slice(top, bottom), slice(left, right))
-        return Condition(self.video[part], self.mask[part]), (left, top, right, bottom)
+        return Condition(self.video[part], self.mask[part]), box
 
     def with_part(self, frames: np.ndarray, box: Box) -> np.ndarray:
         """The video, and ``frames``, resized, in the place ``box`` of it: uint8, t x h x w x 3."""
@@ -246,6 +243,25 @@ def rectangle(height: int, width: int, box: Box) -> np.ndarray:
     return mask
 
 
+def bounding_box(region: np.ndarray) -> Box | None:
+    """Left, top, right and bottom around what is true in a region, bool h x w; None if nothing is."""
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def grown(box: Box, margin: int, height: int, width: int) -> Box:
+    """The box and so many pixels around it, as far as the frame goes."""
+    left, top, right, bottom = box
+    return (
+        max(0, left - margin),
+        max(0, top - margin),
+        min(width, right + margin),
+        min(height, bottom + margin),
+    )
+
+
 def polygon(height: int, width: int, corners: Sequence[Sequence[int]]) -> np.ndarray:
     """A mask, float32 h x w: 1 within the polygon of these corners, (x, y) in pixels.
 
@@ -380,10 +396,10 @@ def read_video(video: Footage) -> np.ndarray:
 
 def _resized(frame: np.ndarray, known: np.ndarray, height: int, width: int) -> np.ndarray:
     """The frame as by :func:`resize`, of its known pixels alone."""
-    layers = np.concatenate([(frame * known[..., None]).transpose(2, 0, 1), 255 * known[None]])
+    layers = np.concatenate([(frame * known[..., None]).transpose(2, 0, 1), known[None]])
     *colours, weight = resize(layers.astype(np.float32), height, width)
-    shares = np.stack(colours, -1) / np.maximum(weight, 1)[..., None]
-    return (shares * 255).round().clip(0, 255).astype(np.uint8)
+    mean = np.stack(colours, -1) / np.maximum(weight, 1 / 255)[..., None]
+    return mean.round().clip(0, 255).astype(np.uint8)
 
 
 def _share(mask: np.ndarray) -> np.ndarray:

@@ -224,7 +224,7 @@ class LumierePipeline(BundlePipeline):
                     self.scheduler,
                     steps,
                     start=None if origin is None else origin.to(drawn).expand_as(drawn),
-                    strength=1.0 if origin is None else strength,
+                    strength=strength,
                     generator=generator,
                     callback=after_step,
                 )
@@ -251,7 +251,7 @@ class LumierePipeline(BundlePipeline):
                 about["given_psnr"] = condition.psnr(frames)
                 frames = condition.composite(self._carried(made, told)) if composite else frames
             elif loop:
-                frames = np.roll(frames, -_least_change(frames), axis=0)
+                frames = np.roll(frames, -changes_round(frames).argmin(), axis=0)
             clips.append(Clip(frames, fps, about))
         return clips[0] if isinstance(prompt, str) else clips
 
@@ -439,10 +439,13 @@ def to_uint8(video: Float[Tensor, "3 t h w"]) -> np.ndarray:
     return ((video + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
 
 
-def _least_change(frames: np.ndarray) -> int:
-    """Index of the frame of a loop that is most like the one before it."""
-    steps = np.abs(frames.astype(np.int16) - np.roll(frames, 1, axis=0)).mean((1, 2, 3))
-    return int(steps.argmin())
+def changes_round(frames: np.ndarray) -> np.ndarray:
+    """How much each frame of a loop differs from the one before it, the first from the last: float, t.
+
+    Args:
+        frames: uint8, t x h x w x 3.
+    """
+    return np.asarray(np.abs(frames.astype(np.int16) - np.roll(frames, 1, axis=0)).mean((1, 2, 3)))
 
 
 def check_request(prompts: Sequence[str], num_frames: int, height: int, width: int, factor: int) -> None:

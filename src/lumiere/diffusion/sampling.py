@@ -79,9 +79,7 @@ def set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
     Raises:
         InputError: the number of steps is not within 1 and the schedule's own number.
     """
-    limit = scheduler.config.num_train_timesteps
-    if not 1 <= steps <= limit:
-        raise InputError(f"steps is {steps}; give a number from 1 to {limit}")
+    _check_steps(scheduler, steps)
     scheduler.set_timesteps(steps, device=device)
     # For some numbers of steps (61, 103, ...) diffusers' trailing spacing rounds its way to one step more,
     # at timestep -1, which would be looked up as pure noise.
@@ -91,11 +89,17 @@ def set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
             scheduler.sigmas = torch.cat([scheduler.sigmas[:steps], scheduler.sigmas[-1:]])
 
 
-def _set_last_timesteps(scheduler: Any, steps: int, strength: float, device: torch.device) -> None:
-    """As :func:`set_timesteps`, over the last part of the schedule; fewer if that has not as many."""
-    limit = scheduler.config.num_train_timesteps
+def _check_steps(scheduler: Any, steps: int) -> int:
+    """The schedule's own number of steps. Raises :class:`InputError` for more than that, or fewer than 1."""
+    limit: int = scheduler.config.num_train_timesteps
     if not 1 <= steps <= limit:
         raise InputError(f"steps is {steps}; give a number from 1 to {limit}")
+    return limit
+
+
+def _set_last_timesteps(scheduler: Any, steps: int, strength: float, device: torch.device) -> None:
+    """As :func:`set_timesteps`, over the last part of the schedule; fewer if that has not as many."""
+    limit = _check_steps(scheduler, steps)
     left = torch.linspace(strength * limit, 0, steps + 1, dtype=torch.float64)[:-1].round().clamp(min=1)
     timesteps = left.unique().flip(0).long() - 1
     if "timesteps" not in inspect.signature(scheduler.set_timesteps).parameters:
@@ -124,8 +128,8 @@ def sample(
         scheduler: one of diffusers'. Its timesteps are set here.
         start: a sample to begin from (SDEdit, Meng et al. 2022); as many steps are taken however little
             noise is added, if the schedule has them.
-        strength: how much that is: the share of the schedule that is gone through, over 0 and up to 1, which
-            leaves nothing of ``start``.
+        strength: how much that is, with a ``start``: the share of the schedule that is gone through, over 0
+            and up to 1, which leaves nothing of ``start``.
         generator: for schedulers that add noise at each step.
         callback: called after each step as ``callback(step, t, x)``, ``step`` counting from 0. A tensor that
             it returns takes the place of ``x``; ``StopSampling`` ends the sampling.

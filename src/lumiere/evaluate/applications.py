@@ -35,7 +35,7 @@ from lumiere.evaluate.figures import (
 )
 from lumiere.evaluate.recogniser import Recogniser, ranking
 from lumiere.evaluate.sheet import contact_sheet
-from lumiere.pipeline import LumierePipeline, fitted_size, to_uint8
+from lumiere.pipeline import LumierePipeline, changes_round, fitted_size, to_uint8
 from lumiere.train.masks import HoleShape, object_box, random_hole
 from lumiere.video import Clip, save_picture
 
@@ -367,21 +367,13 @@ def table(summary: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _region_of_object(frame: np.ndarray) -> tuple[int, int, int, int]:
+def _region_of_object(frame: np.ndarray) -> conditions.Box:
     """A box around the object and a little more; the middle if there is none."""
     height, width = frame.shape[:2]
-    left, top, right, bottom = object_box(frame[None]) or (
-        width // 4,
-        height // 4,
-        width * 3 // 4,
-        height * 3 // 4,
-    )
-    return (
-        max(0, left - _MARGIN),
-        max(0, top - _MARGIN),
-        min(width, right + _MARGIN),
-        min(height, bottom + _MARGIN),
-    )
+    box = object_box(frame[None])
+    if box is None:
+        return width // 4, height // 4, width * 3 // 4, height * 3 // 4
+    return conditions.grown(box, _MARGIN, height, width)
 
 
 def _telea(frames: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -408,6 +400,6 @@ def _empty(background: Background, like: np.ndarray) -> np.ndarray:
 
 
 def _steps(frames: np.ndarray) -> list[float]:
-    """The change from each frame's forerunner, the first one's being the last, over the median change."""
-    changes = np.abs(frames.astype(np.int16) - np.roll(frames, 1, axis=0)).mean((1, 2, 3))
+    """The changes round the loop, over the median change from one frame to the next."""
+    changes = changes_round(frames)
     return [float(change) for change in changes / max(float(np.median(changes[1:])), 1e-9)]

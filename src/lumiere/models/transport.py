@@ -153,8 +153,8 @@ def _zero(layer: nn.Module) -> None:
 def carry(nearest: Video, made: Video, transport: Transport, known: Mask) -> Video:
     """``made``, and of ``nearest``, displaced, the share that the transport says, where it is known."""
     share = _unfolded(_on_pixels(transport[:, 2:], made), len(made)).to(made)
-    share = share * (warp(known, transport) > WHOLE)
-    return made + share * (warp(nearest, transport) - made)
+    found, whole = warp(torch.cat([nearest, known], 1), transport).split([3, 1], 1)
+    return made + share * (whole > WHOLE) * (found - made)
 
 
 def warp(video: Float[Tensor, "b c t H W"], transport: Transport) -> Float[Tensor, "b c t H W"]:

@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lumiere.conditions import Box, bounding_box
+
 #: how often each kind is drawn
 SHARES = {
     "nothing": 0.15,
@@ -61,7 +63,7 @@ def _some_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
     return rng.choice(frames, min(frames, int(rng.integers(1, 5))), replace=False)
 
 
-def object_box(clip: np.ndarray) -> tuple[int, int, int, int] | None:
+def object_box(clip: np.ndarray) -> Box | None:
     """Left, top, right and bottom around all that ever stands out from the colour of the clip's border.
 
     None if nothing does.
@@ -71,11 +73,7 @@ def object_box(clip: np.ndarray) -> tuple[int, int, int, int] | None:
     """
     ring = [clip[:, 0], clip[:, -1], clip[:, :, 0], clip[:, :, -1]]
     background = np.median(np.concatenate([side.reshape(-1, 3) for side in ring]), axis=0)
-    seen = (np.abs(clip - background.astype(np.int16)) > _STANDS_OUT).any((0, 3))
-    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    if not len(rows):
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return bounding_box((np.abs(clip - background.astype(np.int16)) > _STANDS_OUT).any((0, 3)))
 
 
 def _around_object(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray | None:

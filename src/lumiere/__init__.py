@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lumiere.models.stunet import STUNet
     from lumiere.models.text import MiniLMTextEncoder
     from lumiere.pipeline import LumierePipeline
+    from lumiere.style import Style
     from lumiere.superres import UpscalePipeline
     from lumiere.video import Clip, read_metadata
 
@@ -28,6 +29,7 @@ __all__ = [
     "PatchAutoencoder",
     "PatchCodec",
     "STUNet",
+    "Style",
     "UpscalePipeline",
     "read_metadata",
     "xt_slice",
@@ -43,6 +45,7 @@ _HOMES = {
     "PatchAutoencoder": "lumiere.models.codec",
     "PatchCodec": "lumiere.models.codec",
     "STUNet": "lumiere.models.stunet",
+    "Style": "lumiere.style",
     "UpscalePipeline": "lumiere.superres",
     "read_metadata": "lumiere.video",
     "xt_slice": "lumiere.evaluate.xt_slice",

@@ -331,6 +331,26 @@ def read_picture(image: Picture) -> np.ndarray:
     return _open(Path(image), _rgb)
 
 
+def read_cutout(image: Picture) -> np.ndarray:
+    """As :func:`read_picture`; but of what is transparent somewhere, uint8, H x W x 4, not premultiplied.
+
+    Raises:
+        InputError: it is no picture.
+    """
+
+    def take(picture: Image.Image) -> np.ndarray:
+        if "A" in picture.getbands() or "transparency" in picture.info:
+            rgba = np.asarray(ImageOps.exif_transpose(picture).convert("RGBA"))
+            if rgba[..., 3].min() < 255:
+                return rgba
+        return _rgb(picture)
+
+    if isinstance(image, np.ndarray):
+        transparent = image.ndim == 3 and image.shape[2] == 4 and image.dtype == np.uint8
+        return image if transparent else read_picture(image)
+    return take(image) if isinstance(image, Image.Image) else _open(Path(image), take)
+
+
 def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """A mask from a picture, float32 h x w, 1 where it is white, or, of one that is transparent somewhere,
     opaque; or from a video, t x h x w, 1 where it is white. What compression makes of black and white, up to

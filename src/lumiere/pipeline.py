@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.stunet import STUNet
 from lumiere.models.transport import TransportNet
 from lumiere.shapes import Video
+from lumiere.style import Style, worn
 from lumiere.video import Clip, resize
 
 T = TypeVar("T")
@@ -105,6 +107,8 @@ class LumierePipeline(BundlePipeline):
         strength: float | None = None,
         condition: Condition | None = None,
         composite: bool = True,
+        style: Style | str | os.PathLike[str] | None = None,
+        alpha: float | None = None,
         loop: bool = False,
         num_frames: int | None = None,
         height: int | None = None,
@@ -134,6 +138,8 @@ class LumierePipeline(BundlePipeline):
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly, and, by ``transport``, where it has moved
                 to; else the clip is what the model made.
+            style: weights for the image model, from :mod:`lumiere.style`, or their file or folder.
+            alpha: how much of the style there is, from 0, none, to 1; above 1 it is exaggerated. Default: 1.
             loop: make the last frame lead into the first: the windows go round. There are at least two, the
                 second of which begins in the middle of the first. With nothing given, the clip begins where
                 it changes least, for a player's jump back to be seen least.
@@ -164,6 +170,11 @@ class LumierePipeline(BundlePipeline):
         if video is None and strength is not None:
             raise InputError(f"strength is {strength}, but there is no video to edit")
         strength = _default(strength, EDIT_STRENGTH)
+        if style is None and alpha is not None:
+            raise InputError(f"alpha is {alpha}, but there is no style")
+        alpha = _default(alpha, 1.0)
+        if style is not None and not isinstance(style, Style):
+            style = Style.from_pretrained(style)
         if video is not None and not isinstance(video, Clip | np.ndarray):
             video = Clip.load(video)
         source = None if video is None else read_video(video)
@@ -204,7 +215,7 @@ class LumierePipeline(BundlePipeline):
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
         finished: list[Tensor] = []
-        with self.progress_bar(total=steps * len(batches)) as bar:
+        with worn(self.unet.spatial, style, alpha), self.progress_bar(total=steps * len(batches)) as bar:
             for start in batches:
                 chosen = slice(start, start + batch_size)
 
@@ -244,6 +255,8 @@ class LumierePipeline(BundlePipeline):
         }
         if source is not None:
             settings["strength"] = strength
+        if style is not None:
+            settings |= {"style": style.name, "alpha": alpha}
         clips = []
         for made, text, each in zip(finished, prompts, seeds, strict=True):
             frames, about = to_uint8(made), {"prompt": text, "seed": each} | settings

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,6 +115,33 @@ def test_the_codec_learns_and_is_exported_normalised(codec_config, tmp_path):
     assert abs(latents.mean()) < 0.3 and latents.std() == pytest.approx(1, abs=0.3)
     (shown,) = (tmp_path / "run" / "samples").rglob("psnr-*.png")
     assert float(shown.stem.removeprefix("psnr-")) > 10
+
+
+def test_a_decoder_is_trained_for_the_samples_that_there_are(codec_config, codec, tmp_path):
+    given = shutil.copytree(codec, tmp_path / "given")
+    told = PatchAutoencoder.from_pretrained(given)
+    settings = [
+        "model.decoder_widths=[16, 24]",
+        "model.decoder_blocks=2",
+        "run.max_steps=60",
+        "optim.lr=5e-3",
+    ]
+    run = trainer(codec_config, f"encoder={given}", *settings)
+    first = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    assert run.run() == 0
+    made = PatchAutoencoder.from_pretrained(tmp_path / "run" / "model")
+    video = torch.rand(1, 3, 2, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    torch.testing.assert_close(made.encode(video), told.encode(video))
+    assert sum(p.numel() for p in made.decoder.parameters()) > sum(
+        p.numel() for p in told.decoder.parameters()
+    )
+    last = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    assert last < 0.7 * first
+    weights = load_file(given / "diffusion_pytorch_model.safetensors")
+    weights["encoder.1.weight"] += 1
+    save_file(weights, given / "diffusion_pytorch_model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match="the encoder has changed"):
+        trainer(codec_config, f"encoder={given}", *settings, resume=True)
 
 
 def test_the_image_model_learns_and_is_exported_whole(image_config, tmp_path):

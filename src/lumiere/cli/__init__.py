@@ -27,6 +27,8 @@ VERBS = {
     "outpaint": ("lumiere.cli.outpaint", "Make what lies around a video."),
     "extend": ("lumiere.cli.extend", "Go on with a video."),
     "edit": ("lumiere.cli.edit", "Make a video anew, as a prompt says."),
+    "stylize": ("lumiere.cli.stylize", "Make a clip in the style of a picture."),
+    "style": ("lumiere.cli.style", "Fit a style to pictures."),
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),

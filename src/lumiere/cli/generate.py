@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lumiere.cli.options import (
+    check_alpha,
+    check_style,
     device_option,
     guidance_option,
     model_option,
@@ -21,14 +24,20 @@ from lumiere.cli.options import (
     pick_device,
     seed_option,
     steps_option,
+    style_options,
     upscaler_option,
 )
 from lumiere.errors import InputError
 
+if TYPE_CHECKING:
+    from lumiere.pipeline import LumierePipeline
+    from lumiere.style import Style
+
 SLUG_LENGTH = 60
 SCHEDULERS = ["ddim", "dpm++", "euler"]
+SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-
+style_option, *_alpha_options = style_options
 _OPTIONS = (
     click.option(
         "--out",
@@ -49,6 +58,13 @@ _OPTIONS = (
     guidance_option,
     negative_option,
     seed_option,
+    *_alpha_options,
+    click.option(
+        "--alpha-sweep",
+        metavar="SHEET",
+        type=path_type,
+        help="Write no video, but a contact sheet (.png, .jpg or .webp) of alphas from 0 to 1.",
+    ),
     click.option(
         "--count",
         type=click.IntRange(min=1),
@@ -63,15 +79,19 @@ _OPTIONS = (
 )
 
 
-def generate_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the prompt and the options of :func:`make_clips`."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
-    return click.argument("prompt")(function)
+def generate_options(*others: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the prompt, the options of :func:`make_clips`, and others."""
+
+    def decorated(function: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed((*others, *_OPTIONS)):
+            function = option(function)
+        return click.argument("prompt")(function)
+
+    return decorated
 
 
 @click.command()
-@generate_options
+@generate_options(style_option)
 def command(**arguments: Any) -> None:
     """Make a clip of what PROMPT says, and print the name of its file.
 
@@ -81,6 +101,7 @@ def command(**arguments: Any) -> None:
     lumiere generate "a frog growing on a purple background" --out frog.mp4
     lumiere generate "a crab on a blue background" --size 1024
     lumiere generate "an owl moving left" --seed 7 --count 3 --out owl.webp
+    lumiere generate "an owl on a yellow background" --style line-art --alpha 0.8
     """
     make_clips(**arguments, loop=False)
 
@@ -97,6 +118,10 @@ def make_clips(
     guidance: float | None,
     negative: str,
     seed: int | None,
+    style: Path | Callable[[LumierePipeline], Style] | None,
+    alpha: float | None,
+    extrapolate: bool,
+    alpha_sweep: Path | None,
     count: int,
     model: str,
     scheduler: str | None,
@@ -104,21 +129,33 @@ def make_clips(
     overwrite: bool,
     loop: bool,
 ) -> None:
-    """Make the clips that the options ask for, and print the names of their files."""
+    """Make the clips that the options ask for, and print the names of their files.
+
+    Args:
+        style: one that is there, or what makes one for the model.
+    """
     if not prompt.strip():
         raise InputError("the prompt is empty; say what is to be seen")
     target = parse_size(size)[::-1] if size is not None else None
     if upscaler is not None and target is None:
         raise InputError("--upscaler needs a --size to make, such as --size 1024")
+    if callable(style):
+        check_alpha(alpha, extrapolate)
+    else:
+        check_style(style, alpha, extrapolate)
     seed = secrets.randbelow(2**32) if seed is None else seed
     seeds = range(seed, seed + count)
-    paths = [output_path(out, prompt, each, count) for each in seeds]
 
     from lumiere.files import check_output
-    from lumiere.video.clip import ENDINGS
+    from lumiere.video import ENDINGS, PICTURE_ENDINGS
 
+    if alpha_sweep is None:
+        paths = [output_path(out, prompt, each, count) for each in seeds]
+    else:
+        _check_sweep(alpha_sweep, style is not None, out, count, size)
+        paths = [alpha_sweep]
     for path in paths:
-        check_output(path, overwrite, ENDINGS)
+        check_output(path, overwrite, ENDINGS if alpha_sweep is None else PICTURE_ENDINGS)
 
     from lumiere.diffusion.sampling import make_scheduler
     from lumiere.models import bundle
@@ -141,28 +178,53 @@ def make_clips(
     pipe = LumierePipeline.from_pretrained(folder, codec=codec).to(place)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
+    worn = style(pipe) if callable(style) else style
+    sampled = partial(
+        pipe,
+        prompt,
+        num_frames=frames,
+        height=height,
+        width=width,
+        fps=fps,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        negative_prompt=negative,
+        loop=loop,
+        style=worn,
+    )
 
+    if alpha_sweep is not None:
+        from lumiere.evaluate.sheet import contact_sheet
+        from lumiere.video import save_picture
+
+        clips = []
+        for each in SWEEP:
+            pipe.set_progress_bar_config(desc=f"alpha {each:g}", unit="step")
+            clips.append(sampled(alpha=each, seed=seed))
+        sheet = contact_sheet(clips, labels=[f"alpha {each:g}" for each in SWEEP])
+        save_picture(sheet, alpha_sweep, overwrite)
+        click.echo(f"seed {seed}", err=True)
+        click.echo(alpha_sweep)
+        return
     for number, (path, each) in enumerate(zip(paths, seeds, strict=True), 1):
         which = f" {number} of {count}" if count > 1 else ""
         pipe.set_progress_bar_config(desc=f"sampling{which}", unit="step")
-        clip = pipe(
-            prompt,
-            num_frames=frames,
-            height=height,
-            width=width,
-            fps=fps,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            negative_prompt=negative,
-            seed=each,
-            loop=loop,
-        )
+        clip = sampled(alpha=alpha, seed=each)
         if larger is None:
             click.echo(clip.save(path, overwrite=overwrite))
         else:
             larger.set_progress_bar_config(desc=f"upscaling{which}", unit="window")
             footage = clip.frames, len(clip), target, clip.fps, clip.metadata
             click.echo(larger.write(path, *footage, seed=each, overwrite=overwrite))
+
+
+def _check_sweep(sheet: Path, styled: bool, out: Path | None, count: int, size: str | None) -> None:
+    """Raise :class:`InputError` for what a sweep over alpha has no use for."""
+    if not styled:
+        raise InputError("--alpha-sweep needs a --style")
+    for option, given in (("--out", out is not None), ("--count", count > 1), ("--size", size is not None)):
+        if given:
+            raise InputError(f"--alpha-sweep writes {sheet} and no video; leave out {option}")
 
 
 def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from lumiere.cli.generate import generate_options, make_clips
+from lumiere.cli.generate import generate_options, make_clips, style_option
 
 
 @click.command()
-@generate_options
+@generate_options(style_option)
 def command(**arguments: Any) -> None:
     """Make a clip of what PROMPT says whose last frame leads into its first, and print the name of its file.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lumiere.cli.options import (
+    check_style,
     device_option,
     guidance_option,
     model_option,
@@ -21,6 +22,7 @@ from lumiere.cli.options import (
     pick_device,
     seed_option,
     steps_option,
+    style_options,
     upscaler_option,
 )
 from lumiere.errors import InputError
@@ -51,6 +53,7 @@ _OPTIONS = (
     guidance_option,
     negative_option,
     seed_option,
+    *style_options,
     click.option(
         "--no-composite",
         is_flag=True,
@@ -74,10 +77,16 @@ class Making:
     guidance: float | None
     negative: str
     seed: int | None
+    style: Path | None
+    alpha: float | None
+    extrapolate: bool
     no_composite: bool
     model: str
     device: str | None
     overwrite: bool
+
+    def __post_init__(self) -> None:
+        check_style(self.style, self.alpha, self.extrapolate)
 
     def output(self, source: Path, verb: str) -> Path:
         """Where the clip goes. Raises :class:`InputError`, before any work, if it could not be written."""
@@ -112,6 +121,8 @@ class Making:
             "guidance_scale": self.guidance,
             "negative_prompt": self.negative,
             "seed": self.seed,
+            "style": self.style,
+            "alpha": self.alpha,
             "composite": not self.no_composite,
         }
 

@@ -33,6 +33,34 @@ upscaler_option = click.option(
     "--upscaler",
     help="A super-resolution model, for a --size above the model's own.  [default: emoji-upscaler]",
 )
+style_options = (
+    click.option(
+        "--style",
+        type=path_type,
+        help="A style: what `lumiere style fit` wrote, or a LoRA for the image model.",
+    ),
+    click.option(
+        "--alpha",
+        type=click.FloatRange(0),
+        help="How much of the style, from 0 to 1.  [default: 1, with a --style]",
+    ),
+    click.option("--extrapolate", is_flag=True, help="Allow an --alpha above 1, which exaggerates."),
+)
+
+
+def check_style(style: Path | None, alpha: float | None, extrapolate: bool) -> None:
+    """Raise :class:`InputError`, before any work, for a style that is not there, or an alpha out of range."""
+    if alpha is not None and style is None:
+        raise InputError(f"--alpha {alpha:g} needs a --style")
+    check_alpha(alpha, extrapolate)
+    if style is not None and not style.exists():
+        raise InputError(f"no style at {style}; make one with `lumiere style fit`")
+
+
+def check_alpha(alpha: float | None, extrapolate: bool) -> None:
+    """Raise :class:`InputError` for an alpha above 1 that is not asked for by --extrapolate."""
+    if alpha is not None and alpha > 1 and not extrapolate:
+        raise InputError(f"--alpha is {alpha:g}; give 0 to 1, or say --extrapolate to exaggerate a style")
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -44,8 +44,8 @@ def training_loss(
     weight: Float[Tensor, "b *broadcast"] | None = None,
     prediction_type: str = "v_prediction",
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D), or of the
-    clean sample itself.
+    """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D), of the clean
+    sample itself, or of the noise.
 
     Args:
         denoiser: called once with the noised samples and their timesteps ``(b,)``.
@@ -57,7 +57,8 @@ def training_loss(
             weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
         shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
-        prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction" or "sample".
+        prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction",
+            "sample" or "epsilon".
     """
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
@@ -67,7 +68,7 @@ def training_loss(
     else:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
     predicted = denoiser(a * clean + s * noise, t)
-    wanted = clean if prediction_type == "sample" else a * noise - s * clean
+    wanted = {"sample": clean, "epsilon": noise, "v_prediction": a * noise - s * clean}[prediction_type]
     squares = (predicted.float() - wanted).square()
     if weight is None:
         error = squares.flatten(1).mean(1)

@@ -88,13 +88,22 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         widths: channels on the quarter and on the eighth grid.
         blocks: residual blocks on the eighth grid, encoder and decoder each; the decoder has as many
             again on the quarter grid.
+        decoder_widths: the decoder's own, if it is to be wider than the encoder.
+        decoder_blocks: likewise, its blocks on either grid.
     """
 
     factor = 8
     frames_at_once = 16
 
     @register_to_config
-    def __init__(self, channels: int = 8, widths: Sequence[int] = (48, 96), blocks: int = 2):
+    def __init__(
+        self,
+        channels: int = 8,
+        widths: Sequence[int] = (48, 96),
+        blocks: int = 2,
+        decoder_widths: Sequence[int] | None = None,
+        decoder_blocks: int | None = None,
+    ):
         super().__init__()
         self.channels = channels
         fine, coarse = widths
@@ -106,6 +115,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
             *[_ResidualBlock(coarse) for _ in range(blocks)],
             nn.Conv2d(coarse, channels, 1),
         )
+        fine, coarse = decoder_widths or widths
+        blocks = decoder_blocks or blocks
         self.decoder = nn.Sequential(
             nn.Conv2d(channels, coarse, 3, padding=1),
             *[_ResidualBlock(coarse) for _ in range(blocks)],

@@ -12,7 +12,7 @@ from torch import Tensor
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.train.config import CodecConfig
 from lumiere.train.draw import numbers
-from lumiere.train.encode import to_video
+from lumiere.train.encode import fingerprint, to_video
 from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
 
 CALIBRATION = 256
@@ -30,8 +30,12 @@ class CodecStage(Stage):
         if config.init:
             net = load_part(config.init, "lumiere.models.codec", "PatchAutoencoder")
         else:
-            net = PatchAutoencoder(config.model.channels, config.model.widths, config.model.blocks)
+            net = _fresh(config)
         self.net = net.to(device).train()
+        self.net.encoder.requires_grad_(not config.encoder)
+
+    def frozen(self) -> dict[str, str]:
+        return {"encoder": fingerprint(self.net.encoder)} if self.config.encoder else {}
 
     def load(self, draw: int, rank: int) -> Tensor:
         rng = numbers("batch", self.config.seed, draw, rank)
@@ -64,12 +68,13 @@ class CodecStage(Stage):
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:
-        """Save the codec, with the mean and deviation of its code measured on pictures of the data."""
-        rng = numbers("calibration", self.config.seed)
-        codes = [self.net.encoder(self._frames(rng, 16)) for _ in range(CALIBRATION // 16)]
-        per_channel = torch.cat(codes).transpose(0, 1).flatten(1)
-        self.net.mean.copy_(per_channel.mean(1))
-        self.net.std.copy_(per_channel.std(1))
+        """Save the codec; an encoder that was trained, with its code's mean and deviation on the data."""
+        if not self.config.encoder:
+            rng = numbers("calibration", self.config.seed)
+            codes = [self.net.encoder(self._frames(rng, 16)) for _ in range(CALIBRATION // 16)]
+            per_channel = torch.cat(codes).transpose(0, 1).flatten(1)
+            self.net.mean.copy_(per_channel.mean(1))
+            self.net.std.copy_(per_channel.std(1))
         self.net.save_pretrained(folder)
 
     def _frames(self, rng: Any, count: int) -> Tensor:
@@ -86,3 +91,17 @@ class CodecStage(Stage):
         mse = (decoded - frames).square().mean().item()
         psnr = 10 * np.log10(4 / max(mse, 1e-12))
         Image.fromarray(sheet(torch.cat([frames, decoded]), SHOWN)).save(folder / f"psnr-{psnr:.1f}.png")
+
+
+def _fresh(config: CodecConfig) -> PatchAutoencoder:
+    """A codec of its own, or a new decoder for the encoder of another one."""
+    model = config.model
+    decoder = {"decoder_widths": model.decoder_widths or None, "decoder_blocks": model.decoder_blocks or None}
+    if not config.encoder:
+        return PatchAutoencoder(model.channels, model.widths, model.blocks, **decoder)
+    told = load_part(config.encoder, "lumiere.models.codec", "PatchAutoencoder")
+    net = PatchAutoencoder(told.config.channels, told.config.widths, told.config.blocks, **decoder)
+    net.encoder.load_state_dict(told.encoder.state_dict())
+    net.mean.copy_(told.mean)
+    net.std.copy_(told.std)
+    return net

@@ -110,11 +110,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class CodecModel:
-    """Arguments of :class:`lumiere.models.codec.PatchAutoencoder`."""
+    """Arguments of :class:`lumiere.models.codec.PatchAutoencoder`. An empty or zero value is its None."""
 
     channels: int = 8
     widths: tuple[int, int] = (48, 96)
     blocks: int = 2
+    decoder_widths: tuple[int, ...] = ()
+    decoder_blocks: int = 0
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,9 @@ class CodecConfig:
     stage: Literal["codec"] = "codec"
     seed: int = 0
     init: str = ""
+    #: folder of a codec whose encoder is kept as it is, with the nets trained on its samples; of [model], the
+    #: decoder is then made
+    encoder: str = ""
     data: Data = field(default_factory=Data)
     model: CodecModel = field(default_factory=CodecModel)
     loss: CodecLoss = field(default_factory=CodecLoss)

@@ -1,0 +1,67 @@
+"""``lumiere stylize``: a prompt becomes a clip in the style of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lumiere.cli.generate import generate_options, make_clips
+from lumiere.cli.options import path_type
+from lumiere.cli.style import caption_option, stylist
+
+if TYPE_CHECKING:
+    from lumiere.pipeline import LumierePipeline
+    from lumiere.style import Style
+
+
+@click.command()
+@generate_options(
+    click.option(
+        "--reference",
+        "references",
+        multiple=True,
+        required=True,
+        type=path_type,
+        help="A picture in the style; may be given several times.",
+    ),
+    caption_option,
+    click.option(
+        "--fit-steps",
+        type=click.IntRange(1),
+        default=400,
+        show_default=True,
+        help="Training steps of the style.",
+    ),
+    click.option("--keep", metavar="STYLE", type=path_type, help="Keep the style in this folder."),
+)
+def command(
+    references: tuple[Path, ...],
+    captions: tuple[str, ...],
+    fit_steps: int,
+    keep: Path | None,
+    overwrite: bool,
+    **arguments: Any,
+) -> None:
+    """Make a clip of what PROMPT says in the style of a picture, and print the name of its file.
+
+    As lumiere style fit, and lumiere generate --style; the style is fitted in a few minutes.
+
+    \b
+    lumiere stylize "a frog on a yellow background" --reference fox.png
+    lumiere stylize "a frog on a yellow background" --reference fox.png --alpha-sweep sweep.png
+    """
+    if keep is not None:
+        from lumiere.style import check_folder
+
+        check_folder(keep, overwrite)
+    fitted = stylist(references, captions, steps=fit_steps)
+
+    def style(pipe: LumierePipeline) -> Style:
+        made = fitted(pipe)
+        if keep is not None:
+            click.echo(made.save_pretrained(keep, overwrite), err=True)
+        return made
+
+    make_clips(**arguments, style=style, overwrite=overwrite, loop=False)

@@ -1,0 +1,270 @@
+"""A style: weights of the image model, fitted to a few pictures, under temporal layers that stay as they are.
+
+The stylized generation of arXiv 2401.12945: W = alpha W_style + (1 - alpha) W_orig. How a style is fitted
+is in :mod:`lumiere.train.style`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from lumiere.conditions import read_picture
+from lumiere.errors import InputError
+from lumiere.files import replacing
+
+NOTE = "style.json"
+WEIGHTS = "pytorch_lora_weights.safetensors"
+FORMAT = "lumiere-style/1"
+ADAPTER = "style"
+PREFIX = "unet"
+_PEFT_PREFIX = "base_model.model."
+_PEFT_WEIGHTS, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_DOWN = re.compile(r"[._](lora_A|down)\.")
+
+
+def blend(
+    original: Mapping[str, Tensor], style: Mapping[str, Tensor], alpha: float | int
+) -> dict[str, Tensor]:
+    """alpha W_style + (1 - alpha) W_orig for each weight of the style; 0 is the original and 1 the style, bit
+    for bit.
+
+    Args:
+        original: of a model, at least those that the style has, by the same names and of the same shapes.
+        alpha: 0 to 1, or above for more of the style than was fitted.
+
+    Raises:
+        InputError: alpha is below 0, or the weights do not fit.
+    """
+    if not 0 <= alpha < float("inf"):
+        raise InputError(f"alpha is {alpha}; give a number from 0, the original, to 1, the style")
+    for name, weight in style.items():
+        if name not in original:
+            raise InputError(f"the style has {name}, which the model lacks")
+        if original[name].shape != weight.shape:
+            shapes = f"{tuple(weight.shape)}, and of the model {tuple(original[name].shape)}"
+            raise InputError(f"{name} of the style is {shapes}")
+    if alpha in (0, 1):
+        return {name: weight if alpha else original[name] for name, weight in style.items()}
+    return {name: alpha * weight + (1 - alpha) * original[name] for name, weight in style.items()}
+
+
+@dataclass(frozen=True)
+class Style:
+    """Low-rank weights for an image model, and what they were fitted to.
+
+    Attributes:
+        lora: as diffusers names them, ``unet.MODULE.lora_A.weight`` and ``lora_B``.
+        scaling: what else diffusers has to know to load them, if another program wrote them.
+        about: what ``style.json`` says: ``model`` and ``image_model``, the name and the hash of what it was
+            fitted to, ``captions``, ``steps``, ``seed`` ...; empty for another program's.
+        thumbnails: of the references, uint8 h x w x 3.
+        name: of the file or folder.
+    """
+
+    lora: Mapping[str, Tensor]
+    scaling: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    thumbnails: Sequence[np.ndarray] = ()
+    name: str = "style"
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str]) -> Style:
+        """Read a style: a folder of :meth:`save_pretrained`, or any LoRA of an image model, as diffusers,
+        PEFT and kohya's scripts write them; a file or a folder. Parts for text encoders are left out.
+
+        Raises:
+            InputError: there is none, or it is no LoRA, or a pickle, which is never loaded.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise InputError(f"no style at {path}; give a folder of `lumiere style fit`, or a LoRA's file")
+        if path.is_file() and path.suffix != ".safetensors":
+            raise InputError(
+                f"{path} is no style; give a folder or a .safetensors file (a pickle is never loaded)"
+            )
+        about = _read_note(path / NOTE) if (path / NOTE).is_file() else {}
+        pictures = sorted((path / "references").glob("*.png")) if about else []
+        lora, scaling = _read_lora(path)
+        return cls(lora, scaling, about, [read_picture(each) for each in pictures], path.resolve().stem)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], overwrite: bool = False) -> Path:
+        """Write the style as a folder that diffusers can load too, whole or not at all.
+
+        Raises:
+            InputError: there is something by that name: a style without ``overwrite``, or something else.
+        """
+        folder = Path(folder)
+        check_folder(folder, overwrite)
+        with replacing(folder) as part:
+            part.mkdir()
+            weights = {name: weight.half().contiguous() for name, weight in self.lora.items()}
+            save_file(weights, part / WEIGHTS, {"format": "pt"})
+            (part / "references").mkdir()
+            for number, picture in enumerate(self.thumbnails, 1):
+                Image.fromarray(picture).save(part / "references" / f"{number}.png")
+            note = json.dumps(dict(self.about), indent=1, ensure_ascii=False)
+            (part / NOTE).write_text(note + "\n", "utf-8")
+        return folder
+
+    def weights(self, unet: UNet2DConditionModel) -> dict[str, Tensor]:
+        """The image model's weights that the style changes, whole, by their names.
+
+        Raises:
+            InputError: the style was made for another model.
+        """
+        if "image_model" in self.about and (found := fingerprint(unet)) != self.about["image_model"]:
+            raise InputError(
+                f"the style {self.name} was made for the model {self.about.get('model')} "
+                f"({self.about['image_model'][:12]}), and this is another one ({found[:12]}); fit it anew"
+            )
+        with adapter(unet):
+            try:
+                unet.load_lora_adapter(dict(self.lora), prefix=PREFIX, adapter_name=ADAPTER, **self.scaling)
+            except (RuntimeError, ValueError, KeyError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise InputError(f"the style {self.name} was made for another model: {reason}") from None
+            layers = _adapted(unet)
+            if len(layers) != sum(bool(_DOWN.search(name)) for name in self.lora):
+                raise InputError(
+                    f"the style {self.name} was made for another model: it has layers that this one lacks"
+                )
+            with torch.no_grad():
+                return {
+                    f"{name}.weight": layer.get_base_layer().weight + layer.get_delta_weight(ADAPTER)
+                    for name, layer in layers.items()
+                }
+
+
+@contextmanager
+def worn(unet: UNet2DConditionModel, style: Style | None, alpha: float | int = 1.0) -> Iterator[None]:
+    """With the image model in a style, as long as the context lasts; then its weights are back, bit for bit.
+
+    Raises:
+        InputError: the style was made for another model, or alpha is below 0.
+    """
+    if style is None:
+        yield
+        return
+    own = dict(unet.named_parameters())
+    original = {name: parameter.data for name, parameter in own.items()}
+    blended = blend(original, style.weights(unet), alpha)
+    try:
+        for name, weight in blended.items():
+            own[name].data = weight
+        yield
+    finally:
+        for name in blended:
+            own[name].data = original[name]
+
+
+def fingerprint(unet: nn.Module) -> str:
+    """A hash of an image model's weights, the same whatever they are computed in."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(unet.state_dict().items()):
+        digest.update(name.encode())
+        rounded = weight.detach().cpu().to(torch.bfloat16).contiguous()
+        digest.update(rounded.view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Raises :class:`InputError` if a style cannot be written there."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NOTE).is_file()):
+        raise InputError(f"{folder} holds something else than a style; choose another name")
+    if not overwrite:
+        raise InputError(f"{folder} exists; choose another name, or overwrite it (--overwrite)")
+
+
+@contextmanager
+def adapter(unet: UNet2DConditionModel) -> Iterator[None]:
+    """What is adapted within the context is as it was after it."""
+    try:
+        yield
+    finally:
+        unet.unload_lora()
+
+
+def _adapted(unet: nn.Module) -> dict[str, Any]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {name: module for name, module in unet.named_modules() if isinstance(module, BaseTunerLayer)}
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    try:
+        note = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(note, dict) or note.get("format") != FORMAT:
+        raise InputError(f"{path} is of no style that this version knows; fit it anew")
+    return note
+
+
+def _read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights of a file or folder, under the names of diffusers, and what they are scaled by."""
+    file = path if path.is_file() else _weights_in(path)
+    try:
+        read = StableDiffusionLoraLoaderMixin.lora_state_dict(
+            str(file.parent),
+            weight_name=file.name,
+            use_safetensors=True,
+            local_files_only=True,
+            return_lora_metadata=True,
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise InputError(
+            f"{file} is no LoRA that can be read: {' '.join(str(error).split())[:200]}"
+        ) from None
+    state, alphas, metadata = read
+    if any(name.startswith(f"{PREFIX}.") for name in state):
+        lora = {name: weight for name, weight in state.items() if name.startswith(f"{PREFIX}.")}
+    else:
+        lora = {f"{PREFIX}.{name.removeprefix(_PEFT_PREFIX)}": weight for name, weight in state.items()}
+        metadata = metadata or _peft_config(file.parent)
+        if metadata:
+            metadata = {
+                f"{PREFIX}.{name.removeprefix(f'{PREFIX}.')}": value for name, value in metadata.items()
+            }
+    if not any(_DOWN.search(name) for name in lora):
+        raise InputError(f"{file} holds no low-rank weights of an image model")
+    return lora, {"network_alphas": alphas} if alphas else {"metadata": metadata} if metadata else {}
+
+
+def _weights_in(folder: Path) -> Path:
+    """The one file of a folder that holds a LoRA's weights."""
+    for name in (WEIGHTS, _PEFT_WEIGHTS):
+        if (folder / name).is_file():
+            return folder / name
+    files = sorted(folder.glob("*.safetensors"))
+    if len(files) != 1:
+        raise InputError(
+            f"{folder} holds {len(files)} files of weights; name one of them, or give a style's folder"
+        )
+    return files[0]
+
+
+def _peft_config(folder: Path) -> dict[str, Any] | None:
+    path = folder / _PEFT_CONFIG
+    if not path.is_file():
+        return None
+    config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return {name: value for name, value in config.items() if value is not None}

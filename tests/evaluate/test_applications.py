@@ -10,9 +10,11 @@ from click.testing import CliRunner, Result
 from lumiere.cli import evaluate as cli_evaluate
 from lumiere.cli import main
 from lumiere.data.emoji import load_sprites
-from lumiere.evaluate.applications import TASKS, Bench, summarise, table
+from lumiere.evaluate.bench import Bench
+from lumiere.evaluate.editing import STRENGTHS
 from lumiere.evaluate.prompts import choose_prompts
 from lumiere.evaluate.recogniser import Recogniser
+from lumiere.evaluate.tasks import TASKS, summarise, table
 from lumiere.pipeline import LumierePipeline
 from lumiere.video import Clip
 
@@ -115,6 +117,22 @@ def test_a_still_does_not_move(measured, task: str) -> None:
     figures, _ = measured(task, lambda _, condition: np.repeat(condition.video[:1], len(condition), 0))
     assert figures["exact"] is True
     assert figures["moves"] is (task == "transition"), "the last frame is put back, and it is another one"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_edit_that_changes_nothing_keeps_the_motion_and_misses_its_target(
+    bench: Bench, measured, number: int
+) -> None:
+    figures, shown = measured("edit", lambda scene, _: bench.real(scene), number)
+    assert figures["near_psnr"] > 90 and len(shown) == len(STRENGTHS) + 1
+    for strength in STRENGTHS:
+        assert figures[f"flow_{strength}"] == pytest.approx(1)
+        assert figures[f"{('background', 'object')[number]}_{strength}"] is False
+
+
+def test_an_edit_that_shows_a_plain_colour_keeps_no_motion(bench: Bench, measured) -> None:
+    figures, _ = measured("edit", lambda scene, _: np.full_like(bench.real(scene), 245))
+    assert all(figures[f"flow_{strength}"] == 0 for strength in STRENGTHS)
 
 
 def test_flicker_shows_as_warped_error(bench: Bench, measured) -> None:

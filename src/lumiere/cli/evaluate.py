@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lumiere.pipeline import LumierePipeline
 
 TEXT = "text"
-TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop", "extend")
+TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop", "extend", "edit")
 
 
 @click.command()
@@ -106,7 +106,7 @@ def command(
     if TEXT in tasks:
         asked.text_to_video(real_only)
     if others := [task for task in tasks if task != TEXT]:
-        asked.of_a_part(others)
+        asked.others(others)
 
 
 @dataclass(frozen=True)
@@ -150,24 +150,25 @@ class _Asked:
             )
         click.echo(self._write(self.out, figures, settings, len(chosen)))
 
-    def of_a_part(self, tasks: list[str]) -> None:
-        from lumiere.evaluate import applications
+    def others(self, tasks: list[str]) -> None:
+        from lumiere.evaluate import tasks as known_tasks
+        from lumiere.evaluate.bench import Bench
         from lumiere.evaluate.prompts import choose_prompts
 
-        known = applications.TASKS
+        known = known_tasks.TASKS
         chosen = {task: choose_prompts(self.labels, self.prompts or known[task].cases) for task in tasks}
         if not self.sprites and (needing := [task for task in tasks if known[task].needs_real]):
             raise InputError(f"{needing[0]} needs real clips; say with --data what `lumiere data emoji` made")
         pipe, settings = self._load()
-        if not pipe.unet.config.condition_channels and set(tasks) != {"loop"}:
-            raise InputError(f"{self.model} takes no condition; of the tasks it can do text and loop")
-        bench = applications.Bench(pipe, self.recogniser, self.sprites, self.labels, settings)
+        if not pipe.unet.config.condition_channels and any(known[task].needs_condition for task in tasks):
+            raise InputError(f"{self.model} takes no condition; of the tasks it can do text, loop and edit")
+        bench = Bench(pipe, self.recogniser, self.sprites, self.labels, settings)
         for task, prompts in chosen.items():
             folder = self.out / task
             _make_folder(folder)
-            summary = applications.summarise(applications.run(bench, task, prompts, folder))
+            summary = known_tasks.summarise(known_tasks.run(bench, task, prompts, folder))
             click.echo(f"{task}: {len(prompts)} held-out cases, 95 % intervals")
-            click.echo(applications.table(summary))
+            click.echo(known_tasks.table(summary))
             click.echo(self._write(folder, summary, settings, len(prompts)))
 
     def _load(self) -> tuple[LumierePipeline, dict[str, Any]]:

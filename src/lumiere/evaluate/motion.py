@@ -1,0 +1,70 @@
+"""How things move, by dense optical flow: DIS (Kroeger et al. 2016), OpenCV's.
+
+Flow is measured over a few frames at once, since objects here move by less than a pixel from one to the next.
+All functions take frames as uint8, t x h x w x 3.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from typing import Any
+
+import numpy as np
+
+from lumiere.errors import InputError
+from lumiere.evaluate.figures import foreground
+from lumiere.video import resize
+
+STRIDE = 4
+
+
+def flow(frames: np.ndarray) -> np.ndarray:
+    """Where each pixel of every fourth frame is four frames later: float32, n x h x w x 2, x and y in pixels.
+
+    Raises:
+        InputError: OpenCV is not installed.
+    """
+    cv2 = opencv()
+    estimate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames[::STRIDE]]
+    pairs = itertools.pairwise(gray)
+    return np.stack([estimate.calc(earlier, later, None) for earlier, later in pairs])
+
+
+def flow_correlation(source: np.ndarray, made: np.ndarray) -> float:
+    """Pearson's correlation of two clips' flow, where the source shows its object.
+
+    1 is the same motion, 0 has nothing to do with it; 0, too, if either does not move.
+
+    Raises:
+        InputError: OpenCV is not installed.
+    """
+    one, other = (flow(clip)[_object(source)].ravel() for clip in (source, made))
+    if not one.size or not one.std() or not other.std():
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def flow_magnitude(frames: np.ndarray) -> float:
+    """Mean length of the flow, in pixels a frame, where the clip shows its object; 0 if it shows none.
+
+    Raises:
+        InputError: OpenCV is not installed.
+    """
+    lengths = np.linalg.norm(flow(frames)[_object(frames)], axis=-1)
+    return float(lengths.mean()) / STRIDE if lengths.size else 0.0
+
+
+def opencv() -> Any:
+    """OpenCV. Raises :class:`InputError` if it is not installed."""
+    try:
+        return importlib.import_module("cv2")
+    except ImportError:
+        raise InputError("this needs OpenCV: pip install 'lumiere-video[evaluate]'") from None
+
+
+def _object(frames: np.ndarray) -> np.ndarray:
+    """Where the object is in the earlier frame of each pair: bool, n x h x w."""
+    weights = foreground(frames[::STRIDE][:-1])
+    return resize(weights, *frames.shape[1:3]) > 0.5

@@ -1,7 +1,7 @@
 """Make the shipped bundle of finished runs: half precision, and the objects that the model has seen.
 
-python configs/emoji/ship.py runs/emoji-conditioned/model runs/emoji-transport/model \
-    data/emoji src/lumiere/bundles/emoji
+python configs/emoji/ship.py runs/emoji-conditioned/model runs/emoji-decoder/model \
+    runs/emoji-transport/model data/emoji src/lumiere/bundles/emoji
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from lumiere.data.emoji import in_groups, read_index
 from lumiere.data.shards import MANIFEST
 from lumiere.diffusion.sampling import make_scheduler
 from lumiere.models import bundle
+from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.transport import TransportNet
 from lumiere.pipeline import LumierePipeline
 
 
-def main(model: Path, transport: Path, data: Path, target: Path) -> None:
-    pipe = LumierePipeline.from_pretrained(model, transport=TransportNet.from_pretrained(transport))
+def main(model: Path, decoder: Path, transport: Path, data: Path, target: Path) -> None:
+    parts = {
+        "codec": PatchAutoencoder.from_pretrained(decoder),
+        "transport": TransportNet.from_pretrained(transport),
+    }
+    pipe = LumierePipeline.from_pretrained(model, **parts)
     pipe.scheduler = make_scheduler("ddim", pipe.scheduler.config)
     pipe.register_to_config(steps=6, guidance=2.0, guidance_rescale=0.7)
     pipe.save_pretrained(target, dtype=torch.float16)

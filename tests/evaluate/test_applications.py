@@ -1,15 +1,18 @@
 """The conditioned model's tasks: with a tiny random model, and with stand-ins whose figures are known."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from lumiere.cli import evaluate as cli_evaluate
 from lumiere.cli import main
 from lumiere.data.emoji import load_sprites
+from lumiere.data.styles import STYLES
 from lumiere.evaluate.bench import Bench
 from lumiere.evaluate.editing import STRENGTHS
 from lumiere.evaluate.prompts import choose_prompts
@@ -36,8 +39,30 @@ def test_the_command_names_every_task() -> None:
     assert set(cli_evaluate.TASKS) == {cli_evaluate.TEXT, *TASKS}
 
 
-def test_every_task_is_made_measured_and_kept(told_bundle: Path, data: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def styles(labels: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Squares in place of the discs, of a colour for each style; judges that have learnt little."""
+    from lumiere.evaluate import styles as module
+    from lumiere.train.style import fit
+
+    monkeypatch.setattr(module, "JUDGE_STEPS", 2)
+    monkeypatch.setattr(module, "fit", partial(fit, steps=1, rank=1))
+    folder = tmp_path / "styles"
+    for number, name in enumerate(STYLES):
+        square = np.zeros((128, 128, 4), np.uint8)
+        square[32:96, 32:96] = (50 * number, 100, 255 - 50 * number, 255)
+        (folder / name).mkdir(parents=True)
+        for label in labels.values():
+            Image.fromarray(square).save(folder / name / f"{label.replace(' ', '-')}.png")
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+def test_every_task_is_made_measured_and_kept(
+    told_bundle: Path, data: Path, styles: Path, tmp_path: Path
+) -> None:
     tasks = [word for task in TASKS for word in ("--task", task)]
+    tasks += ["--styles", str(styles)]
     arguments = (told_bundle, "--data", data, "--out", tmp_path, "--steps", 1, "--guidance", 1, *tasks)
     result = _run(*arguments, "--prompts", 1)
     assert result.exit_code == 0, result.output
@@ -64,6 +89,8 @@ def test_what_cannot_be_done_is_said(
     for arguments, message in (
         ((told_bundle, "--task", "animate"), "animate needs real clips"),
         ((tiny_bundle, "--task", "animate", "--data", data), "takes no condition"),
+        ((told_bundle, "--task", "style", "--data", data), "say with --styles"),
+        ((told_bundle, "--task", "style", "--data", data, "--styles", data), "holds no styles"),
         (("--real-only", "--data", data, "--task", "loop"), "leave out --task"),
         ((told_bundle, "--task", "dance"), "--task"),
     ):

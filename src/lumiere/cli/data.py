@@ -123,5 +123,26 @@ def svg(out: Path, stills: int, held_out: int, seed: int, cache: Path | None, wo
     _tell(out, made)
 
 
+@command.command()
+@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option(
+    "--cache", type=path_type, help="Keeps fetched packages, 8 MB. [default: the user's cache folder]"
+)
+def styles(out: Path, cache: Path | None) -> None:
+    """Draw emoji in five styles that the shipped model never saw, to measure lumiere style with.
+
+    Flat and line art (Microsoft, MIT), monochrome (EmojiOne, CC BY 4.0), Noto (Google, Apache-2.0) and
+    OpenMoji (CC BY-SA 4.0), as PNGs with transparency.
+
+    \b
+    lumiere data styles --out data/styles
+    lumiere evaluate emoji --task style --data data/emoji --styles data/styles
+    """
+    from lumiere.data.npm import default_cache
+    from lumiere.data.styles import draw
+
+    _tell(out, draw(out, cache or default_cache()))
+
+
 def _tell(out: Path, made: bool) -> None:
     click.echo(f"{out} is ready" if made else f"{out} is complete already; nothing to do")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lumiere.evaluate.recogniser import Recogniser
     from lumiere.pipeline import LumierePipeline
 
-TEXT = "text"
-TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop", "extend", "edit")
+TEXT, STYLE = "text", "style"
+TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop", "extend", "edit", STYLE)
 
 
 @click.command()
@@ -46,6 +46,7 @@ TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop",
     help="What `lumiere data emoji` made: compose and measure the real clips anew, instead of taking the "
     "figures that were measured when the recogniser was made. All tasks but text, loop and extend need it.",
 )
+@click.option("--styles", type=path_type, help="What `lumiere data styles` made; the task style needs it.")
 @click.option("--real-only", is_flag=True, help="Measure the real clips alone; needs --data.")
 def command(
     model: str | None,
@@ -56,6 +57,7 @@ def command(
     guidance: float | None,
     seed: int,
     data: Path | None,
+    styles: Path | None,
     real_only: bool,
 ) -> None:
     """Measure MODEL on prompts whose combinations of object, colour and motion training never showed.
@@ -102,7 +104,7 @@ def command(
             "give the folder of all sprites"
         )
     out = out or Path("out") / f"evaluate-{Path(model).name if model else 'real'}"
-    asked = _Asked(model, out, prompts, steps, guidance, seed, labels, sprites, recogniser)
+    asked = _Asked(model, out, prompts, steps, guidance, seed, labels, sprites, recogniser, styles)
     if TEXT in tasks:
         asked.text_to_video(real_only)
     if others := [task for task in tasks if task != TEXT]:
@@ -120,6 +122,7 @@ class _Asked:
     labels: dict[str, str]
     sprites: dict[str, Sprite]
     recogniser: Recogniser
+    styles: Path | None
 
     def text_to_video(self, real_only: bool) -> None:
         from lumiere.evaluate import prompts
@@ -159,10 +162,21 @@ class _Asked:
         chosen = {task: choose_prompts(self.labels, self.prompts or known[task].cases) for task in tasks}
         if not self.sprites and (needing := [task for task in tasks if known[task].needs_real]):
             raise InputError(f"{needing[0]} needs real clips; say with --data what `lumiere data emoji` made")
+        if STYLE in tasks and self.styles is None:
+            raise InputError("style needs references; say with --styles what `lumiere data styles` made")
         pipe, settings = self._load()
         if not pipe.unet.config.condition_channels and any(known[task].needs_condition for task in tasks):
-            raise InputError(f"{self.model} takes no condition; of the tasks it can do text, loop and edit")
+            raise InputError(
+                f"{self.model} takes no condition; of the tasks it can do text, loop, edit and style"
+            )
         bench = Bench(pipe, self.recogniser, self.sprites, self.labels, settings)
+        if STYLE in tasks and self.styles is not None:
+            from lumiere.evaluate.styles import open_wardrobe
+
+            wardrobe = open_wardrobe(self.styles, self.sprites, self.labels, self.out / STYLE)
+            bench = replace(bench, wardrobe=wardrobe)
+            others = {code: label for code, label in self.labels.items() if code not in wardrobe.references}
+            chosen[STYLE] = choose_prompts(others, len(chosen[STYLE]))
         for task, prompts in chosen.items():
             folder = self.out / task
             _make_folder(folder)

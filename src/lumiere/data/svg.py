@@ -6,9 +6,7 @@ To train on, each drawing, on a background, is cut into squares of 256 pixels, a
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,6 @@ from threading import Event
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from lumiere.data import h264
 from lumiere.data.compose import (
@@ -31,8 +28,9 @@ from lumiere.data.compose import (
     random_background,
     render,
 )
+from lumiere.data.drawings import Drawing, check_rasteriser, read_drawings
 from lumiere.data.files import write_whole
-from lumiere.data.npm import Package, fetch
+from lumiere.data.npm import Package
 from lumiere.data.parallel import write_shards
 from lumiere.data.shards import CLIP_CRF, MANIFEST, lossless_webp, tar, to_json
 from lumiere.errors import InputError
@@ -55,29 +53,6 @@ _AT_ONCE = 8  # frames rendered together; at this size eighty would take 4 GB
 _FORMAT = "lumiere-svg/2"
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A vector graphic in a box of 32 x 32."""
-
-    name: str
-    body: str
-
-    @property
-    def title(self) -> str:
-        return self.name.replace("-", " ")
-
-    def draw(self, side: int) -> np.ndarray:
-        """uint8 side x side x 4, RGBA, not premultiplied."""
-        import resvg_py
-
-        svg = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}" viewBox="0 0 32 32">'
-            f"{self.body}</svg>"
-        )
-        with Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))) as image:
-            return np.asarray(image.convert("RGBA"))
-
-
 def load_drawings(cache: Path, held_out: bool = False) -> list[Drawing]:
     """Drawings without a skin tone, sorted by name; fetched into ``cache`` if they are not there.
 
@@ -86,13 +61,7 @@ def load_drawings(cache: Path, held_out: bool = False) -> list[Drawing]:
     Raises:
         InputError: the package cannot be fetched.
     """
-    with tarfile.open(fetch(DRAWINGS, cache), "r:gz") as archive:
-        file = archive.extractfile("package/icons.json")
-        assert file is not None
-        icons = json.load(file)["icons"]
-    tones = ("-dark", "-light", "-medium")
-    names = [name for name in sorted(icons) if not name.endswith(tones) and is_held_out(name) == held_out]
-    return [Drawing(name, icons[name]["body"]) for name in names]
+    return [each for each in read_drawings(DRAWINGS, cache) if is_held_out(each.name) == held_out]
 
 
 def compose(out: Path, stills: int, held_out: int, seed: int, cache: Path, workers: int) -> bool:
@@ -104,10 +73,7 @@ def compose(out: Path, stills: int, held_out: int, seed: int, cache: Path, worke
         InputError: resvg-py is not installed, ``out`` holds something else, the package cannot be fetched, or
             a file cannot be written.
     """
-    try:
-        import resvg_py  # noqa: F401
-    except ImportError:
-        raise InputError("drawing needs resvg-py: pip install 'lumiere-video[train]'") from None
+    check_rasteriser()
     request = {"format": _FORMAT, "source": DRAWINGS.filename}
     _claim(out, request | {"stills": stills, "held_out": held_out, "seed": seed})
     shards = [_Shard("heldout-clips", number, 1) for number in range(held_out)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from lumiere.conditions import Condition
 from lumiere.data.compose import CLIP_FRAMES, Scene, Sprite, render
 from lumiere.evaluate.recogniser import Recogniser, ranking
 from lumiere.pipeline import LumierePipeline, to_uint8
+
+if TYPE_CHECKING:
+    from lumiere.evaluate.styles import Wardrobe
 
 Figures = dict[str, float | bool | None]
 #: clips to look at, under their names; the first is the one that was made
@@ -28,6 +31,7 @@ class Bench:
         labels: the objects' names, by code.
         settings: ``steps``, ``guidance`` and the first case's ``seed``, the next one's being one more; all of
             it is written beside the figures.
+        wardrobe: the styles, where they are asked for.
     """
 
     pipe: LumierePipeline
@@ -35,6 +39,7 @@ class Bench:
     sprites: Mapping[str, Sprite]
     labels: Mapping[str, str]
     settings: Mapping[str, Any]
+    wardrobe: Wardrobe | None = None
 
     @property
     def sampling(self) -> dict[str, Any]:

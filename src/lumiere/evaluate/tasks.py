@@ -13,13 +13,20 @@ from tqdm import tqdm
 
 from lumiere.data.compose import FPS
 from lumiere.data.heldout import HeldOutPrompt
+from lumiere.data.styles import STYLES
 from lumiere.errors import InputError
 from lumiere.evaluate.applications import add, animate, cinemagraph, extend, inpaint, loop, transition
 from lumiere.evaluate.bench import Bench, Figures, Shown
 from lumiere.evaluate.editing import NEARLY_NONE, STRENGTHS, edit
 from lumiere.evaluate.figures import wilson
 from lumiere.evaluate.sheet import contact_sheet
+from lumiere.evaluate.styles import ALPHAS, STRENGTH, style
 from lumiere.video import Clip, save_picture
+
+
+def _at(alpha: float | str) -> str:
+    return "in the real drawing" if alpha == "real" else f"alpha {alpha}"
+
 
 #: what is measured, in the words of the table; a mean, or of what is true or false a share
 FIGURES = {
@@ -59,6 +66,27 @@ FIGURES = {
         f"flow_{strength}": f"correlation of its motion with the source's, strength {strength}",
     }.items()
 }
+FIGURES |= {
+    name: what
+    for alpha in (*ALPHAS, "real")
+    for name, what in {
+        f"style_{alpha}": f"frames in the reference's style, {_at(alpha)}",
+        f"among_five_{alpha}": f"object among the first five, {_at(alpha)}",
+        f"motion_{alpha}": f"length of flow over that without a style, {_at(alpha)}",
+    }.items()
+}
+FIGURES |= {
+    "edited_style": f"frames of a real clip edited into the style that are in it, strength {STRENGTH}",
+    "edited_flow": "correlation of their motion with the source's",
+}
+FIGURES |= {
+    name: what
+    for style_name in STYLES
+    for name, what in {
+        f"{style_name}_style": f"frames in the reference's style, {style_name}, alpha 1",
+        f"{style_name}_among_five": f"object among the first five, {style_name}, alpha 1",
+    }.items()
+}
 _ROWS = 24
 
 
@@ -87,6 +115,7 @@ TASKS = {
     "loop": Task(loop, 20, needs_real=False, needs_condition=False),
     "extend": Task(extend, 5, needs_real=False),
     "edit": Task(edit, 50, needs_condition=False),
+    "style": Task(style, 50, needs_condition=False),
 }
 
 

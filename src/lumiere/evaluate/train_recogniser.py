@@ -31,9 +31,9 @@ _PALETTE = torch.tensor(list(COLOURS.values())) / 255.0
 class Pictures:
     """Random labelled pictures of sprites."""
 
-    def __init__(self, sprites: Sequence[Sprite], seed: int = 0):
+    def __init__(self, sprites: Sequence[Sprite], seed: int = 0, stride: int = _FRAME_STRIDE):
         self.generator = torch.Generator().manual_seed(seed)
-        layers = [_halved(sprite.frames[::_FRAME_STRIDE]) for sprite in sprites]
+        layers = [_halved(sprite.frames[::stride]) for sprite in sprites]
         self.layers = torch.cat(layers)
         counts = torch.tensor([len(layer) for layer in layers])
         self.counts, self.firsts = counts, counts.cumsum(0) - counts
@@ -119,10 +119,20 @@ def _boxes(alpha: Tensor) -> Tensor:
     return torch.tensor(boxes)
 
 
-def train(sprites: Sequence[Sprite], steps: int, batch_size: int = 64, seed: int = 0) -> Recogniser:
-    """A recogniser of ``sprites``, after ``steps`` batches; AdamW, one cycle of the learning rate."""
+def train(
+    sprites: Sequence[Sprite],
+    steps: int,
+    batch_size: int = 64,
+    seed: int = 0,
+    stride: int = _FRAME_STRIDE,
+) -> Recogniser:
+    """A recogniser of ``sprites``, after ``steps`` batches; AdamW, one cycle of the learning rate.
+
+    Args:
+        stride: from one frame of a sprite that is shown to the next.
+    """
     torch.manual_seed(seed)
-    pictures = Pictures(sprites, seed)
+    pictures = Pictures(sprites, seed, stride)
     net = RecogniserNet(len(sprites)).train()
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in net.parameters() if p.ndim > 1]

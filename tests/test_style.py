@@ -119,6 +119,15 @@ def test_a_clip_without_any_of_a_style_is_the_models_own(make_pipe, style):
     np.testing.assert_array_equal(pipe("a cat", num_frames=4, seed=1).frames, plain)
 
 
+def test_a_model_in_half_precision_wears_the_same_style(make_pipe, style):
+    """Fitted in float32: neither is it refused, nor does it change what the model computes in."""
+    pipe = make_pipe()
+    pipe.unet.to(torch.bfloat16)
+    with worn(pipe.unet.spatial, style):
+        assert {parameter.dtype for parameter in pipe.unet.parameters()} == {torch.bfloat16}
+    pipe("a cat", num_frames=2, seed=1, style=style, alpha=0.5)
+
+
 def test_an_alpha_without_a_style_is_refused(make_pipe):
     with pytest.raises(InputError, match="there is no style"):
         make_pipe()("a cat", num_frames=2, alpha=0.5)

@@ -147,7 +147,7 @@ class Style:
                 )
             with torch.no_grad():
                 return {
-                    f"{name}.weight": layer.get_base_layer().weight + layer.get_delta_weight(ADAPTER)
+                    f"{name}.weight": _whole(layer.get_base_layer().weight, layer.get_delta_weight(ADAPTER))
                     for name, layer in layers.items()
                 }
 
@@ -207,6 +207,10 @@ def _adapted(unet: nn.Module) -> dict[str, Any]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return {name: module for name, module in unet.named_modules() if isinstance(module, BaseTunerLayer)}
+
+
+def _whole(weight: Tensor, change: Tensor) -> Tensor:
+    return (weight.float() + change.float()).to(weight)
 
 
 def _read_note(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lumiere.evaluate.figures import background_colour
 from lumiere.evaluate.motion import flow_correlation
 from lumiere.video import Clip
 
-STRENGTHS = (0.6, 0.7, 0.8, 0.9, 1.0)
+STRENGTHS = (0.7, 0.8, 0.9, 1.0)
 #: of an edit that has to give the source back
 NEARLY_NONE = 0.05
 

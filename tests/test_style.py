@@ -128,6 +128,63 @@ def test_a_model_in_half_precision_wears_the_same_style(make_pipe, style):
     pipe("a cat", num_frames=2, seed=1, style=style, alpha=0.5)
 
 
+def test_a_style_is_fitted_to_a_model_in_half_precision(make_pipe, pictures):
+    pipe = make_pipe()
+    pipe.unet.to(torch.bfloat16)
+    fitted = fit(pipe, pictures, ["a cat", "a dog"], steps=3, rank=2)
+    assert all(weight.isfinite().all() for weight in fitted.lora.values())
+    assert any(weight.abs().max() > 0 for name, weight in fitted.lora.items() if "lora_B" in name)
+    for parameter in pipe.unet.spatial.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(InputError, match="the loss is nan at step 0"):
+        fit(pipe, pictures, ["a cat", "a dog"], steps=3, rank=2)
+
+
+def test_what_could_be_trained_before_a_style_can_be_trained_after_it(make_pipe, style):
+    unet = make_pipe().unet.spatial
+    unet.conv_in.requires_grad_(True)
+    style.weights(unet)
+    assert {name for name, p in unet.named_parameters() if p.requires_grad} == {
+        "conv_in.weight",
+        "conv_in.bias",
+    }
+
+
+def test_adapters_of_the_users_own_are_not_lost(make_pipe, style):
+    from peft import LoraConfig
+
+    unet = make_pipe().unet.spatial
+    unet.add_adapter(LoraConfig(r=1, target_modules=["conv_in"]), adapter_name="mine")
+    with pytest.raises(InputError, match=r"has adapters \(mine\)"):
+        style.weights(unet)
+    assert "mine" in unet.peft_config
+
+
+def test_an_interrupted_fit_is_no_style_unless_it_is_asked_for(make_pipe, pictures, monkeypatch):
+    from lumiere.train import style as module
+
+    def interrupted(loss=module.training_loss):
+        calls = iter(range(9))
+
+        def once_more(*arguments, **options):
+            if next(calls) == 2:
+                raise KeyboardInterrupt
+            return loss(*arguments, **options)
+
+        return once_more
+
+    pipe = make_pipe()
+    for keep in (False, True):
+        monkeypatch.setattr(module, "training_loss", interrupted(module.training_loss))
+        if keep:
+            partial = fit(pipe, pictures, ["a cat", "a dog"], steps=5, rank=1, keep_partial=True)
+            assert partial.about["steps"] == 2
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                fit(pipe, pictures, ["a cat", "a dog"], steps=5, rank=1)
+        monkeypatch.undo()
+
+
 def test_an_alpha_without_a_style_is_refused(make_pipe):
     with pytest.raises(InputError, match="there is no style"):
         make_pipe()("a cat", num_frames=2, alpha=0.5)
@@ -159,6 +216,10 @@ def test_a_style_is_written_over_a_style_alone(style, tmp_path):
     with pytest.raises(InputError, match="something else than a style"):
         style.save_pretrained(tmp_path / "else", overwrite=True)
     assert (tmp_path / "else" / "letter.txt").read_text() == "Dear"
+    with pytest.raises(InputError, match="cannot write"):
+        style.save_pretrained(tmp_path / "else" / "letter.txt" / "mine")
+    with pytest.raises(InputError, match="another program's"):
+        Style(style.lora, name="theirs").save_pretrained(tmp_path / "copy")
 
 
 @pytest.mark.parametrize("kind", ["diffusers", "prefixless", "peft", "kohya"])
@@ -202,7 +263,7 @@ def test_another_models_style_is_refused_by_name_and_hash(make_pipe, style):
 
 
 @pytest.mark.parametrize("name", ["down_blocks.7.resnets.0.conv1", "conv_in"])
-def test_a_lora_of_another_architecture_is_refused(make_pipe, tmp_path, name):
+def test_a_lora_of_another_architecture_is_refused(make_pipe, tmp_path, name, capfd):
     weights = {
         f"unet.{name}.lora_A.weight": torch.zeros(2, 5),
         f"unet.{name}.lora_B.weight": torch.zeros(5, 2),
@@ -213,6 +274,7 @@ def test_a_lora_of_another_architecture_is_refused(make_pipe, tmp_path, name):
     with pytest.raises(InputError, match="made for another model"):
         Style.from_pretrained(tmp_path / "lora.safetensors").weights(unet)
     assert same(before, state(unet))
+    assert capfd.readouterr().err == "", "the error is all that is said"
 
 
 def test_what_is_no_style_is_refused(style, tmp_path):
@@ -229,6 +291,20 @@ def test_what_is_no_style_is_refused(style, tmp_path):
     refused(tmp_path / "cut.safetensors", "no LoRA")
     save_file({"weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     refused(tmp_path / "other.safetensors", "no low-rank weights")
+    for odd in ("lora_unet_conv_in.dora_scale", "unet.conv_in.lora_magnitude_vector", "conv_in.lora_B.bias"):
+        save_file({odd: torch.zeros(1)}, tmp_path / f"{odd}.safetensors")
+        refused(tmp_path / f"{odd}.safetensors", "no plain LoRA")
+    (tmp_path / "peft").mkdir()
+    layer = "base_model.model.conv_in.lora_"
+    weights = {f"{layer}A.weight": torch.zeros(1, 3), f"{layer}B.weight": torch.zeros(3, 1)}
+    save_file(weights, tmp_path / "peft" / "adapter_model.safetensors")
+    for config, what in {
+        "{": "cannot be read as JSON",
+        "[]": "holds a list",
+        '{"bias": "all"}': "its bias is all",
+    }.items():
+        (tmp_path / "peft" / "adapter_config.json").write_text(config)
+        refused(tmp_path / "peft", what)
     folder = style.save_pretrained(tmp_path / "newer")
     note = json.loads((folder / "style.json").read_text())
     (folder / "style.json").write_text(json.dumps(note | {"format": "lumiere-style/9"}))

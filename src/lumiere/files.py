@@ -34,6 +34,11 @@ def check_output(path: Path, overwrite: bool = False, endings: Collection[str] |
             raise InputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
         if path.is_dir() and (ending or not _is_frame_folder(path)):
             raise InputError(f"{path} is a folder that holds more than a clip's frames; choose another name")
+    check_parent(path)
+
+
+def check_parent(path: Path) -> None:
+    """Raises :class:`InputError` unless ``path`` can be written. Missing folders are not made yet."""
     parent = path.absolute().parent
     while not parent.exists():
         parent = parent.parent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +21,15 @@ import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from diffusers.utils import logging as diffusers_logging
 from PIL import Image
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lumiere.conditions import read_picture
 from lumiere.errors import InputError
-from lumiere.files import replacing
+from lumiere.files import check_parent, replacing
 
 NOTE = "style.json"
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -36,6 +38,7 @@ ADAPTER = "style"
 PREFIX = "unet"
 _PEFT_PREFIX = "base_model.model."
 _PEFT_WEIGHTS, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_NOT_PLAIN = re.compile(r"dora_scale|lora_magnitude_vector|lora_B\.bias|lokr_|hada_")
 _DOWN = re.compile(r"[._](lora_A|down)\.")
 
 
@@ -86,11 +89,11 @@ class Style:
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str]) -> Style:
-        """Read a style: a folder of :meth:`save_pretrained`, or any LoRA of an image model, as diffusers,
-        PEFT and kohya's scripts write them; a file or a folder. Parts for text encoders are left out.
+        """Read a style: a folder of :meth:`save_pretrained`, or a LoRA of an image model, as diffusers, PEFT
+        and kohya's scripts write them; a file or a folder. Parts for text encoders are left out.
 
         Raises:
-            InputError: there is none, or it is no LoRA, or a pickle, which is never loaded.
+            InputError: there is none, or it is no plain LoRA (DoRA, say), or a pickle, which is never loaded.
         """
         path = Path(path)
         if not path.exists():
@@ -108,11 +111,14 @@ class Style:
         """Write the style as a folder that diffusers can load too, whole or not at all.
 
         Raises:
-            InputError: there is something by that name: a style without ``overwrite``, or something else.
+            InputError: there is something by that name: a style without ``overwrite``, or something else; or
+                this is another program's LoRA.
         """
         folder = Path(folder)
         check_folder(folder, overwrite)
-        with replacing(folder) as part:
+        if not self.about:
+            raise InputError(f"the style {self.name} is another program's; copy its file")
+        with replacing(folder.absolute()) as part:
             part.mkdir()
             weights = {name: weight.half().contiguous() for name, weight in self.lora.items()}
             save_file(weights, part / WEIGHTS, {"format": "pt"})
@@ -129,15 +135,15 @@ class Style:
         Raises:
             InputError: the style was made for another model.
         """
-        if "image_model" in self.about and (found := fingerprint(unet)) != self.about["image_model"]:
-            raise InputError(
-                f"the style {self.name} was made for the model {self.about.get('model')} "
-                f"({self.about['image_model'][:12]}), and this is another one ({found[:12]}); fit it anew"
-            )
-        with adapter(unet):
+        with adapter(unet), _silent():
+            if "image_model" in self.about and (found := fingerprint(unet)) != self.about["image_model"]:
+                raise InputError(
+                    f"the style {self.name} was made for the model {self.about.get('model')} "
+                    f"({self.about['image_model'][:12]}), and this is another one ({found[:12]}); fit it anew"
+                )
             try:
                 unet.load_lora_adapter(dict(self.lora), prefix=PREFIX, adapter_name=ADAPTER, **self.scaling)
-            except (RuntimeError, ValueError, KeyError) as error:
+            except (RuntimeError, ValueError, KeyError, TypeError) as error:
                 reason = " ".join(str(error).split())[:200]
                 raise InputError(f"the style {self.name} was made for another model: {reason}") from None
             layers = _adapted(unet)
@@ -175,7 +181,11 @@ def worn(unet: UNet2DConditionModel, style: Style | None, alpha: float | int = 1
 
 
 def fingerprint(unet: nn.Module) -> str:
-    """A hash of an image model's weights, the same whatever they are computed in."""
+    """A hash of an image model's weights.
+
+    It is the same whether they are computed in float32, bfloat16 or float16, if they are stored in the last;
+    and in the first two, if they are stored in float32.
+    """
     digest = hashlib.sha256()
     for name, weight in sorted(unet.state_dict().items()):
         digest.update(name.encode())
@@ -187,20 +197,42 @@ def fingerprint(unet: nn.Module) -> str:
 def check_folder(folder: Path, overwrite: bool) -> None:
     """Raises :class:`InputError` if a style cannot be written there."""
     if not folder.exists():
+        check_parent(folder)
         return
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NOTE).is_file()):
         raise InputError(f"{folder} holds something else than a style; choose another name")
     if not overwrite:
         raise InputError(f"{folder} exists; choose another name, or overwrite it (--overwrite)")
+    check_parent(folder)
 
 
 @contextmanager
 def adapter(unet: UNet2DConditionModel) -> Iterator[None]:
-    """What is adapted within the context is as it was after it."""
+    """What is adapted within the context is as it was after it.
+
+    Raises:
+        InputError: the image model has an adapter already, which would be lost.
+    """
+    if getattr(unet, "peft_config", None):
+        raise InputError(f"the image model has adapters ({', '.join(unet.peft_config)}); unload them first")
+    trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     try:
         yield
     finally:
         unet.unload_lora()
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what diffusers logs of an error that it also raises, in many lines."""
+    level = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(level)
 
 
 def _adapted(unet: nn.Module) -> dict[str, Any]:
@@ -214,11 +246,8 @@ def _whole(weight: Tensor, change: Tensor) -> Tensor:
 
 
 def _read_note(path: Path) -> dict[str, Any]:
-    try:
-        note = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(note, dict) or note.get("format") != FORMAT:
+    note = _read_json(path)
+    if note.get("format") != FORMAT:
         raise InputError(f"{path} is of no style that this version knows; fit it anew")
     return note
 
@@ -227,18 +256,23 @@ def _read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights of a file or folder, under the names of diffusers, and what they are scaled by."""
     file = path if path.is_file() else _weights_in(path)
     try:
-        read = StableDiffusionLoraLoaderMixin.lora_state_dict(
+        with safe_open(file, "pt") as weights:
+            names = list(weights.keys())
+        if odd := [name for name in names if _NOT_PLAIN.search(name)]:
+            raise InputError(f"{file} is no plain LoRA: it has {odd[0]}; export it as one")
+        state, alphas, metadata = StableDiffusionLoraLoaderMixin.lora_state_dict(
             str(file.parent),
             weight_name=file.name,
             use_safetensors=True,
             local_files_only=True,
             return_lora_metadata=True,
         )
+    except InputError:
+        raise
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise InputError(
             f"{file} is no LoRA that can be read: {' '.join(str(error).split())[:200]}"
         ) from None
-    state, alphas, metadata = read
     if any(name.startswith(f"{PREFIX}.") for name in state):
         lora = {name: weight for name, weight in state.items() if name.startswith(f"{PREFIX}.")}
     else:
@@ -270,5 +304,18 @@ def _peft_config(folder: Path) -> dict[str, Any] | None:
     path = folder / _PEFT_CONFIG
     if not path.is_file():
         return None
-    config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    config = _read_json(path)
+    for name in ("bias", "modules_to_save", "use_dora"):
+        if config.get(name) not in (None, False, "none", []):
+            raise InputError(f"{path} is of no plain LoRA: its {name} is {config[name]}; export it as one")
     return {name: value for name, value in config.items() if value is not None}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}; it must hold an object")
+    return content

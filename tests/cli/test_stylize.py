@@ -74,6 +74,7 @@ def test_a_loop_an_edit_and_a_style_in_one_go(run, style, picture, tmp_path):
     options = ("--reference", picture, "--fit-steps", "1", "--keep", "kept", "--out", "cat.webp")
     assert run("stylize", "a cat", *QUICK, *options)[0] == 0
     assert len(Clip.load(tmp_path / "cat.webp")) == 4
+    assert read_metadata(tmp_path / "cat.webp")["style"] == "kept"
     again = ("--style", "kept", "--out", "again.webp")
     assert run("generate", "a cat", *QUICK, *again)[0] == 0
 

@@ -156,7 +156,9 @@ class _Asked:
     def others(self, tasks: list[str]) -> None:
         from lumiere.evaluate import tasks as known_tasks
         from lumiere.evaluate.bench import Bench
+        from lumiere.evaluate.motion import opencv
         from lumiere.evaluate.prompts import choose_prompts
+        from lumiere.files import check_parent
 
         known = known_tasks.TASKS
         chosen = {task: choose_prompts(self.labels, self.prompts or known[task].cases) for task in tasks}
@@ -164,6 +166,9 @@ class _Asked:
             raise InputError(f"{needing[0]} needs real clips; say with --data what `lumiere data emoji` made")
         if STYLE in tasks and self.styles is None:
             raise InputError("style needs references; say with --styles what `lumiere data styles` made")
+        if any(known[task].needs_opencv for task in tasks):
+            opencv()
+        check_parent(self.out / tasks[0] / "figures.json")
         pipe, settings = self._load()
         if not pipe.unet.config.condition_channels and any(known[task].needs_condition for task in tasks):
             raise InputError(

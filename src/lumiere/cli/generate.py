@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,7 +152,8 @@ def make_clips(
     if alpha_sweep is None:
         paths = [output_path(out, prompt, each, count) for each in seeds]
     else:
-        _check_sweep(alpha_sweep, style is not None, out, count, size)
+        useless = {"--out": out, "--count": count > 1, "--size": size, "--alpha": alpha is not None}
+        _check_sweep(alpha_sweep, style is not None, useless)
         paths = [alpha_sweep]
     for path in paths:
         check_output(path, overwrite, ENDINGS if alpha_sweep is None else PICTURE_ENDINGS)
@@ -218,13 +219,13 @@ def make_clips(
             click.echo(larger.write(path, *footage, seed=each, overwrite=overwrite))
 
 
-def _check_sweep(sheet: Path, styled: bool, out: Path | None, count: int, size: str | None) -> None:
+def _check_sweep(sheet: Path, styled: bool, useless: Mapping[str, Any]) -> None:
     """Raise :class:`InputError` for what a sweep over alpha has no use for."""
     if not styled:
         raise InputError("--alpha-sweep needs a --style")
-    for option, given in (("--out", out is not None), ("--count", count > 1), ("--size", size is not None)):
+    for option, given in useless.items():
         if given:
-            raise InputError(f"--alpha-sweep writes {sheet} and no video; leave out {option}")
+            raise InputError(f"--alpha-sweep writes {sheet} of all alphas, and no video; leave out {option}")
 
 
 def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -71,7 +71,7 @@ def fit(
     from lumiere.style import check_folder
 
     check_folder(out, overwrite)
-    fitted = stylist(references, captions, steps=steps, rank=rank, seed=seed)
+    fitted = stylist(references, captions, steps=steps, rank=rank, seed=seed, keep_partial=True)
     pipe = LumierePipeline.from_pretrained(model).to(pick_device(device))
     style = fitted(pipe)
     click.echo(style.save_pretrained(out, overwrite))
@@ -80,7 +80,7 @@ def fit(
 
 
 def stylist(
-    references: tuple[Path, ...], captions: tuple[str, ...], **options: int
+    references: tuple[Path, ...], captions: tuple[str, ...], **options: Any
 ) -> Callable[[LumierePipeline], Style]:
     """What fits a style to a model, once it is loaded. The references are read at once.
 

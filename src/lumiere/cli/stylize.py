@@ -56,7 +56,8 @@ def command(
         from lumiere.style import check_folder
 
         check_folder(keep, overwrite)
-    fitted = stylist(references, captions, steps=fit_steps)
+    name = keep.name if keep is not None else "+".join(reference.stem for reference in references)
+    fitted = stylist(references, captions, steps=fit_steps, name=name)
 
     def style(pipe: LumierePipeline) -> Style:
         made = fitted(pipe)

@@ -102,18 +102,14 @@ def open_wardrobe(
     def of_styles() -> Recogniser:
         looks = {OWN: np.concatenate(list(own.values()))}
         looks |= {style: np.stack(list(each.values())) for style, each in drawings.items()}
-        return train(
-            [Sprite(name, name, (), "", frames) for name, frames in looks.items()], JUDGE_STEPS, stride=1
-        )
+        return _judge(looks, {name: name for name in looks})
 
     def of_objects() -> Recogniser:
         looks = {
             code: np.concatenate([frames, *(each[code][None] for each in drawings.values() if code in each)])
             for code, frames in own.items()
         }
-        return train(
-            [Sprite(code, labels[code], (), "", each) for code, each in looks.items()], JUDGE_STEPS, stride=1
-        )
+        return _judge(looks, labels)
 
     return Wardrobe(
         drawings,
@@ -133,13 +129,13 @@ def style(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[
     fitted = wardrobe.style(name, bench.pipe)
     figures: Figures = {}
     shown: Shown = {}
-    moved = 0.0
+    moved = None
     for alpha in ALPHAS:
         clip = bench.pipe(prompt.prompt, style=fitted, alpha=alpha, seed=seed, **bench.sampling)
         share, named = wardrobe.share(clip.frames, name), wardrobe.among_five(clip.frames, code)
         figures |= {f"style_{alpha}": share, f"among_five_{alpha}": named}
         moves = flow_magnitude(clip.frames)
-        moved = moved or moves
+        moved = moves if moved is None else moved
         figures[f"motion_{alpha}"] = moves / moved if moved else None
         shown[f"{prompt.prompt}: {name} {alpha}"] = clip.frames
     figures |= {f"{name}_style": share, f"{name}_among_five": named}

@@ -98,24 +98,26 @@ class Task:
         cases: how many there are if nobody says.
         needs_real: whether it needs the real clips.
         needs_condition: whether it needs a model that takes a condition.
+        needs_opencv: whether it needs OpenCV.
     """
 
     measure: Callable[[Bench, HeldOutPrompt, int, int], tuple[Figures, Shown]]
     cases: int
     needs_real: bool = True
     needs_condition: bool = True
+    needs_opencv: bool = False
 
 
 TASKS = {
     "animate": Task(animate, 50),
     "cinemagraph": Task(cinemagraph, 20),
-    "inpaint": Task(inpaint, 50),
+    "inpaint": Task(inpaint, 50, needs_opencv=True),
     "add": Task(add, 50),
     "transition": Task(transition, 20),
     "loop": Task(loop, 20, needs_real=False, needs_condition=False),
     "extend": Task(extend, 5, needs_real=False),
-    "edit": Task(edit, 50, needs_condition=False),
-    "style": Task(style, 50, needs_condition=False),
+    "edit": Task(edit, 50, needs_condition=False, needs_opencv=True),
+    "style": Task(style, 50, needs_condition=False, needs_opencv=True),
 }
 
 

@@ -459,8 +459,17 @@ def _check(config: Config) -> None:
             raise InputError(f'"{key}" is {values[key]}; it must be from {low} to {high}')
     if config.run.max_steps <= 0 and config.run.max_minutes <= 0:
         raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
-    if isinstance(config, CodecConfig) and (config.loss.crop % 8 or config.loss.crop > min(config.data.size)):
-        raise InputError(f'"loss.crop" is {config.loss.crop}; it must be a multiple of 8 within "data.size"')
+    if isinstance(config, CodecConfig):
+        model, crop = config.model, config.loss.crop
+        if crop % 8 or crop > min(config.data.size):
+            raise InputError(f'"loss.crop" is {crop}; it must be a multiple of 8 within "data.size"')
+        if len(model.decoder_widths) not in (0, 2) or model.decoder_blocks < 0:
+            raise InputError(
+                f'"model.decoder_widths" is {list(model.decoder_widths)} and "model.decoder_blocks" '
+                f"{model.decoder_blocks}; give two widths, or none, and 0 blocks or more"
+            )
+        if config.init and config.encoder:
+            raise InputError('both "init" and "encoder" name a codec; give one of them')
     if isinstance(config, SuperResolutionConfig):
         crop, patch = config.degrade.crop, config.model.patch
         if not config.degrade.factors:
@@ -490,7 +499,8 @@ _ABOVE_ZERO = {
     "text": "length scale",
     "loss": "crop",
     "degrade": "crop factors residual_std",
-    "model": "block_out_channels layers_per_block attention_head_dim norm_num_groups channels widths patch",
+    "model": "block_out_channels layers_per_block attention_head_dim norm_num_groups channels widths patch "
+    "decoder_widths",
 }
 POSITIVE = {f"{section}.{key}" for section, keys in _ABOVE_ZERO.items() for key in keys.split()}
 RANGES = {

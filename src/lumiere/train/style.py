@@ -44,12 +44,13 @@ def fit(
     steps: int = STEPS,
     rank: int = RANK,
     seed: int = 0,
+    name: str = "style",
+    keep_partial: bool = False,
 ) -> Style:
     """Fit a style to one or a few pictures, by the image model's own training loss.
 
     A picture that is cut out, transparent around its object, is seen on backgrounds of many colours, each
-    named after its caption; the style then leaves backgrounds as a prompt wants them. An interruption ends
-    the fitting early.
+    named after its caption; the style then leaves backgrounds as a prompt wants them.
 
     Args:
         references: pictures, as :func:`lumiere.conditions.read_picture` takes them, or, cut out, uint8
@@ -57,9 +58,13 @@ def fit(
         captions: what each shows, in the words that the model knows, without the style.
         steps: of 16 views each.
         rank: of the weights' change in each layer.
+        name: of the style.
+        keep_partial: whether an interruption ends the fitting early, with what was fitted; its ``about`` says
+            after how many steps.
 
     Raises:
-        InputError: there is no reference, or not one caption for each; ``steps`` or ``rank`` is below 1.
+        InputError: there is no reference, or not one caption for each; ``steps`` or ``rank`` is below 1; or
+            what is fitted holds no numbers any more.
     """
     from peft import LoraConfig, get_peft_model_state_dict
 
@@ -103,6 +108,8 @@ def fit(
             LoraConfig(r=rank, lora_alpha=rank, target_modules=_finest(unet)), adapter_name=ADAPTER
         )
         trained = [p for name, p in unet.named_parameters() if ".lora_" in name]
+        for parameter in trained:
+            parameter.data = parameter.data.float()  # half floats are too coarse for small steps
         optimizer = torch.optim.AdamW(trained, _LEARNING_RATE, weight_decay=0.0)
         try:
             for step in tqdm(range(steps), "fitting", unit="step", disable=None):
@@ -117,18 +124,20 @@ def fit(
                     generator,
                     prediction_type=pipe.scheduler.config.prediction_type,
                 )
+                if not loss.isfinite():
+                    raise InputError(f"the loss is {loss.item()} at step {step}; give the model in float32")
                 loss.backward()
                 nn.utils.clip_grad_norm_(trained, 1.0)
                 optimizer.step()
                 optimizer.zero_grad()
                 done = step + 1
         except KeyboardInterrupt:
-            if not done:
+            if not (keep_partial and done):
                 raise
         state = get_peft_model_state_dict(unet, adapter_name=ADAPTER)
         lora = {f"{PREFIX}.{name}": weight.detach().cpu().clone() for name, weight in state.items()}
     thumbnails = [_thumbnail(picture) for picture in pictures]
-    return Style(lora, {}, {**about, "steps": done}, thumbnails)
+    return Style(lora, {}, {**about, "steps": done}, thumbnails, name)
 
 
 def _finest(unet: UNet2DConditionModel) -> list[str]:

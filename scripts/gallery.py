@@ -32,14 +32,14 @@ COMMANDS = {
     "Outpainting": 'outpaint lion.webp "a lion on a blue background" --canvas 192x128 --seed 1',
     "Extension": 'extend lion.webp "a lion moving left on a blue background" --frames 160 --seed 1',
     "Editing": 'edit lion.webp "a lion moving right on an orange background" --strength 0.8 --seed 1',
-    "A style": 'generate "a whale on a yellow background" --style line-art --alpha 0.6 --seed 3',
-    "Restyling": 'edit lion.webp "a lion on a blue background" --style line-art --alpha 0.6 --seed 1',
+    "A style": 'generate "a whale on a yellow background" --style flat --alpha 0.6 --seed 3',
+    "Restyling": 'edit lion.webp "a lion on a blue background" --style flat --alpha 0.6 --seed 1',
     "Larger": 'generate "a frog growing on a purple background" --size 256 --seed 7',
 }
 HEAD = """# Gallery
 Each application of the paper once, by the shipped models: `python scripts/gallery.py data/emoji data/styles`.
-What goes in is composed from the training data's drawings; the style is fitted to six pictures in line art
-(Fluent Emoji high contrast, MIT):
+What goes in is composed from the training data's drawings; the style is fitted to six flat pictures
+(Fluent Emoji flat, MIT):
 
 ![What goes in](gallery/inputs.png)
 
@@ -56,7 +56,7 @@ def main(data: Path, styles: Path) -> None:
 def _page(data: Path, styles: Path, work: Path) -> str:
     _inputs({sprite.label: sprite for sprite in load_sprites(data)}, styles, work)
     references = [f"{name}.png" for name in REFERENCES]
-    _lumiere(work, ["style", "fit", *references, "--out", "line-art", "--overwrite"])
+    _lumiere(work, ["style", "fit", *references, "--out", "flat", "--overwrite"])
     page = HEAD
     for number, (title, command) in enumerate(COMMANDS.items(), 1):
         name = f"{number:02d}.webp"
@@ -79,7 +79,7 @@ def _inputs(sprites: dict[str, Sprite], styles: Path, work: Path) -> None:
     source = Clip(scene(lion, "right", "blue", 0.7), FPS)
     source.save(work / "lion.webp", overwrite=True)
     for name in REFERENCES:
-        (work / f"{name}.png").write_bytes((styles / "line-art" / f"{name}.png").read_bytes())
+        (work / f"{name}.png").write_bytes((styles / "flat" / f"{name}.png").read_bytes())
     shown = [Image.open(work / f"{name}.png").convert("RGBA") for name in REFERENCES]
     drawings = np.stack(
         [
@@ -89,7 +89,7 @@ def _inputs(sprites: dict[str, Sprite], styles: Path, work: Path) -> None:
     )
     stills = np.stack([large[0], small[40]])
     rows = [Clip(stills, 1), source, Clip(drawings, 1)]
-    labels = ["panda.png and panda-small.png", "lion.webp", "references of the style line-art"]
+    labels = ["panda.png and panda-small.png", "lion.webp", "references of the style flat"]
     save_picture(contact_sheet(rows, labels=labels), GALLERY / "inputs.png", overwrite=True)
 
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from lumiere.conditions import read_picture
 from lumiere.errors import InputError
 from lumiere.files import check_parent, replacing
+from lumiere.models.bundle import read_json
 
 NOTE = "style.json"
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -196,13 +197,11 @@ def fingerprint(unet: nn.Module) -> str:
 
 def check_folder(folder: Path, overwrite: bool) -> None:
     """Raises :class:`InputError` if a style cannot be written there."""
-    if not folder.exists():
-        check_parent(folder)
-        return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NOTE).is_file()):
-        raise InputError(f"{folder} holds something else than a style; choose another name")
-    if not overwrite:
-        raise InputError(f"{folder} exists; choose another name, or overwrite it (--overwrite)")
+    if folder.exists():
+        if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NOTE).is_file()):
+            raise InputError(f"{folder} holds something else than a style; choose another name")
+        if not overwrite:
+            raise InputError(f"{folder} exists; choose another name, or overwrite it (--overwrite)")
     check_parent(folder)
 
 
@@ -246,7 +245,7 @@ def _whole(weight: Tensor, change: Tensor) -> Tensor:
 
 
 def _read_note(path: Path) -> dict[str, Any]:
-    note = _read_json(path)
+    note = read_json(path)
     if note.get("format") != FORMAT:
         raise InputError(f"{path} is of no style that this version knows; fit it anew")
     return note
@@ -255,11 +254,11 @@ def _read_note(path: Path) -> dict[str, Any]:
 def _read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights of a file or folder, under the names of diffusers, and what they are scaled by."""
     file = path if path.is_file() else _weights_in(path)
-    try:
-        with safe_open(file, "pt") as weights:
-            names = list(weights.keys())
-        if odd := [name for name in names if _NOT_PLAIN.search(name)]:
-            raise InputError(f"{file} is no plain LoRA: it has {odd[0]}; export it as one")
+    with _readable(file), safe_open(file, "pt") as weights:
+        names = list(weights.keys())
+    if odd := [name for name in names if _NOT_PLAIN.search(name)]:
+        raise InputError(f"{file} is no plain LoRA: it has {odd[0]}; export it as one")
+    with _readable(file):
         state, alphas, metadata = StableDiffusionLoraLoaderMixin.lora_state_dict(
             str(file.parent),
             weight_name=file.name,
@@ -267,12 +266,6 @@ def _read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             local_files_only=True,
             return_lora_metadata=True,
         )
-    except InputError:
-        raise
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise InputError(
-            f"{file} is no LoRA that can be read: {' '.join(str(error).split())[:200]}"
-        ) from None
     if any(name.startswith(f"{PREFIX}.") for name in state):
         lora = {name: weight for name, weight in state.items() if name.startswith(f"{PREFIX}.")}
     else:
@@ -285,6 +278,16 @@ def _read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not any(_DOWN.search(name) for name in lora):
         raise InputError(f"{file} holds no low-rank weights of an image model")
     return lora, {"network_alphas": alphas} if alphas else {"metadata": metadata} if metadata else {}
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Raises :class:`InputError` for what reading the file raises."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file} is no LoRA that can be read: {reason}") from None
 
 
 def _weights_in(folder: Path) -> Path:
@@ -304,18 +307,8 @@ def _peft_config(folder: Path) -> dict[str, Any] | None:
     path = folder / _PEFT_CONFIG
     if not path.is_file():
         return None
-    config = _read_json(path)
+    config = read_json(path)
     for name in ("bias", "modules_to_save", "use_dora"):
         if config.get(name) not in (None, False, "none", []):
             raise InputError(f"{path} is of no plain LoRA: its {name} is {config[name]}; export it as one")
     return {name: value for name, value in config.items() if value is not None}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}; it must hold an object")
-    return content

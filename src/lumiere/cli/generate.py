@@ -161,6 +161,7 @@ def make_clips(
     from lumiere.diffusion.sampling import make_scheduler
     from lumiere.models import bundle
     from lumiere.pipeline import LumierePipeline, base_size, check_request
+    from lumiere.style import Style
 
     place = pick_device(device)
     folder = bundle.resolve(model)
@@ -179,7 +180,7 @@ def make_clips(
     pipe = LumierePipeline.from_pretrained(folder, codec=codec).to(place)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
-    worn = style(pipe) if callable(style) else style
+    worn = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
     sampled = partial(
         pipe,
         prompt,

@@ -57,36 +57,28 @@ FIGURES = {
     "drift": "change of the background from the first 80 frames to the last (of 255)",
     "kept": "background within 5 of 255",
     "detail": "fine detail of the last 80 frames over that of the first",
-} | {
-    name: what
-    for strength in STRENGTHS
-    for name, what in {
-        f"background_{strength}": f"the new background is there, strength {strength}",
-        f"object_{strength}": f"the new object is there, strength {strength}",
-        f"flow_{strength}": f"correlation of its motion with the source's, strength {strength}",
-    }.items()
 }
-FIGURES |= {
-    name: what
-    for alpha in (*ALPHAS, "real")
-    for name, what in {
-        f"style_{alpha}": f"frames in the reference's style, {_at(alpha)}",
-        f"among_five_{alpha}": f"object among the first five, {_at(alpha)}",
-        f"motion_{alpha}": f"length of flow over that without a style, {_at(alpha)}",
-    }.items()
-}
+for _strength in STRENGTHS:
+    FIGURES |= {
+        f"background_{_strength}": f"the new background is there, strength {_strength}",
+        f"object_{_strength}": f"the new object is there, strength {_strength}",
+        f"flow_{_strength}": f"correlation of its motion with the source's, strength {_strength}",
+    }
+for _alpha in (*ALPHAS, "real"):
+    FIGURES |= {
+        f"style_{_alpha}": f"frames in the reference's style, {_at(_alpha)}",
+        f"among_five_{_alpha}": f"object among the first five, {_at(_alpha)}",
+        f"motion_{_alpha}": f"length of flow over that without a style, {_at(_alpha)}",
+    }
 FIGURES |= {
     "edited_style": f"frames of a real clip edited into the style that are in it, strength {STRENGTH}",
     "edited_flow": "correlation of their motion with the source's",
 }
-FIGURES |= {
-    name: what
-    for style_name in STYLES
-    for name, what in {
-        f"{style_name}_style": f"frames in the reference's style, {style_name}, alpha 1",
-        f"{style_name}_among_five": f"object among the first five, {style_name}, alpha 1",
-    }.items()
-}
+for _style in STYLES:
+    FIGURES |= {
+        f"{_style}_style": f"frames in the reference's style, {_style}, alpha 1",
+        f"{_style}_among_five": f"object among the first five, {_style}, alpha 1",
+    }
 _ROWS = 24
 
 

@@ -101,7 +101,7 @@ def verify(folder: Path) -> None:
 def objects(folder: Path) -> dict[str, str]:
     """Labels by code of the objects that a bundle's model was trained on; empty if it does not say."""
     path = folder / OBJECTS
-    return _read_json(path) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def index(folder: Path) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def index(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: it is not JSON.
     """
-    return _read_json(folder / INDEX)
+    return read_json(folder / INDEX)
 
 
 def check_index(folder: Path, pipeline: str) -> None:
@@ -124,9 +124,10 @@ def check_index(folder: Path, pipeline: str) -> None:
         raise InputError(f"{folder / INDEX} is a {name}'s; it must be a {pipeline}'s")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises :class:`InputError` if it is none."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, dict):
@@ -162,7 +163,7 @@ def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype =
     kind = getattr(sys.modules.get(library), class_name, None)
     if kind is None:
         raise InputError(f"{folder} is said to be a {library}.{class_name}, which is not a model here")
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config.get("_class_name") != class_name:
         raise InputError(f"{folder / 'config.json'} is a {config.get('_class_name')}'s, not a {class_name}'s")
     try:
@@ -194,7 +195,7 @@ def cast(model: Any, dtype: torch.dtype) -> Any:
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     shards = folder / f"{WEIGHTS}.index.json"
-    names = sorted(set(_read_json(shards)["weight_map"].values())) if shards.is_file() else [WEIGHTS]
+    names = sorted(set(read_json(shards)["weight_map"].values())) if shards.is_file() else [WEIGHTS]
     state: dict[str, torch.Tensor] = {}
     for name in names:
         try:

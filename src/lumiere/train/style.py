@@ -91,7 +91,7 @@ def fit(
     rng, generator = np.random.default_rng(seed), torch.Generator(device).manual_seed(seed)
     views, said = _views(pictures, captions, pipe.config["size"], rng)
     with torch.no_grad():
-        latents = torch.cat([pipe._encode(view[None])[:, :, 0] for view in views]).float()
+        latents = pipe._encode(np.stack(views))[0].movedim(1, 0).float()
         wording, which = np.unique(said, return_inverse=True)
         context = pipe.text_encoder(wording.tolist()).to(device)[torch.from_numpy(which)]
         empty = pipe.text_encoder([""]).to(device)
@@ -183,7 +183,7 @@ def _view(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarra
         for length in (width, height)
     )
     canvas.paste(Image.fromarray(resized), (left, top))
-    view = np.array(canvas)
+    view = np.asarray(canvas)
     return view[:, ::-1] if rng.random() < 0.5 else view
 
 

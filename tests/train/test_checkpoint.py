@@ -8,13 +8,20 @@ import torch
 from lumiere.errors import InputError
 from lumiere.train.checkpoint import Checkpoint, all_in, check_same, load_latest, save
 
-CONFIG = {"seed": 0, "optim.lr": 0.1, "run.max_steps": 10, "data.workers": 1}
+CONFIG = {
+    "seed": 0,
+    "optim.lr": 0.1,
+    "optim.accumulate": 2,
+    "data.batch_size": 4,
+    "run.max_steps": 10,
+    "data.workers": 1,
+}
 
 
 def at(step: int) -> Checkpoint:
     weight = torch.arange(6.0).view(2, 3).t() + step  # not contiguous, as channels_last ones are not
     return Checkpoint(
-        step, 1.5 * step, CONFIG, {"codec": "abc"}, {"w": weight}, {"w": -weight}, {"w.step": weight}
+        step, 1.5 * step, CONFIG, {"codec": "abc"}, 8, {"w": weight}, {"w": -weight}, {"w.step": weight}
     )
 
 

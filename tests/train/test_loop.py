@@ -24,12 +24,20 @@ from lumiere.models.codec import PatchAutoencoder
 from lumiere.pipeline import LumierePipeline
 from lumiere.superres import UpscalePipeline
 from lumiere.train.config import Optim, load
+from lumiere.train.draw import draws
 from lumiere.train.loop import Trainer, learning_rate
 from lumiere.video import Clip
 
 
 def trainer(config: Path, *overrides: str, resume: bool = False, restart: bool = False) -> Trainer:
     return Trainer(load(config, overrides), resume=resume, restart=restart)
+
+
+def loss_of(run: Trainer) -> float:
+    """Of the first step's samples, as the net is now."""
+    samples = range(run.samples_per_step)
+    batch = run.stage.prepare(run.stage.load(0, samples))
+    return run.stage(*batch, draws(run.accelerator.device, 0, samples, len(samples))).item()
 
 
 def last_checkpoint(out: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -85,10 +93,10 @@ def test_an_interruption_saves_and_says_so_in_one_line(codec_config, tmp_path, c
     run = trainer(codec_config, f"run.out={broken}")
     load_batch = run.stage.load
 
-    def interrupting(draw: int, rank: int):
-        if draw == 3:
+    def interrupting(step: int, samples: range):
+        if step == 3:
             os.kill(os.getpid(), number)
-        return load_batch(draw, rank)
+        return load_batch(step, samples)
 
     run.stage.load = interrupting
     capsys.readouterr()
@@ -103,11 +111,11 @@ def test_an_interruption_saves_and_says_so_in_one_line(codec_config, tmp_path, c
 
 def test_the_codec_learns_and_is_exported_normalised(codec_config, tmp_path):
     run = trainer(codec_config, "run.max_steps=60", "optim.lr=5e-3", "data.clip_share=0", "run.log_steps=5")
-    first = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    first = loss_of(run)
     assert run.run() == 0
     codec = PatchAutoencoder.from_pretrained(tmp_path / "run" / "model")
     run.stage.net = codec
-    last = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    last = loss_of(run)
     assert last < 0.7 * first
     pictures = [run.stage.mixture.stills.read(i)[0] for i in range(6)]
     video = torch.stack([torch.from_numpy(p).permute(2, 0, 1) for p in pictures])[:, :, None] / 127.5 - 1
@@ -127,7 +135,7 @@ def test_a_decoder_is_trained_for_the_samples_that_there_are(codec_config, codec
         "optim.lr=5e-3",
     ]
     run = trainer(codec_config, f"encoder={given}", *settings)
-    first = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    first = loss_of(run)
     assert run.run() == 0
     made = PatchAutoencoder.from_pretrained(tmp_path / "run" / "model")
     video = torch.rand(1, 3, 2, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -135,7 +143,7 @@ def test_a_decoder_is_trained_for_the_samples_that_there_are(codec_config, codec
     assert sum(p.numel() for p in made.decoder.parameters()) > sum(
         p.numel() for p in told.decoder.parameters()
     )
-    last = run.stage(*run.stage.prepare(run.stage.load(0, 0)), torch.Generator().manual_seed(0)).item()
+    last = loss_of(run)
     assert last < 0.7 * first
     weights = load_file(given / "diffusion_pytorch_model.safetensors")
     weights["encoder.1.weight"] += 1
@@ -173,10 +181,9 @@ def test_the_image_model_learns_and_is_exported_whole(image_config, tmp_path):
 
 def test_super_resolution_learns_on_pictures_and_then_on_clips(superres_config, tmp_path):
     run = trainer(superres_config)
-    batch = run.stage.prepare(run.stage.load(0, 0))
-    first = run.stage(*batch, torch.Generator().manual_seed(0)).item()
+    first = loss_of(run)
     assert run.run() == 0
-    assert run.stage(*batch, torch.Generator().manual_seed(0)).item() < 0.9 * first
+    assert loss_of(run) < 0.9 * first
     (sheet,) = (tmp_path / "run" / "samples" / "step-00000040").iterdir()
     assert re.fullmatch(r"bicubic-\d+\.\d\d-net--?\d+\.\d\d\.png", sheet.name)
 
@@ -200,7 +207,7 @@ def test_super_resolution_learns_on_pictures_and_then_on_clips(superres_config, 
     with pytest.raises(InputError, match="the image has changed since the checkpoint"):
         trainer(superres_config, *settings, resume=True)
     with pytest.raises(InputError, match=r"12 frames; data\.frames asks for 13"):
-        trainer(superres_config, *settings, "data.frames=13", restart=True).stage.load(0, 0)
+        trainer(superres_config, *settings, "data.frames=13", restart=True).stage.load(0, range(1))
     with pytest.raises(InputError, match=r"\[model\] does not make a UNet2DConditionModel"):
         trainer(superres_config, "model.block_out_channels=[20]", restart=True)
 
@@ -258,11 +265,12 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     ).stage
     captions = {window.clips.pictures.caption(i) for i in window.chosen}
     assert captions == {"a red block moving right on a white background"}
-    starts = [first for draw in range(8) for _, first in window.load(draw, 0)]
+    starts = [first for draw in range(8) for _, first in window.load(draw, range(2 * draw, 2 * draw + 2))]
     assert len(set(starts)) > 3 and max(starts) <= FRAMES - 4
     given = []
     window.net.register_forward_pre_hook(lambda _, a, k: given.append(k["first_frame"]), with_kwargs=True)
-    window(*window.prepare(window.load(0, 0)), torch.Generator())
+    samples = range(2)
+    window(*window.prepare(window.load(0, samples)), draws(window.device, 0, samples, 2))
     assert given[0].tolist() == starts[:2]
 
 
@@ -297,10 +305,10 @@ def test_a_bad_sample_ends_the_run_and_loses_nothing(codec_config, tmp_path):
     run = trainer(codec_config)
     load_batch = run.stage.load
 
-    def failing(draw: int, rank: int):
-        if draw == 3:
+    def failing(step: int, samples: range):
+        if step == 3:
             raise InputError("sample 'x' cannot be decoded")
-        return load_batch(draw, rank)
+        return load_batch(step, samples)
 
     run.stage.load = failing
     with pytest.raises(InputError, match="sample 'x'"):

@@ -11,6 +11,7 @@ from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
 from lumiere.models.transport import TransportNet
 from lumiere.train.config import Data, Soften, TransportConfig, TransportModel
+from lumiere.train.draw import draws
 from lumiere.train.transport import TransportStage, misplaced, softened
 
 
@@ -25,8 +26,8 @@ def config(shards: Path, tmp_path: Path) -> TransportConfig:
 
 def test_batches_show_what_is_to_be_made(config: TransportConfig) -> None:
     stage = TransportStage(config, torch.device("cpu"))
-    for draw in range(12):
-        nearest, video, given, known = stage.prepare(stage.load(draw, 0))
+    for step in range(12):
+        nearest, video, given, known = stage.prepare(stage.load(step, range(2 * step, 2 * step + 2)))
         assert nearest.shape == video.shape == (2, 3, 4, SIDE, SIDE) and given.shape == (2, 1, 4, SIDE, SIDE)
         assert known.shape == given.shape and bool((known >= given).all())
         assert torch.equal(torch.where(given > 0, video, nearest), nearest), "what is given is near itself"
@@ -36,11 +37,11 @@ def test_batches_show_what_is_to_be_made(config: TransportConfig) -> None:
 def test_it_learns_and_is_exported(config: TransportConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     stage = TransportStage(config, torch.device("cpu"))
-    batch = stage.prepare(stage.load(0, 0))
+    batch = stage.prepare(stage.load(0, range(2)))
     optimizer = torch.optim.Adam(stage.net.parameters(), lr=3e-3)
 
     def loss() -> torch.Tensor:
-        return stage(*batch, torch.Generator().manual_seed(0))
+        return stage(*batch, draws(torch.device("cpu"), 0, range(2), 2))
 
     before = loss().item()
     for _ in range(30):

@@ -8,7 +8,9 @@ may lie in time, in space (tiles) or in both. Nothing here knows a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from accelerate import PartialState
@@ -20,6 +22,17 @@ from lumiere.diffusion.windows import Tile
 from lumiere.errors import InputError
 
 WindowDenoiser = Callable[..., Tensor]
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within, a process denoises all tiles by itself: for what the others do not take part in."""
+    before = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(before)
 
 
 def multidiffusion(
@@ -28,7 +41,7 @@ def multidiffusion(
     """Denoise by overlapping ``tiles``.
 
     Where there are several processes (``accelerate launch``), each takes its share of the tiles, and every
-    one gets the whole prediction. All must be given the same sample.
+    one gets the whole prediction. All must be given the same sample, unless this is :func:`alone`.
 
     Args:
         denoise: called as ``denoise(x, t, *aligned)`` with the ``b`` samples' crops to one tile; with several
@@ -46,7 +59,8 @@ def multidiffusion(
 
     def whole(x: Tensor, t: Tensor) -> Tensor:
         state = PartialState()
-        own = tiles[state.process_index :: state.num_processes]
+        shared = state.num_processes > 1 and not _alone.get()
+        own = tiles[state.process_index :: state.num_processes] if shared else tiles
         prediction = torch.zeros_like(x)
         for first in range(0, len(own), tiles_at_once):
             chosen = own[first : first + tiles_at_once]
@@ -54,6 +68,6 @@ def multidiffusion(
             parts = denoise(crops[0], t, *crops[1:]).chunk(len(chosen))
             for tile, part in zip(chosen, parts, strict=True):
                 tile.add(prediction, part)
-        return prediction if state.num_processes == 1 else reduce(prediction, "sum")
+        return reduce(prediction, "sum") if shared else prediction
 
     return whole

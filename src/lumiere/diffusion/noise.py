@@ -7,15 +7,33 @@ one begins with frames that agree, and its temporal layers have less to learn (t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from jaxtyping import Float
 from torch import Tensor
 
 from lumiere.errors import InputError
 
+#: one for a whole batch, or one for each of its samples, which then does not depend on the others
+Generators = torch.Generator | list[torch.Generator]
+
+
+def rand(count: int, generator: Generators) -> Float[Tensor, "b"]:
+    """A number from 0 to 1 for each of ``count`` samples, on the generators' device."""
+    if isinstance(generator, list):
+        return torch.cat([torch.rand(1, generator=each, device=each.device) for each in generator])
+    return torch.rand(count, generator=generator, device=generator.device)
+
+
+def randn(shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:
+    """Standard normal noise for the samples of a batch, on the device of ``like`` and of its type."""
+    return randn_tensor(tuple(shape), generator=generator, device=like.device, dtype=like.dtype)
+
 
 def clip_noise(
-    clean: Float[Tensor, "b c t h w"], generator: torch.Generator, shared: float = 0.0
+    clean: Float[Tensor, "b c t h w"], generator: Generators, shared: float = 0.0
 ) -> Float[Tensor, "b c t h w"]:
     """Standard normal noise, shaped as ``clean``, of which ``shared`` (0 to 1, of the variance) is common to
     all frames of a clip.
@@ -23,10 +41,10 @@ def clip_noise(
     Raises:
         InputError: ``shared`` is not within 0 and 1.
     """
-    own = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
+    own = randn(clean.shape, generator, clean)
     if not _is_share(shared):
         return own
-    common = torch.randn(own[:, :, :1].shape, generator=generator, device=own.device, dtype=own.dtype)
+    common = randn(own[:, :, :1].shape, generator, own)
     return _mixed(own, common, shared)
 
 

@@ -1,6 +1,6 @@
 """The training loss: prediction of v, or of the sample, on a noise schedule that ends in pure noise.
 
-Nothing here knows a model: a denoiser is a function ``(x, t) -> v``. All randomness comes from the generator.
+Nothing here knows a model: a denoiser is a function ``(x, t) -> v``. All randomness comes from the generators.
 """
 
 from __future__ import annotations
@@ -9,25 +9,32 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lumiere.diffusion.noise import clip_noise
+from lumiere.diffusion.noise import Generators, clip_noise, rand, randn
 from lumiere.diffusion.sampling import Denoiser
 
 
 def draw_timesteps(
-    count: int, num_train_timesteps: int, generator: torch.Generator, power: float = 1.0, pure: float = 0.0
+    count: int,
+    num_train_timesteps: int,
+    generator: Generators,
+    power: float = 1.0,
+    pure: float = 0.0,
+    part: tuple[int, int] | None = None,
 ) -> Int[Tensor, "b"]:
     """Timesteps from 0 (clean) to ``num_train_timesteps - 1`` (pure noise), one in each ``count``-th of the
-    draw, which makes the loss of a batch less noisy than independent draws do.
+    draw, which makes the loss of a batch less noisy than independent draws do. If these samples are only a
+    ``part`` of a batch, the place of the first in it and its size, one in each of that many.
 
     A timestep is ``u ** power`` of the schedule, u being uniform: 1 is uniform, below 1 leans towards noise.
     A share ``pure`` is the last one instead, where a model of one step is used.
     """
-    u = torch.rand(count, generator=generator, device=generator.device)
-    u = ((torch.arange(count, device=u.device) + u) / count) ** power
+    first, total = part or (0, count)
+    u = rand(count, generator)
+    u = ((torch.arange(first, first + count, device=u.device) + u) / total) ** power
     t = (u * num_train_timesteps).long().clamp_(max=num_train_timesteps - 1)
     if not pure:
         return t
-    last = torch.rand(count, generator=generator, device=t.device) < pure
+    last = rand(count, generator) < pure
     return torch.where(last, num_train_timesteps - 1, t)
 
 
@@ -35,8 +42,9 @@ def training_loss(
     denoiser: Denoiser,
     clean: Float[Tensor, "b *shape"],
     alphas_cumprod: Float[Tensor, "n"],
-    generator: torch.Generator,
+    generator: Generators,
     *,
+    part: tuple[int, int] | None = None,
     timestep_power: float = 1.0,
     pure_noise: float = 0.0,
     min_snr_gamma: float = 0.0,
@@ -51,8 +59,8 @@ def training_loss(
         denoiser: called once with the noised samples and their timesteps ``(b,)``.
         clean: samples of about unit variance.
         alphas_cumprod: a^2 for each timestep, as diffusers' schedulers have it; its last value may be 0.
-        generator: on the device of ``clean``.
-        timestep_power, pure_noise: see :func:`draw_timesteps`.
+        generator: on the device of ``clean``; one, or one for each sample.
+        part, timestep_power, pure_noise: see :func:`draw_timesteps`.
         min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023). The
             weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
         shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
@@ -60,13 +68,13 @@ def training_loss(
         prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction",
             "sample" or "epsilon".
     """
-    t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise)
+    t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise, part)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
     a, s = power.sqrt(), (1 - power).sqrt()
     if shared_noise:
         noise = clip_noise(clean, generator, shared_noise)
     else:
-        noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
+        noise = randn(clean.shape, generator, clean)
     predicted = denoiser(a * clean + s * noise, t)
     wanted = {"sample": clean, "epsilon": noise, "v_prediction": a * noise - s * clean}[prediction_type]
     squares = (predicted.float() - wanted).square()
@@ -82,10 +90,10 @@ def training_loss(
 
 
 def drop_captions(
-    context: Float[Tensor, "b l d"], empty: Float[Tensor, "1 l d"], share: float, generator: torch.Generator
+    context: Float[Tensor, "b l d"], empty: Float[Tensor, "1 l d"], share: float, generator: Generators
 ) -> Float[Tensor, "b l d"]:
     """Replace a ``share`` of the contexts by the empty prompt's, for classifier-free guidance."""
     if not share:
         return context
-    drop = torch.rand(len(context), generator=generator, device=context.device) < share
+    drop = rand(len(context), generator) < share
     return torch.where(drop[:, None, None], empty, context)

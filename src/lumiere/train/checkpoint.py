@@ -25,6 +25,8 @@ STATE = "state.json"
 TENSORS = ("weights", "ema", "optimizer")
 #: keys that do not change what a step computes, and may differ from one start to the next
 FREE = ("run.", "name", "init", "data.workers", "data.cache", "samples.")
+#: keys that, with the number of processes, make the samples of a step
+BATCH = ("data.batch_size", "optim.accumulate")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Checkpoint:
     seconds: float
     config: Mapping[str, Any]
     frozen: Mapping[str, str]
+    #: of all processes
+    samples_per_step: int
     weights: Mapping[str, Tensor]
     ema: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
@@ -51,6 +55,7 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int) -> Path:
             "seconds": checkpoint.seconds,
             "config": dict(checkpoint.config),
             "frozen": dict(checkpoint.frozen),
+            "samples_per_step": checkpoint.samples_per_step,
             "sha256": {kind: sha256(beside / f"{kind}.safetensors") for kind in TENSORS},
         }
         (beside / STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
@@ -86,13 +91,28 @@ def _load(path: Path) -> Checkpoint:
         if sha256(path / f"{kind}.safetensors") != state["sha256"][kind]:
             raise ValueError(f"{kind}.safetensors is truncated or altered")
     tensors = {kind: load_file(path / f"{kind}.safetensors") for kind in TENSORS}
-    return Checkpoint(state["step"], state["seconds"], state["config"], state["frozen"], **tensors)
+    config = state["config"]
+    # Before checkpoints said so, a run had one process.
+    samples = state.get("samples_per_step") or config["data.batch_size"] * config["optim.accumulate"]
+    return Checkpoint(state["step"], state["seconds"], config, state["frozen"], samples, **tensors)
 
 
-def check_same(checkpoint: Checkpoint, config: Mapping[str, Any], frozen: Mapping[str, str]) -> None:
+def check_same(
+    checkpoint: Checkpoint, config: Mapping[str, Any], frozen: Mapping[str, str], processes: int = 1
+) -> None:
     """Raise :class:`InputError` naming the first key in which a run differs from the checkpoint's."""
+    batch_size, accumulate = (config[key] for key in BATCH)
+    wanted, samples = checkpoint.samples_per_step, batch_size * accumulate * processes
+    if samples != wanted:
+        parts, rest = divmod(wanted, batch_size * processes)
+        advice = "make them as many" if rest else f"set optim.accumulate to {parts}"
+        raise InputError(
+            f"the checkpoint at step {checkpoint.step} was made with {wanted} samples a step; data.batch_size "
+            f"{batch_size}, optim.accumulate {accumulate} and {processes} process{'es' * (processes > 1)} make "
+            f"{samples}; {advice}, or start anew with --restart"
+        )
     for key in sorted(config.keys() | checkpoint.config.keys()):
-        if key.startswith(FREE):
+        if key.startswith(FREE) or key in BATCH:
             continue
         old, new = checkpoint.config.get(key), config.get(key)
         if old != new:

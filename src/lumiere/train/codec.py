@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lumiere.diffusion.noise import randn
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.train.config import CodecConfig
-from lumiere.train.draw import numbers
+from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
 from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
 
@@ -37,10 +38,11 @@ class CodecStage(Stage):
     def frozen(self) -> dict[str, str]:
         return {"encoder": fingerprint(self.net.encoder)} if self.config.encoder else {}
 
-    def load(self, draw: int, rank: int) -> Tensor:
-        rng = numbers("batch", self.config.seed, draw, rank)
-        side = self.config.loss.crop
-        crops = [random_crop(rng, self._picture(rng), side) for _ in range(self.config.data.batch_size)]
+    def load(self, step: int, samples: range) -> Tensor:
+        side, crops = self.config.loss.crop, []
+        for n in samples:
+            rng = numbers("sample", self.config.seed, n)
+            crops.append(random_crop(rng, self._picture(rng), side))
         return torch.from_numpy(np.stack(crops))
 
     def _picture(self, rng: Any) -> np.ndarray:
@@ -51,11 +53,11 @@ class CodecStage(Stage):
     def prepare(self, loaded: Tensor) -> tuple[Tensor, ...]:
         return (to_video(loaded, self.device)[:, :, 0].contiguous(),)
 
-    def forward(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, frames: Tensor, draws: Draws) -> Tensor:
         loss = self.config.loss
         code = self.net.encoder(frames)
         spread = code.detach().std((0, 2, 3), keepdim=True)
-        noise = torch.randn(code.shape, generator=generator, device=code.device, dtype=code.dtype)
+        noise = randn(code.shape, draws.generators, code)
         # With noise on it, the code has to be smooth: what the image model gets nearly right decodes well.
         error = self.net.decoder(code + loss.noise * spread * noise) - frames
         slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lumiere.diffusion.conditioning import condition_channels, encode_condition
 from lumiere.train.dataset import window
-from lumiere.train.draw import numbers
+from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Loaded, to_video
 from lumiere.train.masks import random_given
 from lumiere.train.temporal import TemporalStage
@@ -19,12 +19,12 @@ class ConditionedStage(TemporalStage):
     def condition_channels(self) -> int:
         return condition_channels(self.encode.codec)
 
-    def load(self, draw: int, rank: int) -> Any:
+    def load(self, step: int, samples: range) -> Any:
         data = self.config.data
-        rng = numbers("batch", self.config.seed, draw, rank)
         windows: list[tuple[Loaded, int]] = []
         pixels, given = [], []
-        for _ in range(data.batch_size):
+        for n in samples:
+            rng = numbers("sample", self.config.seed, n)
             i, position = self.chosen[int(rng.integers(len(self.chosen)))], float(rng.random())
             windows.append(self.clips.window(i, data.frames, position))
             pictures = self.clips.pictures
@@ -47,9 +47,7 @@ class ConditionedStage(TemporalStage):
         first_frames: Tensor,
         told: Tensor,
         unknown: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> Tensor:
         # Sampling is certain of what is given whole, whatever the net says of it.
-        return self.loss(
-            latents, context, generator, weight=unknown, first_frame=first_frames, condition=told
-        )
+        return self.loss(latents, context, draws, weight=unknown, first_frame=first_frames, condition=told)

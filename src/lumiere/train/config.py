@@ -38,6 +38,9 @@ class Data:
     captions: str = ""
     #: of the images that stages of single pictures see, the share that are frames of clips
     clip_share: float = 0.5
+    #: of the temporal stage's steps, the share that sees stills, as clips of one frame
+    still_share: float = 0.0
+    #: of one process
     batch_size: int = 32
     #: threads that read and decode ahead of the net
     workers: int = 1
@@ -49,6 +52,8 @@ class Data:
 
 @dataclass(frozen=True)
 class Optim:
+    #: PyTorch's, fused; or bitsandbytes' of that name, which keeps its state in 8 bits
+    optimizer: Literal["AdamW", "AdamW8bit"] = "AdamW"
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
@@ -57,6 +62,7 @@ class Optim:
     #: "cosine" falls over the whole run; "constant" holds, then falls over the last ``cooldown`` of it
     schedule: Literal["cosine", "constant"] = "constant"
     cooldown: float = 0.2
+    #: batches of each process to a step
     accumulate: int = 1
     #: decay of the weights' moving average per update, and steps from one update to the next
     ema_decay: float = 0.999
@@ -77,8 +83,13 @@ class Run:
     keep: int = 2
     sample_minutes: float = 30.0
     log_steps: int = 20
-    precision: Literal["no", "bf16"] = "no"
-    device: str = ""
+    #: accelerate's own if empty
+    precision: Literal["", "no", "bf16"] = ""
+    #: compute activations again in the backward pass, for less memory and more time
+    gradient_checkpointing: bool = False
+    #: accelerate's own if empty
+    device: Literal["", "cpu"] = ""
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ("tensorboard",)
     threads: int = 0
 
 
@@ -105,6 +116,8 @@ class Samples:
     prompts: tuple[str, ...] = ()
     steps: int = 20
     guidance_scale: float = 4.0
+    #: of clips; as many as data.frames if 0
+    frames: int = 0
     seed: int = 0
 
 
@@ -166,6 +179,15 @@ class Inflation:
     #: which resizes resample time, finest first; all if empty
     temporal_resample: tuple[bool, ...] = ()
     attention_blocks: int = 1
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank weights, which train in place of the temporal layers; see :mod:`lumiere.train.lora`."""
+
+    #: beside which layers; none if empty
+    layers: Literal["", "temporal", "spatial"] = ""
+    rank: int = 16
 
 
 @dataclass(frozen=True)
@@ -239,6 +261,7 @@ class TemporalConfig:
     data: Data = field(default_factory=Data)
     text: Text = field(default_factory=Text)
     model: Inflation = field(default_factory=Inflation)
+    lora: Lora = field(default_factory=Lora)
     objective: Objective = field(default_factory=Objective)
     optim: Optim = field(default_factory=Optim)
     samples: Samples = field(default_factory=Samples)
@@ -419,13 +442,17 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             if len(kinds) == len(value):
                 return tuple(_value(kind, item, where) for kind, item in zip(kinds, value, strict=True))
         raise InputError(
-            f'"{where}" is {value!r}; it must be a list{_length(options)} of {options[0].__name__}'
+            f'"{where}" is {value!r}; it must be a list{_length(options)} of {_names(options[0])}'
         )
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
         raise InputError(f'"{where}" is {value!r}; it must be of type {hint.__name__}')
     return value
+
+
+def _names(hint: Any) -> str:
+    return " or ".join(map(repr, typing.get_args(hint))) or hint.__name__
 
 
 def _length(options: tuple[Any, ...]) -> str:
@@ -459,6 +486,12 @@ def _check(config: Config) -> None:
             raise InputError(f'"{key}" is {values[key]}; it must be from {low} to {high}')
     if config.run.max_steps <= 0 and config.run.max_minutes <= 0:
         raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
+    _check_stills(config)
+    if isinstance(config, TemporalConfig) and config.lora.layers and not config.init:
+        raise InputError(
+            f'"lora.layers" is {config.lora.layers!r}, and there are no trained temporal layers; say with "init" '
+            "whose low-rank weights are to stand beside"
+        )
     if isinstance(config, CodecConfig):
         model, crop = config.model, config.loss.crop
         if crop % 8 or crop > min(config.data.size):
@@ -490,6 +523,16 @@ def _check(config: Config) -> None:
                 )
 
 
+def _check_stills(config: Config) -> None:
+    share = config.data.still_share
+    if share and config.stage != "temporal":
+        raise InputError(
+            f'"data.still_share" is {share}, which is for the stage temporal, not {config.stage}'
+        )
+    if share and not config.data.stills:
+        raise InputError(f'"data.still_share" is {share}, and "data.stills" names no shards; give some')
+
+
 _ABOVE_ZERO = {
     "data": "size frames batch_size workers",
     "optim": "lr accumulate ema_every clip_norm",
@@ -499,12 +542,15 @@ _ABOVE_ZERO = {
     "text": "length scale",
     "loss": "crop",
     "degrade": "crop factors residual_std",
+    "lora": "rank",
     "model": "block_out_channels layers_per_block attention_head_dim norm_num_groups channels widths patch "
     "decoder_widths",
 }
 POSITIVE = {f"{section}.{key}" for section, keys in _ABOVE_ZERO.items() for key in keys.split()}
 RANGES = {
     "data.clip_share": (0.0, 1.0),
+    "data.still_share": (0.0, 1.0),
+    "samples.frames": (0, 10**6),
     "optim.ema_decay": (0.0, 1.0),
     "optim.cooldown": (0.0, 1.0),
     "optim.warmup_steps": (0, 10**9),

@@ -1,4 +1,5 @@
-"""Randomness and order as functions of (seed, step): no state to save, so that resuming is exact."""
+"""Randomness and order as functions of the seed and of a sample's number: no state to save, so that resuming is
+exact, and how many processes share the work changes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 def key(*parts: int | str) -> int:
-    """A 63-bit seed from what names a draw, e.g. ``("noise", seed, step, rank)``."""
+    """A 63-bit seed from what names a draw, e.g. ``("noise", seed, sample)``."""
     digest = hashlib.blake2s("|".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
@@ -27,6 +28,19 @@ def numbers(*parts: int | str) -> np.random.Generator:
 
 def generator(device: torch.device | str, *parts: int | str) -> torch.Generator:
     return torch.Generator(device).manual_seed(key(*parts))
+
+
+class Draws(NamedTuple):
+    """The randomness of some samples of a step: each has its own, whichever process it is in."""
+
+    generators: list[torch.Generator]
+    #: the place of the first sample among those of the step, of all processes, and how many these are
+    part: tuple[int, int]
+
+
+def draws(device: torch.device, seed: int, samples: range, total: int) -> Draws:
+    """Of ``samples``, numbered from the run's beginning, ``total`` to a step."""
+    return Draws([generator(device, "noise", seed, n) for n in samples], (samples.start % total, total))
 
 
 def ahead(load: Callable[[int], T], start: int, workers: int) -> Iterator[T]:

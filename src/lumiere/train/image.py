@@ -15,7 +15,7 @@ from lumiere.diffusion.sampling import noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import ImageConfig
-from lumiere.train.draw import numbers
+from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.stage import (
     Mixture,
@@ -73,25 +73,25 @@ class ImageStage(Stage):
     def frozen(self) -> dict[str, str]:
         return {"codec": fingerprint(self.encode.codec), "text": fingerprint(self.encode.text)}
 
-    def load(self, draw: int, rank: int) -> list[Loaded]:
-        rng = numbers("batch", self.config.seed, draw, rank)
-        picks = [self.mixture.pick(rng) for _ in range(self.config.data.batch_size)]
+    def load(self, step: int, samples: range) -> list[Loaded]:
+        picks = [self.mixture.pick(numbers("sample", self.config.seed, n)) for n in samples]
         return [source.frame(i, position) for source, i, position in picks]
 
     def prepare(self, loaded: list[Loaded]) -> tuple[Tensor, ...]:
         latents, context = self.encode(loaded)
         return latents[:, :, 0], context
 
-    def forward(self, latents: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, latents: Tensor, context: Tensor, draws: Draws) -> Tensor:
         objective = self.config.objective
-        context = drop_captions(context, self.encode.empty, objective.caption_dropout, generator)
+        context = drop_captions(context, self.encode.empty, objective.caption_dropout, draws.generators)
         return training_loss(
             lambda x, t: self.net(
                 x.contiguous(memory_format=torch.channels_last), t, context, return_dict=False
             )[0],
             latents,
             self.alphas_cumprod,
-            generator,
+            draws.generators,
+            part=draws.part,
             timestep_power=objective.timestep_power,
             pure_noise=objective.pure_noise,
             min_snr_gamma=objective.min_snr_gamma,

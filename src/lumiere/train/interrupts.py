@@ -15,7 +15,8 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """While entered, a signal raises ``KeyboardInterrupt``, or, under ``held``, only sets ``received``.
 
-    A second signal always raises.
+    A second one of the same kind always raises. (torchrun, when it is interrupted, sends its processes a
+    SIGTERM besides.)
     """
 
     def __init__(self) -> None:
@@ -36,14 +37,14 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        self._holding = True
+        before, self._holding = self._holding, True
         try:
             yield
         finally:
-            self._holding = False
+            self._holding = before
 
     def _caught(self, number: int, _frame: FrameType | None) -> None:
-        again = self.received is not None
+        again = self.received == number
         self.received = number
         if again or not self._holding:
             self.forced = self._holding

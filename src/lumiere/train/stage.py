@@ -32,15 +32,33 @@ class Stage(nn.Module, ABC):
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that train, by name. The rest of ``net`` must not change."""
-        return {name: p for name, p in self.net.named_parameters() if p.requires_grad}
+        return {
+            name.replace("_checkpoint_wrapped_module.", ""): p  # of FSDP's activation checkpointing
+            for name, p in self.net.named_parameters()
+            if p.requires_grad
+        }
+
+    @property
+    def _no_split_modules(self) -> list[str] | None:
+        """Names of the classes that FSDP takes as units."""
+        return getattr(self.net, "_no_split_modules", None)
+
+    def checkpoint_gradients(self) -> None:
+        """Compute activations again in the backward pass. Raises :class:`InputError` if the net cannot."""
+        if not getattr(self.net, "_supports_gradient_checkpointing", False):
+            raise InputError(
+                f'"run.gradient_checkpointing" is true; a {type(self.net).__name__} has no use for it, set it to false'
+            )
+        self.net.enable_gradient_checkpointing()
 
     def frozen(self) -> dict[str, str]:
         """Hashes of what the stage builds on, which a checkpoint is worthless without."""
         return {}
 
     @abstractmethod
-    def load(self, draw: int, rank: int) -> Any:
-        """The ``draw``-th batch of a process, on the CPU: a function of its arguments and the configuration.
+    def load(self, step: int, samples: range) -> Any:
+        """A batch of ``step``, on the CPU: ``samples`` by their numbers from the run's beginning, each a
+        function of its number and the configuration.
 
         Called from several threads.
         """
@@ -51,7 +69,7 @@ class Stage(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, *batch: Any) -> Tensor:
-        """The loss of a prepared batch, given a generator as the last argument."""
+        """The loss of a prepared batch, given its :class:`~lumiere.train.draw.Draws` as the last argument."""
 
     @abstractmethod
     def export(self, folder: Path) -> None:

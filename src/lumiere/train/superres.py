@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.objective import training_loss
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.errors import InputError
@@ -17,7 +18,7 @@ from lumiere.models.stunet import STUNet
 from lumiere.superres import UpscalePipeline, add_residual, enlarge, predict_residual, reduce
 from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.dataset import window
-from lumiere.train.draw import numbers
+from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
 from lumiere.train.stage import (
     Mixture,
@@ -87,10 +88,10 @@ class SuperResolutionStage(Stage):
     def frozen(self) -> dict[str, str]:
         return {"image": fingerprint(self.net.spatial)} if isinstance(self.net, STUNet) else {}
 
-    def load(self, draw: int, rank: int) -> tuple[Tensor, int]:
-        rng = numbers("batch", self.config.seed, draw, rank)
-        factor = int(rng.choice(self.config.degrade.factors))
-        crops = [self._crop(rng, self.config.degrade.crop) for _ in range(self.config.data.batch_size)]
+    def load(self, step: int, samples: range) -> tuple[Tensor, int]:
+        seed, degrade = self.config.seed, self.config.degrade
+        factor = int(numbers("factor", seed, step).choice(degrade.factors))
+        crops = [self._crop(numbers("sample", seed, n), degrade.crop) for n in samples]
         return torch.from_numpy(np.stack(crops)), factor
 
     def _crop(self, rng: Any, side: int) -> np.ndarray:
@@ -106,13 +107,13 @@ class SuperResolutionStage(Stage):
         pixels, factor = loaded
         return to_video(pixels, self.device).contiguous(), factor
 
-    def forward(self, video: Tensor, factor: int, generator: torch.Generator) -> Tensor:
+    def forward(self, video: Tensor, factor: int, draws: Draws) -> Tensor:
         objective, degrade = self.config.objective, self.config.degrade
         side = degrade.crop // factor
         small = reduce(video, side, side)
-        noisy, strength = torch.rand(2, len(video), generator=generator, device=video.device)
+        noisy, strength = (rand(len(video), draws.generators) for _ in range(2))
         level = torch.where(noisy < degrade.clean, 0, degrade.noise * strength)
-        noise = torch.randn(small.shape, generator=generator, device=video.device)
+        noise = randn(small.shape, draws.generators, small)
         low = enlarge(small + level.view(-1, 1, 1, 1, 1) * noise, degrade.crop, degrade.crop)
         residual = self.codec.encode(video - low) / degrade.residual_std
         low = self.codec.encode(low)
@@ -120,7 +121,8 @@ class SuperResolutionStage(Stage):
             lambda x, t: predict_residual(self.net, x, t, low, level),
             residual,
             self.alphas_cumprod,
-            generator,
+            draws.generators,
+            part=draws.part,
             timestep_power=objective.timestep_power,
             pure_noise=objective.pure_noise,
             min_snr_gamma=objective.min_snr_gamma,

@@ -16,7 +16,7 @@ from lumiere.models.stunet import STUNet
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import TemporalConfig
 from lumiere.train.dataset import Pictures
-from lumiere.train.draw import numbers
+from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.image import check_fits
 from lumiere.train.stage import Stage, default_prompts, load_codec, load_part, load_temporal, open_pictures
@@ -76,37 +76,37 @@ class TemporalStage(Stage):
         parts = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
         return {name: fingerprint(part) for name, part in parts.items()}
 
-    def load(self, draw: int, rank: int) -> list[tuple[Loaded, int]]:
-        data = self.config.data
-        rng = numbers("batch", self.config.seed, draw, rank)
-        picks = [(int(rng.integers(len(self.chosen))), float(rng.random())) for _ in range(data.batch_size)]
-        return [self.clips.window(self.chosen[i], data.frames, position) for i, position in picks]
+    def load(self, step: int, samples: range) -> list[tuple[Loaded, int]]:
+        return [self._window(numbers("sample", self.config.seed, n)) for n in samples]
+
+    def _window(self, rng: Any) -> tuple[Loaded, int]:
+        i, position = int(rng.integers(len(self.chosen))), float(rng.random())
+        return self.clips.window(self.chosen[i], self.config.data.frames, position)
 
     def prepare(self, loaded: list[tuple[Loaded, int]]) -> tuple[Tensor, ...]:
         windows, first_frames = zip(*loaded, strict=True)
         return *self.encode(windows), torch.tensor(first_frames, device=self.device)
 
-    def forward(
-        self, latents: Tensor, context: Tensor, first_frames: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        return self.loss(latents, context, generator, first_frame=first_frames)
+    def forward(self, latents: Tensor, context: Tensor, first_frames: Tensor, draws: Draws) -> Tensor:
+        return self.loss(latents, context, draws, first_frame=first_frames)
 
     def loss(
         self,
         latents: Tensor,
         context: Tensor,
-        generator: torch.Generator,
+        draws: Draws,
         weight: Tensor | None = None,
         **told: Tensor,
     ) -> Tensor:
         """The objective on these samples; ``told`` are further arguments of the net."""
         objective = self.config.objective
-        context = drop_captions(context, self.encode.empty, objective.caption_dropout, generator)
+        context = drop_captions(context, self.encode.empty, objective.caption_dropout, draws.generators)
         return training_loss(
             lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
             latents,
             self.alphas_cumprod,
-            generator,
+            draws.generators,
+            part=draws.part,
             timestep_power=objective.timestep_power,
             pure_noise=objective.pure_noise,
             min_snr_gamma=objective.min_snr_gamma,

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lumiere.diffusion.conditioning import ever_given, nearest_given
-from lumiere.diffusion.noise import clip_noise
+from lumiere.diffusion.noise import Generators, clip_noise, rand
 from lumiere.errors import InputError
 from lumiere.models.codec import Codec
 from lumiere.models.transport import TransportNet, carry, warp
 from lumiere.shapes import Mask, Video
 from lumiere.train.config import Soften, TransportConfig
 from lumiere.train.dataset import window
-from lumiere.train.draw import numbers
+from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
 from lumiere.train.masks import random_given
 from lumiere.train.stage import Stage, load_codec, load_part, open_pictures, sheet
@@ -51,11 +51,11 @@ class TransportStage(Stage):
     def frozen(self) -> dict[str, str]:
         return {"codec": fingerprint(self.codec)}
 
-    def load(self, draw: int, rank: int) -> Any:
+    def load(self, step: int, samples: range) -> Any:
         data, seen = self.config.data, self.config.seen
-        rng = numbers("batch", self.config.seed, draw, rank)
         pixels, given, firsts = [], [], []
-        for _ in range(data.batch_size):
+        for n in samples:
+            rng = numbers("sample", self.config.seed, n)
             i = int(rng.integers(len(self.clips)))
             frames, _ = window(self.clips.read(i), data.frames, float(rng.random()), self.clips.name(i))
             mask = random_given(rng, frames)
@@ -76,21 +76,17 @@ class TransportStage(Stage):
             torch.stack([clip[:, frames] for clip, frames in zip(each, seen, strict=True)]) for each in parts
         )
 
-    def forward(
-        self, nearest: Tensor, video: Tensor, given: Tensor, known: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        made = self._made(nearest, video, given, known, generator)
+    def forward(self, nearest: Tensor, video: Tensor, given: Tensor, known: Tensor, draws: Draws) -> Tensor:
+        made = self._made(nearest, video, given, known, draws.generators)
         transport = self.net(nearest, made, given, known).float()
         unknown = 1 - given
         error = ((carry(nearest, made, transport, known) - video).abs() * unknown).sum()
         return error / (3 * unknown.sum()).clamp(min=1) + misplaced(nearest, video, transport)
 
     @torch.no_grad()
-    def _made(
-        self, nearest: Video, video: Video, given: Mask, known: Mask, generator: torch.Generator
-    ) -> Video:
+    def _made(self, nearest: Video, video: Video, given: Mask, known: Mask, generator: Generators) -> Video:
         made = softened(self.codec, video, self.config.soften, generator).float()
-        ghost = self.config.soften.ghost * torch.rand((), generator=generator, device=made.device)
+        ghost = self.config.soften.ghost * _for_each(made, generator)
         made = made + ghost * known * (nearest - made)
         return torch.where(given > 0, video, made)
 
@@ -103,20 +99,25 @@ class TransportStage(Stage):
         """Frames as they are given, as a model would make them, and with what is given carried into them."""
         from PIL import Image
 
-        nearest, video, given, known = self.prepare(self.load(0, 0))
+        nearest, video, given, known = self.prepare(self.load(0, range(1)))
         made = self._made(nearest, video, given, known, torch.Generator(self.device).manual_seed(0))
         rows = [nearest, made, self.net.restore(nearest, made, given, known), video]
         frames = torch.cat([row[0].transpose(0, 1)[:SHOWN] for row in rows])
         Image.fromarray(sheet(frames, min(SHOWN, video.shape[2]))).save(folder / "restored.png")
 
 
-def softened(codec: Codec, video: Video, soften: Soften, generator: torch.Generator) -> Video:
+def softened(codec: Codec, video: Video, soften: Soften, generator: Generators) -> Video:
     """A clip as a model would make it: softer and spotted, by blur and by noise on its sample."""
     sample = codec.encode(video)
-    blur, noise = torch.rand(2, generator=generator, device=sample.device).tolist()
+    blur, noise = (_for_each(sample, generator) for _ in range(2))
     mean = F.avg_pool3d(sample, (1, 3, 3), stride=1, padding=(0, 1, 1), count_include_pad=False)
     sample = sample + soften.blur * blur * (mean - sample)
     return codec.decode(sample + soften.noise * noise * clip_noise(sample, generator, 0.5))
+
+
+def _for_each(clips: Tensor, generator: Generators) -> Tensor:
+    """A number from 0 to 1 for each clip ``b c t h w``, shaped to be multiplied with it."""
+    return rand(len(clips), generator).view(-1, 1, 1, 1, 1)
 
 
 def misplaced(nearest: Video, video: Video, transport: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The training loss: prediction of v, or of the sample, on a noise schedule that ends in pure noise.
 
-Nothing here knows a model: a denoiser is a function ``(x, t) -> v``. All randomness comes from the generators.
+Nothing here knows a model: a denoiser is a function ``(x, t) -> v``. Its generators decide everything.
 """
 
 from __future__ import annotations

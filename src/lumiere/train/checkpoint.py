@@ -107,9 +107,9 @@ def check_same(
         parts, rest = divmod(wanted, batch_size * processes)
         advice = "make them as many" if rest else f"set optim.accumulate to {parts}"
         raise InputError(
-            f"the checkpoint at step {checkpoint.step} was made with {wanted} samples a step; data.batch_size "
-            f"{batch_size}, optim.accumulate {accumulate} and {processes} process{'es' * (processes > 1)} make "
-            f"{samples}; {advice}, or start anew with --restart"
+            f"the checkpoint at step {checkpoint.step} was made with {wanted} samples a step, not {samples}, "
+            f"as data.batch_size = {batch_size}, optim.accumulate = {accumulate} and {processes} processes "
+            f"make; {advice}, or start anew with --restart"
         )
     for key in sorted(config.keys() | checkpoint.config.keys()):
         if key.startswith(FREE) or key in BATCH:

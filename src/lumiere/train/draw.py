@@ -1,5 +1,7 @@
-"""Randomness and order as functions of the seed and of a sample's number: no state to save, so that resuming is
-exact, and how many processes share the work changes nothing."""
+"""Randomness and order as functions of the seed and of a sample's number.
+
+There is no state to save, so that resuming is exact, and how many processes share the work changes nothing.
+"""
 
 from __future__ import annotations
 

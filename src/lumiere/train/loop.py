@@ -1,8 +1,8 @@
 """One loop for all stages, on one process or many.
 
 What a step computes is a function of the configuration, the step and the state that a checkpoint holds:
-samples and noise are drawn by the samples' numbers (:mod:`lumiere.train.draw`), so that an interrupted run and
-an uninterrupted one end in the same weights, and so do, up to rounding, runs on one process and on several.
+samples and noise are drawn by the samples' numbers (:mod:`lumiere.train.draw`). So an interrupted run and an
+uninterrupted one end in the same weights, and, up to rounding, a run on one process and one on several.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from lumiere.train.draw import ahead, draws, key
 from lumiere.train.interrupts import Interrupts
 from lumiere.train.log import Diverged, Log, installed_trackers, say
 from lumiere.train.stages import build
+from lumiere.train.temporal import LORA
 
-CHECKPOINTS, SAMPLES, MODEL, LORA, LOGS = "checkpoints", "samples", "model", "lora", "tensorboard"
+CHECKPOINTS, SAMPLES, MODEL, LOGS = "checkpoints", "samples", "model", "tensorboard"
 #: the configuration, saved with the weights
 NOTE = "training.toml"
 
@@ -76,6 +77,19 @@ class Trainer:
         if config.run.gradient_checkpointing:
             self.stage.checkpoint_gradients()
         self.frozen = self.stage.frozen()
+        found = checkpoint.load_latest(self.out / CHECKPOINTS, self._say) if resume else None
+        if found is not None:
+            # A key that is younger than the checkpoint had its default.
+            before = {**defaults(config), **found.config}
+            checkpoint.check_same(replace(found, config=before), self.flat, self.frozen, self.processes)
+            with torch.no_grad():
+                for name, parameter in self.stage.trained().items():
+                    parameter.copy_(found.weights[name])
+        sizes = [(p.numel(), p.requires_grad) for p in self.stage.net.parameters()]
+        #: of the net, trained and frozen
+        self.parameter_counts = tuple(
+            sum(n for n, trains in sizes if trains is which) for which in (True, False)
+        )
         # What samples and is saved, where a process has but a part of the net that trains
         self.whole_net = deepcopy(self.stage.net).cpu() if is_sharded(self.accelerator) else None
         made = optimizer.make_optimizer(optim, self.stage.trained().values())
@@ -83,11 +97,7 @@ class Trainer:
         self.trained = self.stage.trained()
         self.ema = EMAModel(self.trained.values(), decay=optim.ema_decay, foreach=True)
         self.step, self.seconds, self.lr = 0, 0.0, 0.0
-        found = checkpoint.load_latest(self.out / CHECKPOINTS, self._say) if resume else None
         if found is not None:
-            # A key that is younger than the checkpoint had its default.
-            before = {**defaults(config), **found.config}
-            checkpoint.check_same(replace(found, config=before), self.flat, self.frozen, self.processes)
             self._restore(found)
         self.saved_step = self.step if found else -1
         self.interrupts = Interrupts()
@@ -187,7 +197,7 @@ class Trainer:
         return max(steps, self.seconds / 60 / run.max_minutes if run.max_minutes else 0.0)
 
     def _agree(self, seconds: float, failure: InputError | None) -> None:
-        """Set the clock, the same in all processes; if one of them was interrupted or failed, all stop here."""
+        """Set the clock, the same in all processes; where one was interrupted or failed, all stop."""
         stop = self.interrupts.received is not None
         if self.processes > 1:
             told = torch.tensor(
@@ -306,7 +316,6 @@ class Trainer:
     def _restore(self, found: checkpoint.Checkpoint) -> None:
         self.step, self.seconds = found.step, found.seconds
         self.ema.optimization_step = self.step // self.config.optim.ema_every
-        for (name, parameter), average in zip(self.trained.items(), self.ema.shadow_params, strict=True):
-            parameter.copy_(shared_as(found.weights[name], parameter))
+        for name, average in zip(self.trained, self.ema.shadow_params, strict=True):
             average.copy_(shared_as(found.ema[name], average))
         optimizer.restore(self.optimizer, self.trained, found.optimizer)

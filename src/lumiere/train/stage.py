@@ -47,7 +47,8 @@ class Stage(nn.Module, ABC):
         """Compute activations again in the backward pass. Raises :class:`InputError` if the net cannot."""
         if not getattr(self.net, "_supports_gradient_checkpointing", False):
             raise InputError(
-                f'"run.gradient_checkpointing" is true; a {type(self.net).__name__} has no use for it, set it to false'
+                f'"run.gradient_checkpointing" is true, and a {type(self.net).__name__} cannot do it; set it to '
+                "false"
             )
         self.net.enable_gradient_checkpointing()
 

@@ -19,9 +19,12 @@ from lumiere.train.dataset import Pictures
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.image import check_fits
+from lumiere.train.lora import add_lora, merged, save_lora
 from lumiere.train.stage import Stage, default_prompts, load_codec, load_part, load_temporal, open_pictures
 
 SHOWN = 2
+#: folder of the low-rank weights, beside the bundle's
+LORA = "lora"
 
 
 def matching(pictures: Pictures, pattern: str) -> list[int]:
@@ -41,17 +44,25 @@ class TemporalStage(Stage):
     def __init__(self, config: TemporalConfig, device: torch.device, builds_cache: bool = True):
         super().__init__()
         self.config, self.device = config, device
-        _, clips = open_pictures(config.data, clips_only=True)
+        stills, clips = open_pictures(config.data, clips_only=not config.data.still_share)
         assert clips is not None
         text = MiniLMTextEncoder(config.text.length, config.text.scale)
         self.encode = Encoder(load_codec(config.codec), text, device)
         cache = Path(config.data.cache) if config.data.cache else None
         self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
+        self.stills = stills and Source(stills, self.encode, cache, True, builds=builds_cache)
         self.chosen = matching(clips, config.data.captions)
         self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
         self.schedule: Any = noise_schedule()
         self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
-        self.net = self._net().to(device).train()
+        self.net = self._net()
+        parts = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
+        if config.lora.layers:
+            parts["temporal"] = self.net.temporal
+        self._frozen = {name: fingerprint(part) for name, part in parts.items()}
+        if config.lora.layers:
+            add_lora(self.net, config.lora)
+        self.net.to(device).train()
 
     def _net(self) -> STUNet:
         config = self.config
@@ -73,11 +84,19 @@ class TemporalStage(Stage):
         return 0
 
     def frozen(self) -> dict[str, str]:
-        parts = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
-        return {name: fingerprint(part) for name, part in parts.items()}
+        return self._frozen
 
     def load(self, step: int, samples: range) -> list[tuple[Loaded, int]]:
-        return [self._window(numbers("sample", self.config.seed, n)) for n in samples]
+        seed = self.config.seed
+        # All processes see the same kind: what is spread over them is gathered at the same layers.
+        stills = numbers("kind", seed, step).random() < self.config.data.still_share
+        draw = self._still if stills else self._window
+        return [draw(numbers("sample", seed, n)) for n in samples]
+
+    def _still(self, rng: Any) -> tuple[Loaded, int]:
+        assert self.stills is not None
+        i, place = int(rng.integers(len(self.stills))), int(rng.integers(self.config.data.frames))
+        return self.stills.frame(i, 0.0), place
 
     def _window(self, rng: Any) -> tuple[Loaded, int]:
         i, position = int(rng.integers(len(self.chosen))), float(rng.random())
@@ -114,31 +133,35 @@ class TemporalStage(Stage):
             weight=weight,
         )
 
-    def _pipeline(self) -> Any:
+    def _pipeline(self, net: STUNet) -> Any:
         from lumiere.pipeline import LumierePipeline
 
         return LumierePipeline(
-            unet=self.net,
+            unet=net,
             codec=self.encode.codec,
             text_encoder=self.encode.text,
             scheduler=make_scheduler("dpm++", self.schedule.config),
             size=max(self.config.data.size),
+            frames=self.config.data.frames,
             shared_noise=self.config.objective.shared_noise,
         )
 
     def export(self, folder: Path) -> None:
-        """Save the whole bundle."""
-        self._pipeline().save_pretrained(folder)
+        """Save the whole bundle, low-rank weights merged; these by themselves beside it."""
+        layers = self.config.lora.layers
+        self._pipeline(merged(self.net) if layers else self.net).save_pretrained(folder)
+        if layers:
+            save_lora(self.net, layers, folder.parent / LORA)
 
     def draw_samples(self, folder: Path) -> None:
         """A clip for each prompt, made as a user would make it."""
         options, data = self.config.samples, self.config.data
-        pipeline = self._pipeline()
+        pipeline = self._pipeline(self.net)
         pipeline.set_progress_bar_config(disable=True)
         for n, prompt in enumerate(self.prompts):
             clip = pipeline(
                 prompt,
-                num_frames=data.frames,
+                num_frames=options.frames or data.frames,
                 height=data.size[0],
                 width=data.size[1],
                 num_inference_steps=options.steps,

@@ -1,0 +1,56 @@
+"""What a run will take, measured on its first steps."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from datetime import timedelta
+
+import torch
+
+from lumiere.train.config import Config
+from lumiere.train.loop import Trainer
+
+WARM_UP, MEASURED = 1, 2
+
+
+def estimate(trainer: Trainer) -> str:
+    """Train a few steps, and say how many parameters there are, and what memory and time they take.
+
+    Must be called in all processes alike.
+    """
+    config, batches, seconds = trainer.config, trainer.batches(), []
+    try:
+        for _ in range(WARM_UP + MEASURED):
+            began = time.monotonic()
+            loaded = [next(batches) for _ in range(config.optim.accumulate)]
+            trainer.one_step(loaded, config.optim.lr).item()
+            seconds.append(time.monotonic() - began)
+    finally:
+        batches.close()
+    step = sum(seconds[WARM_UP:]) / MEASURED
+    trained, frozen = trainer.parameter_counts
+    return "\n".join(
+        [
+            f"parameters  {trained:,} trained, {frozen:,} frozen",
+            f"memory      {_peak_bytes(trainer.accelerator.device) / 1e9:.2f} GB at its highest, a process",
+            f"step        {step:.3g} s, {trainer.samples_per_step} {trainer.stage.unit}: data.batch_size "
+            f"{config.data.batch_size} x optim.accumulate {config.optim.accumulate} x {trainer.processes} processes",
+            f"run         {_length(config, step)}, without samples and checkpoints",
+        ]
+    )
+
+
+def _peak_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return resident if sys.platform == "darwin" else resident * 1024
+
+
+def _length(config: Config, step: float) -> str:
+    steps, seconds = config.run.max_steps, config.run.max_minutes * 60
+    if seconds and (not steps or steps * step > seconds):
+        return f"{seconds / step:,.0f} steps in {timedelta(seconds=round(seconds))}, when run.max_minutes ends it"
+    return f"{steps:,} steps in {timedelta(seconds=round(steps * step))}"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from tiny_shards import COLOURS, FRAMES, SIDE, about, mp4, picture, webp, write_shard
 
-from lumiere.models.codec import PatchAutoencoder
+from lumiere.models.codec import PatchAutoencoder, PatchCodec
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,60 @@ def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("codec")
     PatchAutoencoder(channels=4, widths=(8, 16), blocks=1).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image model, ``unet``, for patches of 4 x 4 pixels, ``codec``."""
+    torch.manual_seed(2)
+    folder = tmp_path_factory.mktemp("image")
+    PatchCodec(4).save_pretrained(folder / "codec")
+    UNet2DConditionModel(
+        in_channels=48,
+        out_channels=48,
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=2,
+        norm_num_groups=8,
+        cross_attention_dim=384,
+    ).save_pretrained(folder / "unet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def temporal_config(tmp_path_factory: pytest.TempPathFactory, shards: Path, image: Path) -> Path:
+    """Temporal layers, of 4 samples a step, that see stills in some steps, and sample longer clips than they
+    are trained on: in windows."""
+    path = tmp_path_factory.mktemp("temporal") / "temporal.toml"
+    path.write_text(f"""
+name = "tiny"
+stage = "temporal"
+codec = "{image}/codec"
+image = "{image}/unet"
+{data(shards)}
+frames = 5
+still_share = 0.3
+[text]
+length = 12
+[objective]
+caption_dropout = 0.3
+shared_noise = 0.5
+[optim]
+lr = 3e-3
+warmup_steps = 2
+ema_every = 2
+[samples]
+prompts = ["a red block"]
+steps = 1
+frames = 9
+[run]
+max_steps = 7
+checkpoint_steps = 2
+device = "cpu"
+""")
+    return path
 
 
 TINY_UNET = """

@@ -489,8 +489,8 @@ def _check(config: Config) -> None:
     _check_stills(config)
     if isinstance(config, TemporalConfig) and config.lora.layers and not config.init:
         raise InputError(
-            f'"lora.layers" is {config.lora.layers!r} and "init" is empty; low-rank weights stand beside trained '
-            'layers, so name the net that has them with "init"'
+            f'"lora.layers" is {config.lora.layers!r}, and they stand beside trained layers; name the '
+            'space-time net that has them with "init"'
         )
     if isinstance(config, CodecConfig):
         model, crop = config.model, config.loss.crop

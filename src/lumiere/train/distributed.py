@@ -47,8 +47,8 @@ def make_accelerator(config: Config, **options: Any) -> Accelerator:
         )
     if accelerator.gradient_accumulation_steps != optim.accumulate:
         raise InputError(
-            f"accelerate's configuration has gradient_accumulation_steps "
-            f"{accelerator.gradient_accumulation_steps}, and optim.accumulate is {optim.accumulate}; make them alike"
+            f"accelerate's gradient_accumulation_steps is {accelerator.gradient_accumulation_steps}, and "
+            f"optim.accumulate is {optim.accumulate}; make them alike"
         )
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         settings = accelerator.state.deepspeed_plugin.deepspeed_config

@@ -35,8 +35,9 @@ def estimate(trainer: Trainer) -> str:
         [
             f"parameters  {trained:,} trained, {frozen:,} frozen",
             f"memory      {_peak_bytes(trainer.accelerator.device) / 1e9:.2f} GB at its highest, a process",
-            f"step        {step:.3g} s, {trainer.samples_per_step} {trainer.stage.unit}: data.batch_size "
-            f"{config.data.batch_size} x optim.accumulate {config.optim.accumulate} x {trainer.processes} processes",
+            f"step        {step:.3g} s for {trainer.samples_per_step} {trainer.stage.unit}: data.batch_size "
+            f"{config.data.batch_size} x optim.accumulate {config.optim.accumulate} x processes "
+            f"{trainer.processes}",
             f"run         {_length(config, step)}, without samples and checkpoints",
         ]
     )
@@ -52,5 +53,5 @@ def _peak_bytes(device: torch.device) -> int:
 def _length(config: Config, step: float) -> str:
     steps, seconds = config.run.max_steps, config.run.max_minutes * 60
     if seconds and (not steps or steps * step > seconds):
-        return f"{seconds / step:,.0f} steps in {timedelta(seconds=round(seconds))}, when run.max_minutes ends it"
+        return f"{seconds / step:,.0f} steps in {timedelta(seconds=round(seconds))}"
     return f"{steps:,} steps in {timedelta(seconds=round(steps * step))}"

@@ -46,9 +46,9 @@ class Stage(nn.Module, ABC):
     def checkpoint_gradients(self) -> None:
         """Compute activations again in the backward pass. Raises :class:`InputError` if the net cannot."""
         if not getattr(self.net, "_supports_gradient_checkpointing", False):
+            name = type(self.net).__name__
             raise InputError(
-                f'"run.gradient_checkpointing" is true, and a {type(self.net).__name__} cannot do it; set it to '
-                "false"
+                f'"run.gradient_checkpointing" is true; a {name} cannot recompute its activations'
             )
         self.net.enable_gradient_checkpointing()
 

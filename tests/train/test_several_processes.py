@@ -91,7 +91,7 @@ def test_one_process_and_two_train_alike_and_go_on_with_each_others_runs(tempora
     for name in ("killed-one", "killed-ddp", "killed-fsdp"):
         shutil.copytree(tmp_path / "killed", tmp_path / name)
     assert alone(config, tmp_path / "killed-one", resume=True) == pytest.approx(whole[SAVED_AT:], **exact)
-    with pytest.raises(InputError, match="4 samples a step, not 2, as .*; set optim.accumulate to 2"):
+    with pytest.raises(InputError, match=r"4 samples a step, not 2, as .*; set optim.accumulate to 2"):
         alone(config, tmp_path / "killed", *TWO_EACH, resume=True)
     resumed = [job("killed-ddp", resume=True), job("killed-fsdp", resume=True, fsdp=True)]
     assert launch(tmp_path, resumed) == 0

@@ -1,11 +1,13 @@
 """What accelerate leaves to its users: weights that are spread over processes, whole and back.
 
-DDP keeps every weight in every process. FSDP 2 makes them ``DTensor``s; DeepSpeed's ZeRO keeps them in
-partitions of its own. Functions that make something whole must be called in all processes alike.
+DDP, and DeepSpeed's ZeRO of stages 1 and 2, keep every weight in every process; FSDP 2 makes them
+``DTensor``s. What makes something whole must be called in all processes alike.
 """
 
 from __future__ import annotations
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -29,17 +31,21 @@ def make_accelerator(config: Config, **options: Any) -> Accelerator:
         InputError: they contradict each other, or ask for what the trainer does not do.
     """
     run, optim = config.run, config.optim
+    deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
     accelerator = Accelerator(
-        mixed_precision=run.precision or None,
+        # DeepSpeed's own would keep weights in half precision, which is too coarse for their average.
+        mixed_precision="no" if deepspeed else run.precision or None,
         gradient_accumulation_steps=optim.accumulate,
         cpu=run.device == "cpu",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         **options,
     )
+    spread = accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+    if spread and optim.optimizer != "AdamW":
+        raise InputError(f'"optim.optimizer" is {optim.optimizer!r}; FSDP and DeepSpeed want AdamW')
     if accelerator.mixed_precision not in ("no", "bf16"):
         raise InputError(
-            f"accelerate's mixed precision is {accelerator.mixed_precision}; set it to no or bf16, or set "
-            "run.precision"
+            f"accelerate's mixed precision is {accelerator.mixed_precision}; set run.precision to no or bf16"
         )
     if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
         raise InputError(
@@ -51,20 +57,37 @@ def make_accelerator(config: Config, **options: Any) -> Accelerator:
             f"optim.accumulate is {optim.accumulate}; make them alike"
         )
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        settings = accelerator.state.deepspeed_plugin.deepspeed_config
-        if "optimizer" in settings or "scheduler" in settings:
-            raise InputError(
-                "DeepSpeed's configuration names an optimizer or a scheduler; [optim] does, so leave it out"
-            )
-        settings["train_micro_batch_size_per_gpu"] = config.data.batch_size
-        settings["gradient_clipping"] = optim.clip_norm
-        settings["zero_allow_untested_optimizer"] = True
+        _fit_deepspeed(accelerator.state.deepspeed_plugin.deepspeed_config, config)
     return accelerator
 
 
+def _fit_deepspeed(settings: dict[str, Any], config: Config) -> None:
+    if settings.get("zero_optimization", {}).get("stage", 0) not in (1, 2):
+        raise InputError("DeepSpeed's ZeRO stage must be 1 or 2; what stage 3 does, FSDP 2 does too")
+    for key in ("optimizer", "scheduler"):
+        if key in settings:
+            raise InputError(f"DeepSpeed's configuration has {key!r}; leave it out, for [optim] says it")
+    for key in ("fp16", "bf16"):
+        if settings.get(key, {}).get("enabled") is True:
+            raise InputError(
+                f"DeepSpeed's configuration enables {key!r}; leave it out, and set run.precision"
+            )
+    settings["train_micro_batch_size_per_gpu"] = config.data.batch_size
+    settings["gradient_clipping"] = config.optim.clip_norm
+    settings["zero_allow_untested_optimizer"] = True
+
+
+def autocast(accelerator: Accelerator, precision: str) -> AbstractContextManager[Any]:
+    """What the net computes in; accelerate sees to it but for DeepSpeed."""
+    if accelerator.distributed_type != DistributedType.DEEPSPEED:
+        return nullcontext()
+    precision = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    return torch.autocast(accelerator.device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
 def is_sharded(accelerator: Accelerator) -> bool:
-    """Whether a process may hold but a part of the weights."""
-    return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+    """Whether a process holds but a part of the weights."""
+    return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
 def whole(tensor: Tensor) -> Tensor:

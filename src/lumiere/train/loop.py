@@ -28,7 +28,7 @@ from lumiere.errors import InputError
 from lumiere.files import replacing
 from lumiere.train import checkpoint, optimizer
 from lumiere.train.config import Config, Optim, defaults, dump, flat
-from lumiere.train.distributed import is_sharded, make_accelerator, shared_as, whole
+from lumiere.train.distributed import autocast, is_sharded, make_accelerator, shared_as, whole
 from lumiere.train.draw import ahead, draws, key
 from lumiere.train.interrupts import Interrupts
 from lumiere.train.log import Diverged, Log, installed_trackers, say
@@ -238,7 +238,8 @@ class Trainer:
             with torch.no_grad():
                 batch = self.stage.prepare(part)
             with self.accelerator.accumulate(self.model):
-                loss = self.model(*batch, draws(device, config.seed, samples, self.samples_per_step))
+                with autocast(self.accelerator, config.run.precision):
+                    loss = self.model(*batch, draws(device, config.seed, samples, self.samples_per_step))
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.trained.values(), config.optim.clip_norm)

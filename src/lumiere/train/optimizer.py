@@ -33,25 +33,27 @@ def make_optimizer(optim: Optim, parameters: Iterable[nn.Parameter]) -> Any:
 
 def state_of(optimizer: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """``{name}.{key}`` of each parameter's state, whole."""
+    if _is_zero(optimizer):
+        return _zero_state_of(optimizer.optimizer.optimizer, parameters)
     return {
         f"{name}.{key}": whole(value) if isinstance(value, Tensor) else torch.tensor(value)
         for name, parameter in parameters.items()
         for key, value in optimizer.state.get(parameter, {}).items()
-        if isinstance(value, Tensor | int | float)
     }
 
 
 def restore(optimizer: Any, parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor]) -> None:
     """Put back what :func:`state_of` gave."""
-    keys: dict[str, list[str]] = {}
-    for entry in state:
+    by_name: dict[str, dict[str, Tensor]] = {}
+    for entry, value in state.items():
         name, _, key = entry.rpartition(".")
-        keys.setdefault(name, []).append(key)
-    for name, parameter in parameters.items():
-        if name in keys:
-            optimizer.state[parameter] = {
-                key: _placed(state[f"{name}.{key}"], parameter) for key in keys[name]
-            }
+        by_name.setdefault(name, {})[key] = value
+    if by_name and _is_zero(optimizer):
+        _restore_zero(optimizer.optimizer, parameters, by_name)
+        return
+    for name, values in by_name.items():
+        parameter = parameters[name]
+        optimizer.state[parameter] = {key: _placed(value, parameter) for key, value in values.items()}
 
 
 def _placed(value: Tensor, parameter: nn.Parameter) -> Any:
@@ -59,3 +61,38 @@ def _placed(value: Tensor, parameter: nn.Parameter) -> Any:
         return shared_as(value, parameter)
     # A count of steps: PyTorch's is a tensor, bitsandbytes' a number.
     return value.item() if value.dtype == torch.int64 else value.to(parameter.device)
+
+
+def _is_zero(optimizer: Any) -> bool:
+    return hasattr(optimizer.optimizer, "single_partition_of_fp32_groups")
+
+
+def _zero_state_of(inner: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """DeepSpeed's: moments lie in flat partitions of all parameters, and so have no names."""
+    from deepspeed.utils import safe_get_full_optimizer_state
+
+    kept: dict[str, Tensor] = next(iter(inner.state.values()), {})
+    return {
+        f"{name}.{key}": safe_get_full_optimizer_state(parameter, key) if value.ndim else value
+        for name, parameter in parameters.items()
+        for key, value in kept.items()
+    }
+
+
+def _restore_zero(
+    zero: Any, parameters: Mapping[str, nn.Parameter], state: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    from deepspeed.utils import safe_set_full_optimizer_state
+
+    kept = next(iter(state.values()))
+    for group in zero.optimizer.param_groups:
+        for flat in group["params"]:
+            zero.optimizer.state[flat] = {
+                key: torch.zeros_like(flat) if value.ndim else value.to(flat.device, copy=True)
+                for key, value in kept.items()
+            }
+    zero._lazy_init_hp_params_optimizer_state()  # as after a first step
+    for name, values in state.items():
+        for key, value in values.items():
+            if value.ndim:
+                safe_set_full_optimizer_state(parameters[name], value, key)

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import DistributedType
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from lumiere.errors import InputError
@@ -61,6 +62,7 @@ def train(config: str, overrides: list[str], fsdp: bool = False, **options) -> N
     try:
         trainer = Recorded(settings, **options)
         assert all(isinstance(p, DTensor) is fsdp for p in trainer.stage.parameters())
+        assert fsdp is (sum(isinstance(module, FSDPModule) for module in trainer.stage.modules()) > 5)
         trainer.run()
     except InputError as error:
         Path(settings.run.out, f"error-{rank}.txt").write_text(str(error))

@@ -29,8 +29,8 @@ def trained(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trainer(config: Path, out: Path, trained: Path, *overrides: str, resume: bool = False) -> Trainer:
-    settings = [f"run.out={out}", f"init={trained}", "lora.rank=4", "run.max_steps=3", "optim.lr=1e-2"]
-    settings += ["samples.frames=0", "optim.ema_decay=0", *overrides]
+    settings = [f"run.out={out}", f"init={trained}", "lora.rank=4", "run.max_steps=2", "optim.lr=1e-2"]
+    settings += ["samples.frames=0", "optim.ema_decay=0", "optim.ema_every=1", *overrides]
     return Trainer(load(config, settings), resume=resume)
 
 

@@ -253,7 +253,7 @@ class ImageConfig:
 class TemporalConfig:
     name: str
     codec: str
-    #: folder of the trained image model
+    #: folder of the trained image model, or of a space-time net, for its own
     image: str
     stage: Literal["temporal"] = "temporal"
     seed: int = 0

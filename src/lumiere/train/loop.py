@@ -64,7 +64,7 @@ class Trainer:
             torch.set_num_threads(config.run.threads)
         self.accelerator = make_accelerator(
             config,
-            log_with=[] if dry_run else installed_trackers(config.run),
+            log_with=None if dry_run else installed_trackers(config.run) or None,
             project_config=ProjectConfiguration(str(self.out), logging_dir=str(self.out / LOGS)),
         )
         self.main, self.processes = self.accelerator.is_main_process, self.accelerator.num_processes

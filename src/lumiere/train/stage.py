@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import lumiere.models.codec  # noqa: F401
 from lumiere.errors import InputError
-from lumiere.models.bundle import load_model
+from lumiere.models.bundle import load_model, read_json
 from lumiere.models.stunet import STUNet
 from lumiere.train.config import Data
 from lumiere.train.dataset import CLIPS, STILLS, Pictures
@@ -131,6 +131,14 @@ def load_part(folder: str, library: str, name: str) -> Any:
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"no {name} at {folder!r}; give the folder of one, with its config.json")
     return load_model(Path(folder), library, name)
+
+
+def load_image_model(folder: str) -> Any:
+    """A 2-D U-Net from its folder, or out of the space-time net's in it. Raises :class:`InputError`."""
+    config = Path(folder) / "config.json"
+    if config.is_file() and read_json(config).get("_class_name") == "STUNet":
+        return load_part(folder, "lumiere.models.stunet", "STUNet").spatial
+    return load_part(folder, "diffusers", "UNet2DConditionModel")
 
 
 def make_unet(**model: Any) -> UNet2DConditionModel:

@@ -20,7 +20,14 @@ from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.image import check_fits
 from lumiere.train.lora import add_lora, merged, save_lora
-from lumiere.train.stage import Stage, default_prompts, load_codec, load_part, load_temporal, open_pictures
+from lumiere.train.stage import (
+    Stage,
+    default_prompts,
+    load_codec,
+    load_image_model,
+    load_temporal,
+    open_pictures,
+)
 
 SHOWN = 2
 #: folder of the low-rank weights, beside the bundle's
@@ -66,7 +73,7 @@ class TemporalStage(Stage):
 
     def _net(self) -> STUNet:
         config = self.config
-        image = load_part(config.image, "diffusers", "UNet2DConditionModel")
+        image = load_image_model(config.image)
         check_fits(image, self.encode.codec, self.encode.text, config.image)
         resample = config.model.temporal_resample
         net = STUNet.inflate(

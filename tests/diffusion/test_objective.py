@@ -105,3 +105,33 @@ def test_a_share_is_pure_noise():
     t = draw_timesteps(4000, 1000, seeded(), pure=0.7)
     assert (t == 999).float().mean() == pytest.approx(0.7, abs=0.03)
     assert torch.equal(draw_timesteps(50, 1000, seeded(), pure=1.0), torch.full((50,), 999))
+
+
+def test_a_batch_cut_into_parts_has_the_same_draws_and_the_same_loss():
+    clean = torch.randn(6, 2, 3, 4, 4, generator=seeded(9))
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def denoise(x, t):
+        seen.append((x, t))
+        return torch.zeros_like(x)
+
+    def loss(first: int, end: int) -> torch.Tensor:
+        return training_loss(
+            denoise,
+            clean[first:end],
+            ALPHAS,
+            [seeded(n) for n in range(first, end)],
+            part=(first, 6),
+            timestep_power=0.5,
+            pure_noise=0.2,
+            min_snr_gamma=5.0,
+            shared_noise=0.5,
+        )
+
+    whole, parts = loss(0, 6), [loss(0, 4), loss(4, 6)]
+    assert (4 * parts[0] + 2 * parts[1]) / 6 == pytest.approx(whole.item(), rel=1e-6)
+    (x, t), *cut = seen
+    assert torch.equal(torch.cat([each[0] for each in cut]), x)
+    assert torch.equal(torch.cat([each[1] for each in cut]), t)
+    inner = t[t < len(ALPHAS) - 1]
+    assert torch.equal(inner, inner.sort().values) and len(inner.unique()) > 3

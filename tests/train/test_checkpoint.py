@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -72,3 +73,29 @@ def test_another_configuration_is_refused_by_the_key(tmp_path):
         check_same(at(5), CONFIG | {"optim.lr": 0.2}, {"codec": "abc"})
     with pytest.raises(InputError, match="the codec has changed"):
         check_same(at(5), CONFIG, {"codec": "other"})
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "processes", "advice"),
+    [
+        (4, 1, 1, "set optim.accumulate to 2"),
+        (2, 2, 1, "set optim.accumulate to 4"),
+        (3, 3, 1, "make them as many"),
+    ],
+)
+def test_the_samples_of_a_step_stay_as_many(batch_size, accumulate, processes, advice):
+    for same in ({"data.batch_size": 2}, {"data.batch_size": 1, "optim.accumulate": 4}):
+        check_same(at(5), CONFIG | same, {"codec": "abc"}, processes=2)
+    other = CONFIG | {"data.batch_size": batch_size, "optim.accumulate": accumulate}
+    with pytest.raises(
+        InputError, match=f"with 8 samples a step, not {batch_size * accumulate}, .*; {advice}"
+    ):
+        check_same(at(5), other, {"codec": "abc"}, processes)
+
+
+def test_a_checkpoint_of_before_there_were_several_processes_says_so(tmp_path):
+    path = save(tmp_path, at(5), keep=1) / "state.json"
+    state = json.loads(path.read_text())
+    del state["samples_per_step"]
+    path.write_text(json.dumps(state))
+    assert load_latest(tmp_path, pytest.fail).samples_per_step == 8

@@ -76,21 +76,21 @@ def test_another_configuration_is_refused_by_the_key(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "accumulate", "processes", "advice"),
+    ("batch_size", "accumulate", "advice"),
     [
-        (4, 1, 1, "set optim.accumulate to 2"),
-        (2, 2, 1, "set optim.accumulate to 4"),
-        (3, 3, 1, "make them as many"),
+        (4, 1, "set optim.accumulate to 2"),
+        (2, 2, "set optim.accumulate to 4"),
+        (3, 3, "make them as many"),
     ],
 )
-def test_the_samples_of_a_step_stay_as_many(batch_size, accumulate, processes, advice):
+def test_the_samples_of_a_step_stay_as_many(batch_size, accumulate, advice):
     for same in ({"data.batch_size": 2}, {"data.batch_size": 1, "optim.accumulate": 4}):
         check_same(at(5), CONFIG | same, {"codec": "abc"}, processes=2)
     other = CONFIG | {"data.batch_size": batch_size, "optim.accumulate": accumulate}
     with pytest.raises(
         InputError, match=f"with 8 samples a step, not {batch_size * accumulate}, .*; {advice}"
     ):
-        check_same(at(5), other, {"codec": "abc"}, processes)
+        check_same(at(5), other, {"codec": "abc"})
 
 
 def test_a_checkpoint_of_before_there_were_several_processes_says_so(tmp_path):

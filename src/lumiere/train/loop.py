@@ -203,7 +203,7 @@ class Trainer:
             told = torch.tensor(
                 [seconds * self.main, stop, failure is not None], device=self.accelerator.device
             )
-            clock, stops, failures = self.accelerator.reduce(told, "sum").tolist()  # type: ignore[union-attr]
+            clock, stops, failures = self.accelerator.reduce(told, "sum").tolist()
             seconds, stop = clock, stops > 0
             if failures:
                 said = [each for each in gather_object([failure and str(failure)]) if each]

@@ -36,10 +36,17 @@ def state_of(optimizer: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str
     if _is_zero(optimizer):
         return _zero_state_of(optimizer.optimizer.optimizer, parameters)
     return {
-        f"{name}.{key}": whole(value) if isinstance(value, Tensor) else torch.tensor(value)
+        f"{name}.{key}": _whole(value, parameter)
         for name, parameter in parameters.items()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
+
+
+def _whole(value: Any, parameter: nn.Parameter) -> Tensor:
+    if not isinstance(value, Tensor):
+        return torch.tensor(value)
+    # What is not a parameter's own, such as bitsandbytes' tables, may be one tensor for all of them.
+    return whole(value) if value.shape == parameter.shape else value.clone()
 
 
 def restore(optimizer: Any, parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor]) -> None:
@@ -73,7 +80,7 @@ def _zero_state_of(inner: Any, parameters: Mapping[str, nn.Parameter]) -> dict[s
 
     kept: dict[str, Tensor] = next(iter(inner.state.values()), {})
     return {
-        f"{name}.{key}": safe_get_full_optimizer_state(parameter, key) if value.ndim else value
+        f"{name}.{key}": safe_get_full_optimizer_state(parameter, key) if value.ndim else value.clone()
         for name, parameter in parameters.items()
         for key, value in kept.items()
     }

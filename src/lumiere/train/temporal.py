@@ -57,7 +57,9 @@ class TemporalStage(Stage):
         self.encode = Encoder(load_codec(config.codec), text, device)
         cache = Path(config.data.cache) if config.data.cache else None
         self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
-        self.stills = stills and Source(stills, self.encode, cache, True, builds=builds_cache)
+        self.stills = (
+            None if stills is None else Source(stills, self.encode, cache, True, builds=builds_cache)
+        )
         self.chosen = matching(clips, config.data.captions)
         self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
         self.schedule: Any = noise_schedule()

@@ -8,6 +8,7 @@ by a hash of their names, so that what a model does with them is generalisation,
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,6 +66,9 @@ _MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
     "bounce": ("bouncing", "hopping up and down"),
 }
 MOTIONS: tuple[Motion, ...] = tuple(_MOTION_PHRASES)
+#: all that captions say of motion
+MOTION_WORDS = tuple(phrase for phrases in _MOTION_PHRASES.values() for phrase in phrases if phrase)
+_SAYS_MOTION = re.compile(rf" ({'|'.join(sorted(MOTION_WORDS, key=len, reverse=True))})(?= on an? |$)")
 
 Relation = Literal["alone", "beside", "above", "row"]
 _RELATION_SHARES: dict[Relation, float] = {"alone": 0.91, "beside": 0.04, "above": 0.03, "row": 0.02}
@@ -217,6 +221,17 @@ def caption(
     if plain or (choice := rng.random()) < 0.75:
         return f"{subject} on {background}"
     return subject if choice < 0.8 else f"on {background}, {subject}"
+
+
+def without_motion(caption: str) -> str:
+    """A caption of :func:`caption` without what it says of motion."""
+    return _SAYS_MOTION.sub("", caption, count=1)
+
+
+def with_motion(caption: str, words: str) -> str:
+    """A caption that says nothing of motion, with ``words`` for one, where :func:`caption` has them."""
+    subject, on, background = caption.rpartition(" on a")
+    return f"{subject} {words}{on}{background}" if on else f"{caption} {words}"
 
 
 def paint(background: Background, side: int) -> torch.Tensor:

@@ -51,6 +51,7 @@ def training_loss(
     shared_noise: float = 0.0,
     weight: Float[Tensor, "b *broadcast"] | None = None,
     prediction_type: str = "v_prediction",
+    teacher: Denoiser | None = None,
 ) -> Float[Tensor, ""]:
     """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D), of the clean
     sample itself, or of the noise.
@@ -67,6 +68,7 @@ def training_loss(
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
         prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction",
             "sample" or "epsilon".
+        teacher: what it predicts is wanted then, in place of the data's own.
     """
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise, part)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
@@ -75,8 +77,13 @@ def training_loss(
         noise = clip_noise(clean, generator, shared_noise)
     else:
         noise = randn(clean.shape, generator, clean)
-    predicted = denoiser(a * clean + s * noise, t)
-    wanted = {"sample": clean, "epsilon": noise, "v_prediction": a * noise - s * clean}[prediction_type]
+    noised = a * clean + s * noise
+    predicted = denoiser(noised, t)
+    if teacher is None:
+        wanted = {"sample": clean, "epsilon": noise, "v_prediction": a * noise - s * clean}[prediction_type]
+    else:
+        with torch.no_grad():
+            wanted = teacher(noised, t).float()
     squares = (predicted.float() - wanted).square()
     if weight is None:
         error = squares.flatten(1).mean(1)

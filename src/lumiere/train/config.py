@@ -250,6 +250,13 @@ class ImageConfig:
 
 
 @dataclass(frozen=True)
+class AtRestConfig(ImageConfig):
+    """The image model of ``init`` once more, taught not to hear motion; see :mod:`lumiere.train.at_rest`."""
+
+    stage: Literal["image-at-rest"] = "image-at-rest"  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
 class TemporalConfig:
     name: str
     codec: str
@@ -337,6 +344,7 @@ Config = (
 STAGES: dict[str, type[Config]] = {
     "codec": CodecConfig,
     "image": ImageConfig,
+    "image-at-rest": AtRestConfig,
     "temporal": TemporalConfig,
     "conditioned": ConditionedConfig,
     "transport": TransportConfig,

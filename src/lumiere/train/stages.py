@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from lumiere.train.at_rest import AtRestStage
 from lumiere.train.codec import CodecStage
 from lumiere.train.conditioned import ConditionedStage
 from lumiere.train.config import (
+    AtRestConfig,
     CodecConfig,
     ConditionedConfig,
     Config,
@@ -27,6 +29,8 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
     match config:
         case CodecConfig():
             return CodecStage(config, device)
+        case AtRestConfig():
+            return AtRestStage(config, device, builds_cache)
         case ImageConfig():
             return ImageStage(config, device, builds_cache)
         case ConditionedConfig():

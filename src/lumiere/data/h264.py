@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 
-def encode(frames: np.ndarray, fps: int, crf: int, preset: str = "medium") -> bytes:
+def encode(frames: np.ndarray, fps: int | Fraction, crf: int, preset: str = "medium") -> bytes:
     """An MP4 of ``frames`` (uint8, t x h x w x 3, h and w even)."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:

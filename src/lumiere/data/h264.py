@@ -29,7 +29,10 @@ def encode(frames: np.ndarray, fps: int | Fraction, crf: int, preset: str = "med
         for picture in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             frame = frame.reformat(
-                format="yuv444p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.JPEG
+                format="yuv444p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.JPEG,
+                threads=1,
             )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -16,7 +16,7 @@ import numpy as np
 
 from lumiere.data import h264
 from lumiere.data.videos.buckets import Size, fill, fit, nearest
-from lumiere.data.videos.scenes import mark_cuts, resample
+from lumiere.data.videos.scenes import Frame, mark_cuts, resample, thaw
 from lumiere.errors import InputError
 from lumiere.video import stream
 
@@ -172,7 +172,7 @@ def _check_header(path: Path) -> None:
 
 
 def _clips(path: Path, video: Video, settings: Settings) -> Outcome:
-    info, frames = stream(path)
+    info, pictures = stream(path)
     size = Size(info.width, info.height)
     bucket = nearest(size, settings.buckets)
     scale, kept = fit(size, bucket)
@@ -180,13 +180,11 @@ def _clips(path: Path, video: Video, settings: Settings) -> Outcome:
         raise Unusable("too narrow", f"{size} pixels; {bucket} would keep {kept:.0%} of the picture")
     if scale > LARGEST_SCALE:
         raise Unusable("too small", f"{size} pixels; {bucket} would enlarge them {scale:.1f} times")
-    ticks = (
-        tick._replace(frame=fill(tick.frame, bucket)) for tick in resample(frames, info.fps, settings.fps)
-    )
+    shown = thaw(_filled(pictures, bucket), info.fps)
     if settings.scenes:
-        ticks = mark_cuts(ticks, settings.fps)
+        shown = mark_cuts(shown, info.fps)
     clips, short, longest = [], 0, 0
-    for shot in _split(ticks, settings.max_frames):
+    for shot in _split(resample(shown, info.fps, settings.fps), settings.max_frames):
         longest = max(longest, len(shot))
         if len(shot) < settings.min_frames:
             short += 1
@@ -201,20 +199,30 @@ def _clips(path: Path, video: Video, settings: Settings) -> Outcome:
             "height": bucket.height,
         }
         clips.append(
-            Clip(bucket, h264.encode(np.stack([tick.frame for tick in shot]), settings.fps, CRF), about)
+            Clip(bucket, h264.encode(np.stack([frame.pixels for frame in shot]), settings.fps, CRF), about)
         )
     if not clips:
         raise Unusable("too short", f"the longest shot has {longest} frames at {float(settings.fps):g} fps")
     return Outcome(clips, short)
 
 
-def _split(ticks: Iterator[Any], longest: int) -> Iterator[list[Any]]:
+def _filled(pictures: Iterator[np.ndarray], bucket: Size) -> Iterator[np.ndarray]:
+    """Pictures at the bucket's size; those that were one and the same still are."""
+    before, filled = None, None
+    for picture in pictures:
+        if picture is not before:
+            before, filled = picture, fill(picture, bucket)
+        assert filled is not None
+        yield filled
+
+
+def _split(frames: Iterator[Frame], longest: int) -> Iterator[list[Frame]]:
     """Shots, those that are longer than ``longest`` frames in parts."""
-    shot: list[Any] = []
-    for tick in ticks:
-        if shot and (tick.begins or len(shot) == longest):
+    shot: list[Frame] = []
+    for frame in frames:
+        if shot and (frame.begins or len(shot) == longest):
             yield shot
             shot = []
-        shot.append(tick)
+        shot.append(frame)
     if shot:
         yield shot

@@ -1,7 +1,8 @@
-"""Where one shot ends and the next begins."""
+"""Where one shot ends and the next begins, and frames at another rate."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -15,31 +16,24 @@ from lumiere.errors import InputError
 FROZEN = 1
 
 
-class Tick(NamedTuple):
-    """A frame (uint8 h x w x 3), its number from the video's start, and whether a shot begins with it."""
+class Frame(NamedTuple):
+    """Pixels (uint8 h x w x 3), their number from the video's start, and whether a shot begins with them."""
 
     number: int
-    frame: np.ndarray
+    pixels: np.ndarray
     begins: bool
 
 
-def resample(frames: Iterable[np.ndarray], source: Fraction, fps: Fraction) -> Iterator[Tick]:
-    """Frames at the rate ``source`` as those on the screen in the middle of each tick of ``fps``.
-
-    What stays longer than :data:`FROZEN` seconds (a slide, a jump in the file's time) is cut there, and the
-    shot ends.
-    """
-    step = source / fps
-    tick, still, begins, before = 0, 0, True, None
-    for index, frame in enumerate(frames):
-        if frame is not before:
-            still, before = 0, frame
-        while (2 * tick + 1) * step < 2 * (index + 1):
-            still += 1
-            if still <= FROZEN * fps:
-                yield Tick(tick, frame, begins)
-            begins = still > FROZEN * fps
-            tick += 1
+def thaw(pictures: Iterable[np.ndarray], fps: Fraction) -> Iterator[Frame]:
+    """The pictures, but those that are one and the same for longer than :data:`FROZEN` seconds (a slide, a jump
+    in the file's time): there the shot ends, and the next one begins with the next picture."""
+    before, still, begins = None, 0, True
+    for number, pixels in enumerate(pictures):
+        still = still + 1 if pixels is before else 1
+        before = pixels
+        if still <= FROZEN * fps:
+            yield Frame(number, pixels, begins)
+        begins = still > FROZEN * fps
 
 
 def check_detector() -> None:
@@ -53,20 +47,33 @@ def check_detector() -> None:
         ) from error
 
 
-def mark_cuts(ticks: Iterable[Tick], fps: Fraction) -> Iterator[Tick]:
-    """The same frames, with cuts marked as PySceneDetect's adaptive detector finds them."""
+def mark_cuts(frames: Iterable[Frame], fps: Fraction) -> Iterator[Frame]:
+    """The same frames, with a shot beginning wherever PySceneDetect's adaptive detector finds a cut.
+
+    It compares each frame with two on either side, so that it has to see them at the video's own rate.
+    """
     from scenedetect import AdaptiveDetector, FrameTimecode
 
     # Every cut counts, however soon after another: a clip that is too short is better than a cut in a clip.
     detector = AdaptiveDetector(min_scene_len=1)
-    waiting: deque[Tick] = deque()
-    for place, tick in enumerate(ticks):
-        waiting.append(tick)
-        bgr = np.ascontiguousarray(tick.frame[..., ::-1])
-        if detector.process_frame(FrameTimecode(place, fps), bgr):
-            cut = waiting[0]
-            assert len(waiting) == detector.event_buffer_length + 1
-            waiting[0] = cut._replace(begins=True)
+    waiting: deque[Frame] = deque()
+    for place, frame in enumerate(frames):
+        waiting.append(frame)
+        bgr = np.ascontiguousarray(frame.pixels[..., ::-1])
+        if detector.process_frame(FrameTimecode(place, fps), bgr):  # it says so of the oldest that waits
+            waiting[0] = waiting[0]._replace(begins=True)
         if len(waiting) > detector.event_buffer_length:
             yield waiting.popleft()
     yield from waiting
+
+
+def resample(frames: Iterable[Frame], source: Fraction, fps: Fraction) -> Iterator[Frame]:
+    """Of frames at the rate ``source``, those on the screen in the middle of each tick of ``fps``."""
+    step = source / fps
+    tick, begins = 0, False
+    for frame in frames:
+        begins |= frame.begins
+        tick = max(tick, math.ceil(frame.number / step - Fraction(1, 2)))
+        while (tick + Fraction(1, 2)) * step < frame.number + 1:
+            yield Frame(tick, frame.pixels, begins)
+            tick, begins = tick + 1, False

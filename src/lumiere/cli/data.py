@@ -204,8 +204,8 @@ def videos(
     """Make your own videos into shards of captioned clips, to train on.
 
     Captions are text files beside the videos (cat.mp4, cat.txt), a metadata.csv or metadata.jsonl (file_name,
-    text), or those of WebDataset shards. Videos are cut where a scene ends. What cannot be used is skipped and
-    listed in DIR/skipped.csv. What an interrupted run finished is kept, and the same command goes on from there.
+    text), or those of WebDataset shards. Videos are cut where a scene ends. What cannot be used is skipped,
+    and listed in DIR/skipped.csv. What an interrupted run finished is kept, and the same command goes on.
 
     \b
     lumiere data videos holiday --out data/holiday

@@ -21,11 +21,11 @@ class ConditionedStage(TemporalStage):
 
     def load(self, draw: int, rank: int) -> Any:
         data = self.config.data
-        rng = numbers("batch", self.config.seed, draw, rank)
+        rng, size = numbers("batch", self.config.seed, draw, rank), self.size(draw)
         windows: list[tuple[Loaded, int]] = []
         pixels, given = [], []
         for _ in range(data.batch_size):
-            i, position = self.chosen[int(rng.integers(len(self.chosen)))], float(rng.random())
+            i, position = self.chosen.pick(rng, size)
             windows.append(self.clips.window(i, data.frames, position))
             pictures = self.clips.pictures
             frames, _ = window(pictures.read(i), data.frames, position, pictures.name(i))

@@ -75,7 +75,8 @@ class ImageStage(Stage):
 
     def load(self, draw: int, rank: int) -> list[Loaded]:
         rng = numbers("batch", self.config.seed, draw, rank)
-        picks = [self.mixture.pick(rng) for _ in range(self.config.data.batch_size)]
+        size = self.mixture.size(numbers("size", self.config.seed, draw))
+        picks = [self.mixture.pick(rng, size) for _ in range(self.config.data.batch_size)]
         return [source.frame(i, position) for source, i, position in picks]
 
     def prepare(self, loaded: list[Loaded]) -> tuple[Tensor, ...]:

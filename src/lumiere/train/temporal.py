@@ -15,7 +15,7 @@ from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import TemporalConfig
-from lumiere.train.dataset import Pictures
+from lumiere.train.dataset import Choice, Pictures, Size
 from lumiere.train.draw import numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.image import check_fits
@@ -47,7 +47,7 @@ class TemporalStage(Stage):
         self.encode = Encoder(load_codec(config.codec), text, device)
         cache = Path(config.data.cache) if config.data.cache else None
         self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
-        self.chosen = matching(clips, config.data.captions)
+        self.chosen = Choice(clips, matching(clips, config.data.captions))
         self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
         self.schedule: Any = noise_schedule()
         self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
@@ -78,9 +78,13 @@ class TemporalStage(Stage):
 
     def load(self, draw: int, rank: int) -> list[tuple[Loaded, int]]:
         data = self.config.data
-        rng = numbers("batch", self.config.seed, draw, rank)
-        picks = [(int(rng.integers(len(self.chosen))), float(rng.random())) for _ in range(data.batch_size)]
-        return [self.clips.window(self.chosen[i], data.frames, position) for i, position in picks]
+        rng, size = numbers("batch", self.config.seed, draw, rank), self.size(draw)
+        picks = [self.chosen.pick(rng, size) for _ in range(data.batch_size)]
+        return [self.clips.window(i, data.frames, position) for i, position in picks]
+
+    def size(self, draw: int) -> Size:
+        """That of a batch's clips, the same in all processes."""
+        return self.chosen.size(numbers("size", self.config.seed, draw))
 
     def prepare(self, loaded: list[tuple[Loaded, int]]) -> tuple[Tensor, ...]:
         windows, first_frames = zip(*loaded, strict=True)

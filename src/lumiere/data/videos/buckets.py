@@ -34,8 +34,9 @@ class Fit(NamedTuple):
 
 
 def make_buckets(side: int, step: int) -> list[Size]:
-    """All sizes that are no larger than ``side`` x ``side`` in area and, of their width, the highest possible;
-    widths and heights are multiples of ``step``, and none is more than twice the other.
+    """All sizes that are no larger than ``side`` x ``side`` in area and, of their width, the highest possible.
+
+    Widths and heights are multiples of ``step``, and none is more than twice the other.
 
     Empty if ``side`` is below ``step``.
     """

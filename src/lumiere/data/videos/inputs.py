@@ -1,8 +1,8 @@
 """The videos of a folder and their captions.
 
-A caption comes from a ``metadata.csv`` or ``metadata.jsonl`` beside or above the video (columns ``file_name`` and
-``text``, as Hugging Face's datasets have them), else from the text file of the same name. A ``.tar`` is taken for
-a WebDataset shard: ``{key}.mp4`` beside ``{key}.txt`` or ``{key}.json``.
+A caption comes from a ``metadata.csv`` or ``metadata.jsonl`` beside or above the video (columns ``file_name``
+and ``text``, as Hugging Face's datasets have them), else from the text file of the same name. A ``.tar`` is taken
+for a WebDataset shard: ``{key}.mp4`` beside ``{key}.txt`` or ``{key}.json``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from typing import Any
 from lumiere.data.videos.clips import Video
 from lumiere.errors import InputError
 
-VIDEOS = frozenset(
-    ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .webp .wmv".split()
-)
+_CONTAINERS = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm webp wmv"
+VIDEOS = frozenset(f".{ending}" for ending in _CONTAINERS.split())
 METADATA = ("metadata.csv", "metadata.jsonl")
 #: names of the caption's column
 CAPTION = ("text", "caption")
@@ -39,9 +38,9 @@ class Inputs:
 
 
 def find_inputs(folder: Path, out: Path) -> Inputs:
-    """All videos in and below ``folder``, sorted by name; hidden files and what lies in ``out`` are left alone.
+    """All videos in and below ``folder``, sorted by name, but for hidden files and what lies in ``out``.
 
-    Raises :class:`InputError` if the folder is none, holds no video, or has a metadata file that cannot be used.
+    Raises :class:`InputError` if the folder is none, holds no video, or has metadata that cannot be used.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give one with videos in it")

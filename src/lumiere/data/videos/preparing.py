@@ -58,9 +58,9 @@ class Report:
 def prepare_folder(
     folder: Path, out: Path, settings: Settings, *, jobs: int, ray: str | None = None, overwrite: bool = False
 ) -> Report:
-    """Make the videos of ``folder`` into shards in ``out``: ``clips-WIDTHxHEIGHT-NUMBER.tar``, ``skipped.csv``,
-    ``progress.jsonl`` and ``manifest.json``.
+    """Make the videos of ``folder`` into shards in ``out``.
 
+    ``out`` gets ``clips-WIDTHxHEIGHT-NUMBER.tar``, ``progress.jsonl``, ``skipped.csv`` and ``manifest.json``.
     What an interrupted run finished is kept; what is new in ``folder`` is added. Shards that are whole never
     change.
 
@@ -70,7 +70,7 @@ def prepare_folder(
         overwrite: replace what was made with other settings, or of videos that have changed since.
 
     Raises:
-        InputError: ``folder`` holds no video, none that can be used, or a metadata file that cannot; ``out`` holds
+        InputError: ``folder`` holds no video, none that can be used, or metadata that cannot; ``out`` holds
             something else, or was made with other settings, or of other videos; it cannot be written.
     """
     if settings.scenes:
@@ -119,8 +119,8 @@ def _claim(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
         ]
         if differing:
             raise InputError(
-                f"{out} was made with {'; '.join(differing)}: ask for the same, choose another folder, or say "
-                "--overwrite to make it anew"
+                f"{out} was made with {'; '.join(differing)}: ask for the same, choose another folder, or "
+                "say --overwrite to make it anew"
             )
         return bool(manifest["complete"])
     if manifest is not None:

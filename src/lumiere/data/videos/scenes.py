@@ -25,8 +25,10 @@ class Frame(NamedTuple):
 
 
 def thaw(pictures: Iterable[np.ndarray], fps: Fraction) -> Iterator[Frame]:
-    """The pictures, but those that are one and the same for longer than :data:`FROZEN` seconds (a slide, a jump
-    in the file's time): there the shot ends, and the next one begins with the next picture."""
+    """The pictures, but for those that are one and the same (``is``) for longer than :data:`FROZEN` seconds.
+
+    At such a slide, or jump in the file's time, the shot ends; one begins with the next picture.
+    """
     before, still, begins = None, 0, True
     for number, pixels in enumerate(pictures):
         still = still + 1 if pixels is before else 1

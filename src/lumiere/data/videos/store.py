@@ -1,7 +1,7 @@
 """Shards that grow, and a journal of what became of every video.
 
-A line of ``progress.jsonl`` is written after the clips of its video, and says how far each shard went then. So
-a run that was killed is taken up again exactly: what shards hold beyond the last whole line is cut off.
+A line of ``progress.jsonl`` is written after the clips of its video, and says how far each shard went then.
+So a run that was killed is taken up again exactly: what shards hold beyond the last whole line is cut off.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import BinaryIO
 from lumiere.data.videos.buckets import Size
 from lumiere.data.videos.clips import Clip, Outcome, Video
 from lumiere.errors import InputError
+from lumiere.files import lock
 
 JOURNAL = "progress.jsonl"
 SHARD_CLIPS, SHARD_BYTES = 1000, 10**9
@@ -26,7 +27,7 @@ _SHARD = re.compile(r"\.?(clips-\d+x\d+-\d{5,}\.tar)(\.part)?")
 
 @dataclass(frozen=True)
 class Line:
-    """What became of a video. ``ends``: bytes and clips that the shards held then, of those that it added to."""
+    """What became of a video. ``ends``: the bytes and clips that those shards held then that it added to."""
 
     file: str
     identity: str
@@ -50,7 +51,9 @@ class Store:
         self.lines: list[Line] = []
         self.ends: dict[str, list[int]] = {}
         self._journal = (folder / JOURNAL).open("a+b")
-        _lock(self._journal, folder)
+        if not lock(self._journal, wait=False):
+            self._journal.close()
+            raise InputError(f"another run is writing {folder}; wait for it to end, or stop it")
         self._replay()
         self._cut_back()
         self._parts: dict[str, BinaryIO] = {}
@@ -168,15 +171,3 @@ def _member(name: str, data: bytes) -> bytes:
     about = tarfile.TarInfo(name)
     about.size = len(data)
     return about.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
-
-
-def _lock(file: BinaryIO, folder: Path) -> None:
-    """Held until the file is closed, or the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise InputError(f"another run is writing {folder}; wait for it to end, or stop it") from None

@@ -34,7 +34,7 @@ class Data:
     size: tuple[int, int] = (128, 128)
     #: clips have several sizes, those that their shards say; the samples of a step have one
     buckets: bool = False
-    #: length of the windows cut from clips; clips of which their shards say that they are shorter are left out
+    #: length of the windows cut from clips; those that their shards say are shorter are left out
     frames: int = 80
     #: of the temporal stage's clips, only those whose caption this regular expression finds; all if empty
     captions: str = ""

@@ -1,7 +1,8 @@
 """Samples from WebDataset shards, by number.
 
 A shard is a tar of ``{key}.webp`` (or ``.png``, ``.jpg``) or ``{key}.mp4`` beside ``{key}.json``, which has a
-``"caption"``, and may say ``"width"``, ``"height"`` and ``"frames"``: then clips may differ in them. Shards are indexed once and read by offset, since a draw that is a function of the step alone
+``"caption"``, and may say ``"width"``, ``"height"`` and ``"frames"``: clips may then differ in them. Shards
+are indexed once and read by offset, since a draw that is a function of the step alone
 (:mod:`lumiere.train.draw`) needs any sample at any time; nothing has to be replayed on resuming.
 """
 
@@ -118,7 +119,8 @@ class Pictures:
         if not self.where:
             longest = max(self.entry_at(*place).frames or 0 for place in every)
             raise InputError(
-                f"none of the {len(every)} clips has data.frames = {least_frames} frames; the longest has {longest}"
+                f"none of the {len(every)} clips has data.frames = {least_frames} frames; the longest has "
+                f"{longest}"
             )
         if short := len(every) - len(self.where):
             logger.warning(
@@ -138,13 +140,13 @@ class Pictures:
         said = self.entry(i).size
         if self._size is None and said is None:
             raise InputError(
-                f"{self.name(i)} does not say its width, height and frames, which data.buckets needs; make such "
-                "shards with: lumiere data videos"
+                f"{self.name(i)} does not say its width, height and frames, which data.buckets needs; make "
+                "such shards with: lumiere data videos"
             )
         if self._size is not None and said not in (None, self._size):
             raise InputError(
-                f"{self.name(i)} is {said} pixels; data.size says {self._size}, and data.buckets = true takes "
-                "clips of several sizes"
+                f"{self.name(i)} is {said} pixels; data.size says {self._size}, and data.buckets = true "
+                "takes clips of several sizes"
             )
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
 """Pictures and captions as the net meets them: latents and text states, computed or read from a cache.
 
 The cache has one file for each shard and each of the two, named by the hash of the shard and of the encoder's
-weights, so that it never goes stale. A file appears when it is complete; building goes on where it stopped, and
-one process at a time builds.
+weights, so that it never goes stale. A file appears when it is complete; building goes on where it stopped,
+and one process at a time builds.
 """
 
 from __future__ import annotations
@@ -92,6 +92,19 @@ def _inverse(order: Sequence[int], device: torch.device) -> Tensor:
     return torch.tensor(order, device=device).argsort()
 
 
+class Ragged:
+    """Clips of several lengths, their frames in one array."""
+
+    def __init__(self, frames: np.ndarray, starts: Sequence[int]):
+        self.frames, self.starts = frames, starts
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return self.frames[self.starts[place] : self.starts[place + 1]]
+
+
+Encoded = np.ndarray | Ragged
+
+
 class Source:
     """The samples of ``pictures``, each part read from the cache if it has one."""
 
@@ -106,8 +119,8 @@ class Source:
     ):
         """``builds``: whether this process writes what the cache lacks (one of several does)."""
         self.pictures = pictures
-        self.latents: list[Sequence[np.ndarray]] | None = None
-        self.states: list[Sequence[np.ndarray]] | None = None
+        self.latents: list[Encoded] | None = None
+        self.states: list[Encoded] | None = None
         _check_sides(pictures, encoder.codec.factor)
         if cache is not None:
             build = _Cache(cache, pictures, encoder, builds)
@@ -158,7 +171,7 @@ class _Cache:
     def __init__(self, folder: Path, pictures: Pictures, encoder: Encoder, builds: bool):
         self.folder, self.pictures, self.encoder, self.builds = folder, pictures, encoder, builds
 
-    def all(self, what: str, encoder: str, compute: Any) -> list[Sequence[np.ndarray]]:
+    def all(self, what: str, encoder: str, compute: Any) -> list[Encoded]:
         """What each sample of each shard is encoded to, memory-mapped; what is missing is built first."""
         paths = [self._path(shard, what, encoder) for shard in self.pictures.shards]
         if self.builds and not all(path.exists() for path in paths):
@@ -195,9 +208,9 @@ class _Cache:
                     room = array[starts[place] : starts[place + 1]] if starts else array[place]
                     if part.shape != room.shape:
                         raise InputError(
-                            f"{self.pictures.name_at(shard, place)} differs from others of its shard in size, or in "
-                            "a length that the shard does not say; the cache takes no such clips: set "
-                            "data.cache_clips = false"
+                            f"{self.pictures.name_at(shard, place)} differs from others of its shard in "
+                            "size, or in a length that the shard does not say; the cache takes no such "
+                            "clips: set data.cache_clips = false"
                         )
                     room[...] = part
                 bar.update(len(places))
@@ -228,23 +241,10 @@ def _starts(entries: Sequence[Entry]) -> list[int] | None:
     return [0, *itertools.accumulate(count or 0 for count in frames)]
 
 
-class _Ragged(Sequence[np.ndarray]):
-    """Clips of several lengths, their frames in one array."""
-
-    def __init__(self, frames: np.ndarray, starts: Sequence[int]):
-        self.frames, self.starts = frames, starts
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def __getitem__(self, place: Any) -> Any:
-        return self.frames[self.starts[place] : self.starts[place + 1]]
-
-
-def _opened(path: Path, shard: Shard) -> Sequence[np.ndarray]:
-    array: Any = np.load(path, mmap_mode="r")
+def _opened(path: Path, shard: Shard) -> Encoded:
+    array: np.ndarray = np.load(path, mmap_mode="r")
     starts = _starts(shard.entries) if array.ndim == RAGGED else None
-    return _Ragged(array, starts) if starts else array
+    return Ragged(array, starts) if starts else array
 
 
 def _check_space(path: Path, needed: int) -> None:

@@ -76,7 +76,7 @@ class Mixture:
         return source.size(i)  # type: ignore[no-any-return]
 
     def pick(self, rng: Any, size: Size | None = None) -> tuple[Any, int, float]:
-        """A source, the number of a sample in it of this size, if any, and a position in the sample (0 to 1)."""
+        """A source, the number of a sample in it, of ``size`` if given, and a position in it (0 to 1)."""
         while True:
             source = self.clips if rng.random() < self.clip_share else self.stills
             i, position = int(rng.integers(len(source))), float(rng.random())

@@ -34,7 +34,7 @@ class Fit(NamedTuple):
 
 
 def make_buckets(side: int, step: int) -> list[Size]:
-    """All sizes that are no larger than ``side`` x ``side`` in area and, of their width, the highest possible.
+    """All sizes that are no larger than ``side`` x ``side`` in area and, of their width, the highest.
 
     Widths and heights are multiples of ``step``, and none is more than twice the other.
 

@@ -1,8 +1,8 @@
 """The videos of a folder and their captions.
 
 A caption comes from a ``metadata.csv`` or ``metadata.jsonl`` beside or above the video (columns ``file_name``
-and ``text``, as Hugging Face's datasets have them), else from the text file of the same name. A ``.tar`` is taken
-for a WebDataset shard: ``{key}.mp4`` beside ``{key}.txt`` or ``{key}.json``.
+and ``text``, as Hugging Face's datasets have them), else from the text file of the same name. A ``.tar`` is
+taken for a WebDataset shard: ``{key}.mp4`` beside ``{key}.txt`` or ``{key}.json``.
 """
 
 from __future__ import annotations

@@ -27,10 +27,10 @@ def in_order(
     died = (ray.exceptions.RaySystemError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError)
     try:
         ray.init(address, log_to_driver=False, configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # it raises what it likes, and that itself if a node does not start
         raise InputError(f"no Ray cluster at {address!r}: {error}; give auto, local, or HOST:PORT") from error
     try:
-        remote = ray.remote(function)
+        remote = ray.remote(lambda job: function(job))  # Ray takes no functools.partial
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting: deque[tuple[Job, Any]] = deque()
 

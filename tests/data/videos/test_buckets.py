@@ -22,7 +22,7 @@ def test_buckets_are_multiples_of_the_step_and_no_larger_than_the_square(side, s
         assert width % step == height % step == 0 and width * height <= side * side
         assert max(width, height) <= LONGEST * min(width, height)
         assert Size(height, width) in buckets
-        assert width > height or width * (height + step) > side * side  # as high as it can be
+        assert width >= height or width * (height + step) > side * side  # as high as it can be
 
 
 @given(sides, sides)

@@ -13,7 +13,7 @@ from movies import smooth_frames, write_movie
 
 
 def test_a_video_becomes_clips_at_the_rate_and_the_size(tmp_path, outcome):
-    frames = smooth_frames(40, 64, 96)  # 1.6 s, twice the bucket
+    frames = smooth_frames(30, 64, 96)  # 1.2 s, twice the bucket
     result = outcome(write_movie(tmp_path / "a.mp4", frames))
     assert [str(clip.size) for clip in result.clips] == ["48x32"] and result.short == 1
     (clip,) = result.clips

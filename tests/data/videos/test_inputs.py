@@ -66,10 +66,11 @@ def test_samples_of_webdataset_shards(tmp_path):
         "train.tar/2.mp4": None,
     }
     assert path.read_bytes()[found[1].offset :][: found[1].length] == b"w"
-    path.write_bytes(path.read_bytes()[:2600])  # the third member's header is cut in two
+    path.write_bytes(path.read_bytes()[:2600])  # in the midst of the second video
     found = find_inputs(tmp_path, tmp_path / "out").videos
     assert [(video.name, video.problem) for video in found] == [
         ("train.tar/0.mp4", ""),
+        ("train.tar/1.webm", ""),
         ("train.tar", "damaged shard"),
     ]
 

@@ -80,7 +80,9 @@ def test_shards_are_tars_of_one_size_and_some_clips(tmp_path, whole):
 
 
 @given(st.data())
-@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_whatever_a_kill_leaves_the_end_is_the_same(tmp_path_factory, whole, data):
     folder = tmp_path_factory.mktemp("killed")
     _fill(folder, range(data.draw(st.integers(0, 30))), finish=data.draw(st.booleans()))
@@ -113,9 +115,9 @@ def test_what_is_added_later_leaves_whole_shards_alone(tmp_path):
 
 
 def test_one_run_at_a_time(tmp_path):
-    held = "import sys; from pathlib import Path; from lumiere.data.videos.store import Store; Store(Path(sys.argv[1]))"
+    script = "import sys, pathlib, lumiere.data.videos.store as s; s.Store(pathlib.Path(sys.argv[1]))"
     store = Store(tmp_path)
-    done = subprocess.run([sys.executable, "-c", held, tmp_path], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True)
     assert f"another run is writing {tmp_path}" in done.stderr
     store.close()
     Store(tmp_path).close()

@@ -34,13 +34,14 @@ class Fit(NamedTuple):
 
 
 def make_buckets(side: int, step: int) -> list[Size]:
-    """All sizes that are no larger than ``side`` x ``side`` in area and, of their width, the highest.
+    """A square, and all sizes of up to ``side`` x ``side`` pixels that are the highest of their width.
 
     Widths and heights are multiples of ``step``, and none is more than twice the other.
 
     Empty if ``side`` is below ``step``.
     """
-    found = set()
+    square = side // step * step
+    found = {Size(square, square)} if square else set()
     for short in range(step, side + 1, step):
         long = side * side // short // step * step
         if long <= LONGEST * short:

@@ -158,7 +158,10 @@ def _check_header(path: Path) -> None:
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
-                raise Unusable("no video stream", ", ".join(each.type for each in container.streams))
+                raise Unusable(
+                    "no video stream",
+                    f"it holds: {', '.join(each.type for each in container.streams) or 'nothing'}",
+                )
             track = container.streams.video[0].codec_context
             hours = (container.duration or 0) / av.time_base / 3600
             if track.width * track.height > LARGEST_FRAME:

@@ -62,17 +62,18 @@ def in_order(
     A job whose process dies (a decoder's bug, memory that ran out) gets ``crashed(job)``; the others go on.
     """
     jobs = iter(jobs)
-    waiting: deque[tuple[Job, Future[Result]]] = deque()
+    waiting: deque[Job] = deque()
     while True:
-        pool = process_pool(workers)
+        pool, results = process_pool(workers), deque[Future[Result]]()
         try:
             for job in jobs:
-                waiting.append((job, pool.submit(function, job)))
+                waiting.append(job)
+                results.append(pool.submit(function, job))
                 if len(waiting) >= AHEAD * workers:
-                    yield waiting[0][0], waiting[0][1].result()
+                    yield waiting[0], results.popleft().result()
                     waiting.popleft()
             while waiting:
-                yield waiting[0][0], waiting[0][1].result()
+                yield waiting[0], results.popleft().result()
                 waiting.popleft()
             return
         except BrokenProcessPool:
@@ -81,17 +82,21 @@ def in_order(
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in active_children():  # a job may take long, and nobody waits for it any more
                 worker.terminate()
-        while waiting:
-            job, _ = waiting.popleft()
-            yield job, _alone(function, job, crashed)
+        yield from _one_by_one(function, waiting, crashed)
+        waiting.clear()
 
 
-def _alone(function: Callable[[Job], Result], job: Job, crashed: Callable[[Job], Result]) -> Result:
-    with process_pool(1) as pool:
+def _one_by_one(
+    function: Callable[[Job], Result], jobs: Iterable[Job], crashed: Callable[[Job], Result]
+) -> Iterator[tuple[Job, Result]]:
+    pool = process_pool(1)
+    for job in jobs:
         try:
-            return pool.submit(function, job).result()
+            yield job, pool.submit(function, job).result()
         except BrokenProcessPool:
-            return crashed(job)
+            yield job, crashed(job)
+            pool = process_pool(1)
+    pool.shutdown()
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from tiny_shards import about, mp4, picture, write_shard
+from tiny_shards import about, mp4, picture, webp, write_shard
 
 from lumiere.cli import main
 from lumiere.data import parallel
@@ -20,7 +20,7 @@ from lumiere.errors import InputError
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import load
-from lumiere.train.dataset import CLIPS, Choice, Pictures, Size
+from lumiere.train.dataset import CLIPS, STILLS, Choice, Pictures, Size
 from lumiere.train.encode import Encoder, Source
 from lumiere.train.stages import build
 from movies import smooth_frames, write_movie
@@ -145,9 +145,7 @@ def test_short_clips_are_left_out_and_said(shards, caplog):
     ]
     assert "3 of 6 clips have fewer than data.frames = 12 frames" in caplog.text
     assert [len(clips.read(i)) for i in range(3)] == [20, 20, 20]
-    with pytest.raises(
-        InputError, match="none of the 6 clips has data.frames = 21 frames; the longest has 20"
-    ):
+    with pytest.raises(InputError, match=r"none of the 6 clips has data\.frames = 21 .* longest has 20"):
         Pictures([f"{shards}/clips-*.tar"], CLIPS, None, least_frames=21)
 
 
@@ -161,9 +159,7 @@ def test_sizes_come_as_often_as_their_clips(shards):
 
 
 def test_sizes_that_do_not_fit_are_refused(shards, tmp_path, codec):
-    with pytest.raises(
-        InputError, match=r"is 48 x 24 pixels; data.size says 24 x 48, and data.buckets = true"
-    ):
+    with pytest.raises(InputError, match=r"is 48 x 24 pixels; data\.size says 24 x 48, and data\.buckets"):
         Pictures([f"{shards}/clips-*.tar"], CLIPS, (24, 48))
     clip = mp4([picture((220, 30, 30), x)[:20, :20] for x in range(4)])
     write_shard(tmp_path / "a.tar", {"a.mp4": clip, "a.json": about("a")})
@@ -177,16 +173,8 @@ def test_sizes_that_do_not_fit_are_refused(shards, tmp_path, codec):
 
 
 def test_stills_and_clips_in_one_shard_have_caches_of_their_own(tmp_path):
-    from tiny_shards import webp
-
-    from lumiere.train.dataset import STILLS
-
-    still = webp(picture((220, 30, 30), 3))
-    samples = {
-        "a.mp4": mp4([picture((220, 30, 30), x) for x in range(4)]),
-        "a.json": about("a"),
-        "b.webp": still,
-    }
+    clip = mp4([picture((220, 30, 30), x) for x in range(4)])
+    samples = {"a.mp4": clip, "a.json": about("a"), "b.webp": webp(picture((220, 30, 30), 3))}
     write_shard(tmp_path / "a.tar", samples | {"b.json": about("b")})
-    (clips,), (stills,) = (Pictures([f"{tmp_path}/a.tar"], kind, (32, 32)).shards for kind in (CLIPS, STILLS))
-    assert clips.sha256 != stills.sha256
+    kinds = [Pictures([f"{tmp_path}/a.tar"], kind, (32, 32)).shards[0] for kind in (CLIPS, STILLS)]
+    assert kinds[0].sha256 != kinds[1].sha256

@@ -1,7 +1,8 @@
 """Frames to the bytes of an H.264 MP4 and back, for data at rest.
 
 4:4:4 with full range: at equal size it is 5 dB nearer the original than 4:2:0, which blurs the saturated
-edges that emoji are made of. One thread, so that equal frames give equal bytes.
+edges that emoji are made of. One thread and no macroblock tree (see :func:`lumiere.video.writing.write_mp4`), so
+that equal frames give equal bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def encode(frames: np.ndarray, fps: int | Fraction, crf: int, preset: str = "med
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(
-            "libx264", rate=Fraction(fps), options={"crf": str(crf), "preset": preset}
+            "libx264", rate=Fraction(fps), options={"crf": str(crf), "preset": preset, "mbtree": "0"}
         )
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv444p"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from lumiere.data.parallel import AHEAD, Job, Result
@@ -15,7 +15,7 @@ def in_order(
     jobs: Iterable[Job],
     address: str,
     crashed: Callable[[Job], Result],
-) -> Iterator[tuple[Job, Result]]:
+) -> Generator[tuple[Job, Result], None, None]:
     """Each job with ``function(job)``, computed by the cluster at ``address``, in the order of ``jobs``.
 
     Raises :class:`InputError` if Ray is not installed, or there is no cluster at ``address``.
@@ -30,7 +30,7 @@ def in_order(
     except Exception as error:  # it raises what it likes, and that itself if a node does not start
         raise InputError(f"no Ray cluster at {address!r}: {error}; give auto, local, or HOST:PORT") from error
     try:
-        remote = ray.remote(lambda job: function(job))  # Ray takes no functools.partial
+        remote: Any = ray.remote(lambda job: function(job))  # Ray takes no functools.partial
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting: deque[tuple[Job, Any]] = deque()
 

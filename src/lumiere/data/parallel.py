@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -56,7 +56,7 @@ def in_order(
     jobs: Iterable[Job],
     workers: int,
     crashed: Callable[[Job], Result],
-) -> Iterator[tuple[Job, Result]]:
+) -> Generator[tuple[Job, Result], None, None]:
     """Each job with ``function(job)``, computed by ``workers`` processes, in the order of ``jobs``.
 
     A job whose process dies (a decoder's bug, memory that ran out) gets ``crashed(job)``; the others go on.

@@ -260,11 +260,9 @@ def _about(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> dict[st
 
 def _extent(about: dict[str, Any]) -> tuple[Size | None, int | None]:
     """Size and frames, if both are said."""
-    numbers = [about.get(key) for key in ("height", "width", "frames")]
-    if not all(isinstance(number, int) and number > 0 for number in numbers):
-        return None, None
-    height, width, frames = numbers
-    return Size(height, width), frames
+    said = [about.get(key) for key in ("height", "width", "frames")]
+    numbers = [number for number in said if isinstance(number, int) and number > 0]
+    return (Size(*numbers[:2]), numbers[2]) if len(numbers) == len(said) else (None, None)
 
 
 def _still(data: bytes) -> np.ndarray:

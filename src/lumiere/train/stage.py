@@ -73,7 +73,8 @@ class Mixture:
     def size(self, rng: Any) -> Size:
         """A size, the more often the more samples have it."""
         source, i, _ = self.pick(rng)
-        return source.size(i)  # type: ignore[no-any-return]
+        size: Size = source.size(i)
+        return size
 
     def pick(self, rng: Any, size: Size | None = None) -> tuple[Any, int, float]:
         """A source, the number of a sample in it, of ``size`` if given, and a position in it (0 to 1)."""

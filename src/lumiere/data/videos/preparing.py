@@ -151,11 +151,8 @@ def _left(videos: list[Video], lines: list[Line], out: Path) -> list[Video]:
             raise InputError(
                 f"{line.file} {what} since {out} was made of it; say --overwrite to make all of it anew"
             )
-    return [
-        video
-        for video in videos
-        if (line := latest.get(video.name)) is None or line.identity != video.identity
-    ]
+    done = {(line.file, line.identity) for line in latest.values()}
+    return [video for video in videos if (video.name, video.identity) not in done]
 
 
 def _prepare_all(

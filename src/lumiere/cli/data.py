@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import path_type
+from lumiere.cli.options import parse_size, path_type
 from lumiere.errors import InputError
 
 workers_option = click.option(
@@ -142,6 +142,111 @@ def styles(out: Path, cache: Path | None) -> None:
     from lumiere.data.styles import draw
 
     _tell(out, draw(out, cache or default_cache()))
+
+
+@command.command()
+@click.argument("folder", type=path_type)
+@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    default=16,
+    show_default=True,
+    help="Frames a second.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Clips have about SIZE x SIZE pixels, in the shape of their video.",
+)
+@click.option(
+    "--multiple-of",
+    type=click.IntRange(2),
+    default=32,
+    show_default=True,
+    help="What widths and heights are multiples of: the codec's factor times that of the net.",
+)
+@click.option(
+    "--bucket",
+    "buckets",
+    multiple=True,
+    metavar="WIDTHxHEIGHT",
+    help="A size that clips may have, instead of --size; may be repeated.",
+)
+@click.option(
+    "--min-frames", type=click.IntRange(1), default=16, show_default=True, help="Shorter shots are left out."
+)
+@click.option(
+    "--max-frames", type=click.IntRange(1), default=80, show_default=True, help="Longer shots are split."
+)
+@click.option("--no-scenes", is_flag=True, help="Do not look for cuts: every video is one shot.")
+@click.option("--caption", help="Caption of videos that have none. [default: they are skipped]")
+@click.option("--jobs", type=click.IntRange(1), help="Processes. [default: the cores there are]")
+@click.option("--ray", metavar="ADDRESS", help="A Ray cluster to work on: auto, local, or HOST:PORT.")
+@click.option("--overwrite", is_flag=True, help="Make all of it anew.")
+def videos(
+    folder: Path,
+    out: Path,
+    fps: float,
+    size: int,
+    multiple_of: int,
+    buckets: tuple[str, ...],
+    min_frames: int,
+    max_frames: int,
+    no_scenes: bool,
+    caption: str | None,
+    jobs: int | None,
+    ray: str | None,
+    overwrite: bool,
+) -> None:
+    """Make your own videos into shards of captioned clips, to train on.
+
+    Captions are text files beside the videos (cat.mp4, cat.txt), a metadata.csv or metadata.jsonl (file_name,
+    text), or those of WebDataset shards. Videos are cut where a scene ends. What cannot be used is skipped,
+    and listed in DIR/skipped.csv. What an interrupted run finished is kept, and the same command goes on.
+
+    \b
+    lumiere data videos holiday --out data/holiday
+    lumiere data videos holiday --out data/holiday --size 256 --caption "a holiday on an island"
+    """
+    from lumiere.data.parallel import usable_cores
+    from lumiere.data.videos.buckets import Size, make_buckets
+    from lumiere.data.videos.clips import Settings
+    from lumiere.data.videos.preparing import SKIPPED, prepare_folder
+    from lumiere.video.clip import exact_rate
+
+    sizes = [Size(*parse_size(bucket)) for bucket in buckets] or make_buckets(size, multiple_of)
+    if not sizes:
+        raise InputError(f"--size is {size}; it must be --multiple-of, which is {multiple_of}, or more")
+    for bucket in sizes:
+        if bucket.width % multiple_of or bucket.height % multiple_of:
+            raise InputError(
+                f"--bucket is {bucket}; sides must be multiples of {multiple_of} (--multiple-of)"
+            )
+    if min_frames > max_frames:
+        raise InputError(f"--min-frames is {min_frames}; it must be up to --max-frames, {max_frames}")
+    if caption is not None and not caption.strip():
+        raise InputError("--caption is empty; give words, such as --caption 'a video'")
+    settings = Settings(
+        exact_rate(fps), tuple(sorted(set(sizes))), min_frames, max_frames, not no_scenes, caption
+    )
+    report = prepare_folder(folder, out, settings, jobs=jobs or usable_cores(), ray=ray, overwrite=overwrite)
+
+    used = sum(bool(line.clips) for line in report.lines)
+    clips = "; ".join(f"{count} of {bucket}" for bucket, count in report.sizes.items())
+    click.echo(f"{sum(report.sizes.values())} clips of {used} videos: {clips} pixels")
+    if short := sum(line.short for line in report.lines):
+        click.echo(f"left out: {short} shots of fewer than {min_frames} frames")
+    if report.skipped:
+        click.echo(f"skipped: {len(report.skipped)} of {len(report.lines)} videos, listed in {out / SKIPPED}")
+        for reason, count in report.reasons:
+            click.echo(f"{count:8,}  {reason}")
+    if report.ignored:
+        others = ", ".join(f"{count} {ending}" for ending, count in report.ignored.most_common())
+        click.echo(f"not videos by their names: {others}")
+    _tell(out, report.made)
 
 
 def _tell(out: Path, made: bool) -> None:

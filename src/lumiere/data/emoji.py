@@ -9,11 +9,9 @@ import hashlib
 import io
 import json
 import re
-import signal
 import tarfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,7 +24,7 @@ from lumiere.data import h264
 from lumiere.data.compose import FPS, SIZES, Sprite
 from lumiere.data.files import write_whole
 from lumiere.data.npm import Package, fetch
-from lumiere.data.parallel import unordered, usable_cores
+from lumiere.data.parallel import process_pool, unordered, usable_cores
 from lumiere.errors import InputError
 
 _LOBEHUB = "LobeHub, after Microsoft's Fluent Emoji"
@@ -115,8 +113,7 @@ def prepare_sprites(folder: Path, cache: Path, workers: int, size: int = SIZES[0
         for job in jobs():
             _prepare_sprite(*job)
     else:
-        context = get_context("spawn")  # torch does not survive a fork once its threads run
-        with ProcessPoolExecutor(workers, context, initializer=_leave_interrupts_to_the_parent) as pool:
+        with process_pool(workers) as pool:
             for _ in unordered(pool, _prepare_sprite, jobs(), 2 * workers):
                 pass
     index = {
@@ -256,10 +253,6 @@ def _file(folder: Path, code: str) -> Path:
 
 def _prepare_sprite(code: str, webp: bytes, size: int, folder: Path) -> None:
     write_whole(_file(folder, code), encode_sprite(to_sprite_frames(webp, size)))
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _entry(folder: Path, code: str, label: str, tags: list[str], group: str) -> dict[str, Any]:

@@ -48,10 +48,11 @@ class AtRestStage(ImageStage):
         return {**super().frozen(), "teacher": fingerprint(self.teacher.__self__)}
 
     def load(self, step: int, samples: range) -> Any:
+        size = self.mixture.size(numbers("size", self.config.seed, step))
         loaded = []
         for n in samples:
             rng = numbers("sample", self.config.seed, n)
-            source, i, position = self.mixture.pick(rng)
+            source, i, position = self.mixture.pick(rng, size)
             plain = without_motion(cast(Pictures, source.pictures).caption(i))
             words = str(rng.choice(OTHER_WORDS if rng.random() < _OTHER_SHARE else MOTION_WORDS))
             said = plain if rng.random() < _NO_MOTION_SHARE else with_motion(plain, words)

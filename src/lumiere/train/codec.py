@@ -12,6 +12,7 @@ from torch import Tensor
 from lumiere.diffusion.noise import randn
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.train.config import CodecConfig
+from lumiere.train.dataset import Size
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
 from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
@@ -45,8 +46,8 @@ class CodecStage(Stage):
             crops.append(random_crop(rng, self._picture(rng), side))
         return torch.from_numpy(np.stack(crops))
 
-    def _picture(self, rng: Any) -> np.ndarray:
-        pictures, i, position = self.mixture.pick(rng)
+    def _picture(self, rng: Any, size: Size | None = None) -> np.ndarray:
+        pictures, i, position = self.mixture.pick(rng, size)
         frame: np.ndarray = pictures.read(i, position)
         return frame
 
@@ -80,7 +81,8 @@ class CodecStage(Stage):
         self.net.save_pretrained(folder)
 
     def _frames(self, rng: Any, count: int) -> Tensor:
-        pixels = torch.from_numpy(np.stack([self._picture(rng) for _ in range(count)]))
+        size = self.mixture.size(numbers("size", self.config.seed))
+        pixels = torch.from_numpy(np.stack([self._picture(rng, size) for _ in range(count)]))
         return self.prepare(pixels)[0]
 
     @torch.no_grad()

@@ -21,11 +21,12 @@ class ConditionedStage(TemporalStage):
 
     def load(self, step: int, samples: range) -> Any:
         data = self.config.data
+        size = self.size(step)
         windows: list[tuple[Loaded, int]] = []
         pixels, given = [], []
         for n in samples:
             rng = numbers("sample", self.config.seed, n)
-            i, position = self.chosen[int(rng.integers(len(self.chosen)))], float(rng.random())
+            i, position = self.chosen.pick(rng, size)
             windows.append(self.clips.window(i, data.frames, position))
             pictures = self.clips.pictures
             frames, _ = window(pictures.read(i), data.frames, position, pictures.name(i))

@@ -30,9 +30,11 @@ class Data:
 
     stills: tuple[str, ...] = ()
     clips: tuple[str, ...] = ()
-    #: height and width of every picture, pixels
+    #: height and width of every picture, pixels; with ``buckets``, of stills and of what is drawn
     size: tuple[int, int] = (128, 128)
-    #: length of the windows cut from clips
+    #: clips have several sizes, those that their shards say; the samples of a step have one
+    buckets: bool = False
+    #: length of the windows cut from clips; those that their shards say are shorter are left out
     frames: int = 80
     #: of the temporal stage's clips, only those whose caption this regular expression finds; all if empty
     captions: str = ""

@@ -1,7 +1,8 @@
 """Samples from WebDataset shards, by number.
 
 A shard is a tar of ``{key}.webp`` (or ``.png``, ``.jpg``) or ``{key}.mp4`` beside ``{key}.json``, which has a
-``"caption"``. Shards are indexed once and read by offset, since a draw that is a function of the step alone
+``"caption"``, and may say ``"width"``, ``"height"`` and ``"frames"``: clips may then differ in them. Shards
+are indexed once and read by offset, since a draw that is a function of the step alone
 (:mod:`lumiere.train.draw`) needs any sample at any time; nothing has to be replayed on resuming.
 """
 
@@ -11,39 +12,59 @@ import glob
 import hashlib
 import io
 import json
-import os
+import logging
 import tarfile
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lumiere.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 STILLS = (".webp", ".png", ".jpg", ".jpeg")
 CLIPS = (".mp4",)
 
 
+class Size(NamedTuple):
+    """Pixels, in the order of ``data.size``."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width}"
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One sample: its caption, and where its media lies in the shard."""
+    """One sample: its caption, where its media lies in the shard, and what the shard says of its size."""
 
     key: str
     caption: str
     offset: int
     length: int
+    size: Size | None = None
+    frames: int | None = None
 
 
 @dataclass(frozen=True)
 class Shard:
+    """``endings`` are those of its entries' media, if it holds others besides, which are not among them."""
+
     path: Path
     entries: list[Entry] = field(repr=False)
+    endings: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
-        digest = hashlib.sha256()
+        """Of the file, and of which of its media are meant."""
+        digest = hashlib.sha256("".join(self.endings).encode())
         with open(self.path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -60,15 +81,26 @@ def window(clip: np.ndarray, frames: int, position: float, name: str) -> tuple[n
 
 
 class Pictures:
-    """Captioned stills or clips of one size.
+    """Captioned stills or clips.
 
     ``read(i)`` gives uint8 t x h x w x 3, t being 1 for stills. Safe to call from several threads.
     """
 
-    def __init__(self, patterns: Sequence[str], endings: Sequence[str], size: tuple[int, int]):
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        endings: Sequence[str],
+        size: tuple[int, int] | None,
+        least_frames: int = 0,
+    ):
         """Index all shards that match ``patterns``.
 
-        Raises :class:`InputError` if there are none, one cannot be read, or a sample lacks its caption.
+        Args:
+            size: height and width of every picture; None for those that the shards say of each.
+            least_frames: clips that the shards say are shorter are left out.
+
+        Raises :class:`InputError` if there are none, one cannot be read, a sample lacks its caption, or is of
+        another size.
         """
         paths = [Path(path) for pattern in patterns for path in sorted(glob.glob(pattern))]
         if not paths:
@@ -76,48 +108,117 @@ class Pictures:
                 f"no shards match {', '.join(patterns)}; `lumiere data emoji --out DIR` writes some, "
                 "and data.stills and data.clips name them"
             )
-        self.endings, self.size = tuple(endings), size
-        self.shards = [Shard(path, _index(path, self.endings)) for path in paths]
-        self.where = [(s, i) for s, shard in enumerate(self.shards) for i in range(len(shard.entries))]
-        if not self.where:
+        self.endings, self._size = tuple(endings), size and Size(*size)
+        self.shards = [_index(path, self.endings) for path in paths]
+        every = [(s, i) for s, shard in enumerate(self.shards) for i in range(len(shard.entries))]
+        if not every:
             raise InputError(
                 f"{', '.join(patterns)}: the shards hold no sample ending in {' '.join(endings)}"
             )
-        self._files = [os.open(path, os.O_RDONLY) for path in paths]
+        self.where = [place for place in every if self._is_long(place, least_frames)]
+        if not self.where:
+            longest = max(self.entry_at(*place).frames or 0 for place in every)
+            raise InputError(
+                f"none of the {len(every)} clips has data.frames = {least_frames} frames; the longest has "
+                f"{longest}"
+            )
+        if short := len(every) - len(self.where):
+            logger.warning(
+                "%d of %d clips have fewer than data.frames = %d frames, and are left out",
+                short,
+                len(every),
+                least_frames,
+            )
+        for i in range(len(self)):
+            self._check_size(i)
+
+    def _is_long(self, place: tuple[int, int], least: int) -> bool:
+        frames = self.entry_at(*place).frames
+        return frames is None or frames >= least
+
+    def _check_size(self, i: int) -> None:
+        said = self.entry(i).size
+        if self._size is None and said is None:
+            raise InputError(
+                f"{self.name(i)} does not say its width, height and frames, which data.buckets needs; make "
+                "such shards with: lumiere data videos"
+            )
+        if self._size is not None and said not in (None, self._size):
+            raise InputError(
+                f"{self.name(i)} is {said} pixels; data.size says {self._size}, and data.buckets = true "
+                "takes clips of several sizes"
+            )
 
     def __len__(self) -> int:
         return len(self.where)
 
     def entry(self, i: int) -> Entry:
-        shard, place = self.where[i]
+        return self.entry_at(*self.where[i])
+
+    def entry_at(self, shard: int, place: int) -> Entry:
         return self.shards[shard].entries[place]
 
     def caption(self, i: int) -> str:
         return self.entry(i).caption
 
+    def size(self, i: int) -> Size:
+        size = self._size or self.entry(i).size
+        assert size is not None
+        return size
+
     def read(self, i: int, position: float | None = None) -> np.ndarray:
         """All frames, or the one at ``position`` (0 to 1 of the clip's length) alone."""
-        shard, entry = self.where[i][0], self.entry(i)
-        data = os.pread(self._files[shard], entry.length, entry.offset)
+        return self.read_at(*self.where[i], position)
+
+    def read_at(self, shard: int, place: int, position: float | None = None) -> np.ndarray:
+        """As :meth:`read`, by the shard's number and the sample's in it."""
+        entry, name = self.entry_at(shard, place), self.name_at(shard, place)
         try:
+            with open(self.shards[shard].path, "rb") as file:
+                file.seek(entry.offset)
+                data = file.read(entry.length)
             frames = _still(data) if self.endings == STILLS else _clip(data, position)
         except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{self.name(i)} cannot be decoded: {error}") from error
-        if frames.shape[1:3] != self.size:
-            height, width = frames.shape[1:3]
-            raise InputError(
-                f"{self.name(i)} is {height} x {width} pixels; data.size says {self.size[0]} x {self.size[1]}"
-            )
+            raise InputError(f"{name} cannot be decoded: {error}") from error
+        size = Size(*frames.shape[1:3])
+        if size != (self._size or entry.size):
+            said = f"data.size says {self._size}" if self._size else f"its shard says {entry.size}"
+            raise InputError(f"{name} is {size} pixels; {said}")
         return frames
 
     def name(self, i: int) -> str:
         """The sample, for messages."""
-        return f"sample {self.entry(i).key!r} of {self.shards[self.where[i][0]].path}"
+        return self.name_at(*self.where[i])
+
+    def name_at(self, shard: int, place: int) -> str:
+        return f"sample {self.entry_at(shard, place).key!r} of {self.shards[shard].path}"
 
 
-def _index(path: Path, endings: tuple[str, ...]) -> list[Entry]:
+class Choice:
+    """Draws of samples by their numbers, all those of a step of one size."""
+
+    def __init__(self, pictures: Pictures, numbers: Iterable[int] | None = None):
+        """Of the samples ``numbers``; of all by default."""
+        self.pictures = pictures
+        self.numbers = list(range(len(pictures)) if numbers is None else numbers)
+        self._of_size: dict[Size, list[int]] = defaultdict(list)
+        for i in self.numbers:
+            self._of_size[pictures.size(i)].append(i)
+
+    def size(self, rng: np.random.Generator) -> Size:
+        """A size, the more often the more samples have it."""
+        return self.pictures.size(self.numbers[int(rng.integers(len(self.numbers)))])
+
+    def pick(self, rng: np.random.Generator, size: Size) -> tuple[int, float]:
+        """The number of a sample of this size, and a position in it (0 to 1)."""
+        among = self._of_size[size]
+        return among[int(rng.integers(len(among)))], float(rng.random())
+
+
+def _index(path: Path, endings: tuple[str, ...]) -> Shard:
     media: dict[str, tuple[int, int]] = {}
-    captions: dict[str, str] = {}
+    about: dict[str, dict[str, Any]] = {}
+    others = False
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
@@ -125,31 +226,43 @@ def _index(path: Path, endings: tuple[str, ...]) -> list[Entry]:
                 if not member.isfile():
                     continue
                 if ending == "json":
-                    captions[stem] = _caption(tar, member, path)
+                    about[stem] = _about(tar, member, path)
                 elif dot + ending.lower() in endings:
                     media[stem] = (member.offset_data, member.size)
+                else:
+                    others |= dot + ending.lower() in STILLS + CLIPS
     except (OSError, tarfile.TarError) as error:
         raise InputError(
             f"the shard {path} cannot be read: {error}; it must be an uncompressed tar"
         ) from error
     for key in media:
-        if key not in captions:
+        if key not in about:
             raise InputError(f"sample {key!r} of {path} has no {key}.json; each needs one with a caption")
-    return [Entry(key, captions[key], *place) for key, place in media.items()]
+    entries = [
+        Entry(key, about[key]["caption"], *place, *_extent(about[key])) for key, place in media.items()
+    ]
+    return Shard(path, entries, endings if others else ())
 
 
-def _caption(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> str:
+def _about(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> dict[str, Any]:
     file = tar.extractfile(member)
     assert file is not None
     try:
-        caption = json.load(file)["caption"]
-        if isinstance(caption, str) and caption:
-            return caption
+        about: dict[str, Any] = json.load(file)
+        if isinstance(about["caption"], str) and about["caption"]:
+            return about
     except (ValueError, KeyError, TypeError):
         pass
     raise InputError(
         f'{member.name} of {path} has no caption; it must be JSON such as {{"caption": "a cat"}}'
     )
+
+
+def _extent(about: dict[str, Any]) -> tuple[Size | None, int | None]:
+    """Size and frames, if both are said."""
+    said = [about.get(key) for key in ("height", "width", "frames")]
+    numbers = [number for number in said if isinstance(number, int) and number > 0]
+    return (Size(*numbers[:2]), numbers[2]) if len(numbers) == len(said) else (None, None)
 
 
 def _still(data: bytes) -> np.ndarray:
@@ -168,7 +281,7 @@ def _clip(data: bytes, position: float | None) -> np.ndarray:
         frames = []
         for n, frame in enumerate(container.decode(stream)):
             if last is None or n == last:
-                frames.append(frame.to_ndarray(format="rgb24"))
+                frames.append(frame.to_ndarray(format="rgb24", threads=1))
             if n == last:
                 break
     if not frames:

@@ -1,7 +1,8 @@
 """Pictures and captions as the net meets them: latents and text states, computed or read from a cache.
 
 The cache has one file for each shard and each of the two, named by the hash of the shard and of the encoder's
-weights, so that it never goes stale. A file appears when it is complete; building goes on where it stopped.
+weights, so that it never goes stale. A file appears when it is complete; building goes on where it stopped,
+and one process at a time builds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lumiere.errors import InputError
-from lumiere.train.dataset import Pictures, Shard, window
+from lumiere.files import lock
+from lumiere.train.dataset import Entry, Pictures, Shard, Size, window
 
 Loaded = tuple[
     Tensor, "str | Tensor"
@@ -28,6 +30,8 @@ Loaded = tuple[
 
 BATCH = 32
 FRAMES_AT_ONCE = 64
+#: axes of the latents of clips of several lengths, one after another; stacked, they have one more
+RAGGED = 4
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -88,6 +92,19 @@ def _inverse(order: Sequence[int], device: torch.device) -> Tensor:
     return torch.tensor(order, device=device).argsort()
 
 
+class Ragged:
+    """Clips of several lengths, their frames in one array."""
+
+    def __init__(self, frames: np.ndarray, starts: Sequence[int]):
+        self.frames, self.starts = frames, starts
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return self.frames[self.starts[place] : self.starts[place + 1]]
+
+
+Encoded = np.ndarray | Ragged
+
+
 class Source:
     """The samples of ``pictures``, each part read from the cache if it has one."""
 
@@ -102,8 +119,9 @@ class Source:
     ):
         """``builds``: whether this process writes what the cache lacks (one of several does)."""
         self.pictures = pictures
-        self.latents: list[np.ndarray] | None = None
-        self.states: list[np.ndarray] | None = None
+        self.latents: list[Encoded] | None = None
+        self.states: list[Encoded] | None = None
+        _check_sides(pictures, encoder.codec.factor)
         if cache is not None:
             build = _Cache(cache, pictures, encoder, builds)
             self.states = build.all("text", fingerprint(encoder.text), build.states)
@@ -112,6 +130,9 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def size(self, i: int) -> Size:
+        return self.pictures.size(i)
 
     def frame(self, i: int, position: float) -> Loaded:
         """One frame, at ``position`` (0 to 1) of its clip."""
@@ -136,67 +157,94 @@ class Source:
         return torch.from_numpy(self.states[shard][place].copy())
 
 
+def _check_sides(pictures: Pictures, factor: int) -> None:
+    for i in range(len(pictures)):
+        size = pictures.size(i)
+        if size.height % factor or size.width % factor:
+            raise InputError(
+                f"{pictures.name(i)} is {size} pixels; the codec takes multiples of {factor}: make the clips "
+                f"anew with `lumiere data videos --multiple-of`"
+            )
+
+
 class _Cache:
     def __init__(self, folder: Path, pictures: Pictures, encoder: Encoder, builds: bool):
         self.folder, self.pictures, self.encoder, self.builds = folder, pictures, encoder, builds
-        firsts = np.cumsum([0] + [len(shard.entries) for shard in pictures.shards])
-        self.numbers = [range(a, b) for a, b in itertools.pairwise(firsts.tolist())]
 
-    def all(self, what: str, encoder: str, compute: Any) -> list[np.ndarray]:
-        """One memory-mapped array for each shard, the missing ones built first."""
+    def all(self, what: str, encoder: str, compute: Any) -> list[Encoded]:
+        """What each sample of each shard is encoded to, memory-mapped; what is missing is built first."""
         paths = [self._path(shard, what, encoder) for shard in self.pictures.shards]
-        missing = [n for n, path in enumerate(paths) if not path.exists()]
-        if missing and self.builds:
+        if self.builds and not all(path.exists() for path in paths):
             self.folder.mkdir(parents=True, exist_ok=True)
-            total = sum(len(self.numbers[n]) for n in missing)
-            with tqdm(total=total, desc=f"caching {what}", unit="sample", mininterval=0.5) as bar:
-                for n in missing:
-                    self._build(paths[n], self.numbers[n], compute, bar)
-        return [np.load(path, mmap_mode="r") for path in paths]
+            with (self.folder / ".lock").open("w") as file:
+                lock(file, wait=True)
+                self._build_all(
+                    [n for n, path in enumerate(paths) if not path.exists()], paths, what, compute
+                )
+        return [_opened(path, shard) for path, shard in zip(paths, self.pictures.shards, strict=True)]
+
+    def _build_all(self, missing: list[int], paths: list[Path], what: str, compute: Any) -> None:
+        total = sum(len(self.pictures.shards[n].entries) for n in missing)
+        with tqdm(total=total, desc=f"caching {what}", unit="sample", mininterval=0.5) as bar:
+            for n in missing:
+                self._build(paths[n], n, compute, bar)
 
     def _path(self, shard: Shard, what: str, encoder: str) -> Path:
         return self.folder / f"{what}-{shard.sha256[:16]}-{encoder[:16]}.npy"
 
-    def _build(self, path: Path, numbers: range, compute: Any, bar: Any) -> None:
+    def _build(self, path: Path, shard: int, compute: Any, bar: Any) -> None:
         beside = path.with_suffix(".part")
+        entries = self.pictures.shards[shard].entries
+        starts = _starts(entries) if compute == self.latents else None
         array: np.ndarray | None = None
         try:
-            for start in range(0, len(numbers), BATCH):
-                part = compute(numbers[start : start + BATCH])
-                if array is None:
-                    shape = (len(numbers), *part.shape[1:])
-                    _check_space(path, int(np.prod(shape)) * 2)
-                    array = np.lib.format.open_memmap(beside, "w+", np.float16, shape)
-                if part.shape[1:] != array.shape[1:]:
-                    raise InputError(
-                        f"clips of {part.shape[1]} and of {array.shape[1]} frames in one shard; the cache "
-                        "takes clips of one length: set data.cache_clips = false"
-                    )
-                array[start : start + len(part)] = part
-                bar.update(len(part))
+            for first in range(0, len(entries), BATCH):
+                places = range(first, min(first + BATCH, len(entries)))
+                for place, part in zip(places, compute(shard, places), strict=True):
+                    if array is None:
+                        shape = (starts[-1], *part.shape[1:]) if starts else (len(entries), *part.shape)
+                        _check_space(path, int(np.prod(shape)) * 2)
+                        array = np.lib.format.open_memmap(beside, "w+", np.float16, shape)
+                    room = array[starts[place] : starts[place + 1]] if starts else array[place]
+                    if part.shape != room.shape:
+                        raise InputError(
+                            f"{self.pictures.name_at(shard, place)} differs from others of its shard in "
+                            "size, or in a length that the shard does not say; the cache takes no such "
+                            "clips: set data.cache_clips = false"
+                        )
+                    room[...] = part
+                bar.update(len(places))
             assert array is not None
-            del array  # which writes it out
+            del array, room  # which writes it out
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
 
-    def states(self, numbers: Sequence[int]) -> np.ndarray:
-        return self.encoder.text([self.pictures.caption(i) for i in numbers]).half().cpu().numpy()
+    def states(self, shard: int, places: range) -> np.ndarray:
+        captions = [self.pictures.entry_at(shard, place).caption for place in places]
+        return self.encoder.text(captions).half().cpu().numpy()
 
-    @torch.no_grad()
-    def latents(self, numbers: Sequence[int]) -> np.ndarray:
-        pixels = [torch.from_numpy(self.pictures.read(i)) for i in numbers]
-        if len({each.shape for each in pixels}) > 1:
-            raise InputError(
-                f"clips of different lengths from {self.pictures.name(numbers[0])} on; the cache "
-                "takes clips of one length: set data.cache_clips = false"
-            )
-        at_once = max(1, FRAMES_AT_ONCE // len(pixels[0]))
-        parts = []
-        for start in range(0, len(pixels), at_once):
-            video = to_video(torch.stack(pixels[start : start + at_once]), self.encoder.device)
-            parts.append(self.encoder.codec.encode(video).transpose(1, 2).half().cpu())
-        return torch.cat(parts).numpy()
+    def latents(self, shard: int, places: range) -> Iterator[np.ndarray]:
+        clips = (self.pictures.read_at(shard, place) for place in places)
+        for shape, alike in itertools.groupby(clips, key=np.shape):
+            while some := list(itertools.islice(alike, max(1, FRAMES_AT_ONCE // shape[0]))):
+                with torch.no_grad():
+                    video = to_video(torch.from_numpy(np.stack(some)), self.encoder.device)
+                    yield from self.encoder.codec.encode(video).transpose(1, 2).half().cpu().numpy()
+
+
+def _starts(entries: Sequence[Entry]) -> list[int] | None:
+    """Where each clip's frames begin if all are one after another, and the end; None if no clip is longer."""
+    frames = [entry.frames for entry in entries]
+    if None in frames or len(set(frames)) == 1:
+        return None
+    return [0, *itertools.accumulate(count or 0 for count in frames)]
+
+
+def _opened(path: Path, shard: Shard) -> Encoded:
+    array: np.ndarray = np.load(path, mmap_mode="r")
+    starts = _starts(shard.entries) if array.ndim == RAGGED else None
+    return Ragged(array, starts) if starts else array
 
 
 def _check_space(path: Path, needed: int) -> None:

@@ -74,7 +74,9 @@ class ImageStage(Stage):
         return {"codec": fingerprint(self.encode.codec), "text": fingerprint(self.encode.text)}
 
     def load(self, step: int, samples: range) -> list[Loaded]:
-        picks = [self.mixture.pick(numbers("sample", self.config.seed, n)) for n in samples]
+        seed = self.config.seed
+        size = self.mixture.size(numbers("size", seed, step))
+        picks = [self.mixture.pick(numbers("sample", seed, n), size) for n in samples]
         return [source.frame(i, position) for source, i, position in picks]
 
     def prepare(self, loaded: list[Loaded]) -> tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ from lumiere.errors import InputError
 from lumiere.models.bundle import load_model, read_json
 from lumiere.models.stunet import STUNet
 from lumiere.train.config import Data
-from lumiere.train.dataset import CLIPS, STILLS, Pictures
+from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size
 from lumiere.train.draw import numbers
 
 CONDITION = "temporal.condition.weight"
@@ -89,14 +89,31 @@ class Mixture:
             clip_share = 0.0 if clips is None else 1.0
         self.stills, self.clips, self.clip_share = stills, clips, clip_share
 
-    def pick(self, rng: Any) -> tuple[Any, int, float]:
-        """A source, the number of a sample in it, and a position in the sample (0 to 1)."""
-        source = self.clips if rng.random() < self.clip_share else self.stills
-        return source, int(rng.integers(len(source))), float(rng.random())
+    def size(self, rng: Any) -> Size:
+        """A size, the more often the more samples have it."""
+        source, i, _ = self.pick(rng)
+        size: Size = source.size(i)
+        return size
+
+    def pick(self, rng: Any, size: Size | None = None) -> tuple[Any, int, float]:
+        """A source, the number of a sample in it, of ``size`` if given, and a position in it (0 to 1)."""
+        while True:
+            source = self.clips if rng.random() < self.clip_share else self.stills
+            i, position = int(rng.integers(len(source))), float(rng.random())
+            if size in (None, source.size(i)):
+                return source, i, position
 
 
 def random_crop(rng: Any, frames: np.ndarray, side: int) -> np.ndarray:
-    """A square of ``side`` pixels at a random place, the same in all frames (t h w 3)."""
+    """A square of ``side`` pixels at a random place, the same in all frames (t h w 3).
+
+    Raises :class:`InputError` if they are smaller.
+    """
+    if min(frames.shape[1:3]) < side:
+        height, width = frames.shape[1:3]
+        raise InputError(
+            f"a picture of {height} x {width} pixels has no square of {side}; make the crop smaller"
+        )
     y, x = (int(rng.integers(length - side + 1)) for length in frames.shape[1:3])
     return np.ascontiguousarray(frames[:, y : y + side, x : x + side])
 
@@ -111,7 +128,10 @@ def open_pictures(data: Data, clips_only: bool = False) -> tuple[Pictures | None
             f"{'data.clips' if clips_only else 'data.stills and data.clips'} name no shards; give some"
         )
     stills = Pictures(data.stills, STILLS, data.size) if data.stills and not clips_only else None
-    clips = Pictures(data.clips, CLIPS, data.size) if data.clips else None
+    clips = None
+    if data.clips:
+        size, least = None if data.buckets else data.size, data.frames if clips_only else 0
+        clips = Pictures(data.clips, CLIPS, size, least)
     return stills, clips
 
 

@@ -15,7 +15,7 @@ from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import TemporalConfig
-from lumiere.train.dataset import Pictures
+from lumiere.train.dataset import Choice, Pictures, Size
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.image import check_fits
@@ -60,7 +60,7 @@ class TemporalStage(Stage):
         self.stills = (
             None if stills is None else Source(stills, self.encode, cache, True, builds=builds_cache)
         )
-        self.chosen = matching(clips, config.data.captions)
+        self.chosen = Choice(clips, matching(clips, config.data.captions))
         self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
         self.schedule: Any = noise_schedule()
         self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
@@ -98,18 +98,23 @@ class TemporalStage(Stage):
     def load(self, step: int, samples: range) -> list[tuple[Loaded, int]]:
         seed = self.config.seed
         # All processes see the same kind: what is spread over them is gathered at the same layers.
-        stills = numbers("kind", seed, step).random() < self.config.data.still_share
-        draw = self._still if stills else self._window
-        return [draw(numbers("sample", seed, n)) for n in samples]
+        if numbers("kind", seed, step).random() < self.config.data.still_share:
+            return [self._still(numbers("sample", seed, n)) for n in samples]
+        size = self.size(step)
+        return [self._window(numbers("sample", seed, n), size) for n in samples]
 
     def _still(self, rng: Any) -> tuple[Loaded, int]:
         assert self.stills is not None
         i, place = int(rng.integers(len(self.stills))), int(rng.integers(self.config.data.frames))
         return self.stills.frame(i, 0.0), place
 
-    def _window(self, rng: Any) -> tuple[Loaded, int]:
-        i, position = int(rng.integers(len(self.chosen))), float(rng.random())
-        return self.clips.window(self.chosen[i], self.config.data.frames, position)
+    def _window(self, rng: Any, size: Size) -> tuple[Loaded, int]:
+        i, position = self.chosen.pick(rng, size)
+        return self.clips.window(i, self.config.data.frames, position)
+
+    def size(self, step: int) -> Size:
+        """That of a step's clips, the same in all processes."""
+        return self.chosen.size(numbers("size", self.config.seed, step))
 
     def prepare(self, loaded: list[tuple[Loaded, int]]) -> tuple[Tensor, ...]:
         windows, first_frames = zip(*loaded, strict=True)

@@ -17,7 +17,7 @@ from lumiere.models.codec import Codec
 from lumiere.models.transport import TransportNet, carry, warp
 from lumiere.shapes import Mask, Video
 from lumiere.train.config import Soften, TransportConfig
-from lumiere.train.dataset import window
+from lumiere.train.dataset import Choice, window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
 from lumiere.train.masks import random_given
@@ -38,7 +38,7 @@ class TransportStage(Stage):
         self.config, self.device = config, device
         _, clips = open_pictures(config.data, clips_only=True)
         assert clips is not None
-        self.clips = clips
+        self.clips, self.choice = clips, Choice(clips)
         self.codec = load_codec(config.codec).to(device).eval().requires_grad_(False)
         if config.init:
             net = load_part(config.init, "lumiere.models.transport", "TransportNet")
@@ -53,11 +53,12 @@ class TransportStage(Stage):
 
     def load(self, step: int, samples: range) -> Any:
         data, seen = self.config.data, self.config.seen
+        size = self.choice.size(numbers("size", self.config.seed, step))
         pixels, given, firsts = [], [], []
         for n in samples:
             rng = numbers("sample", self.config.seed, n)
-            i = int(rng.integers(len(self.clips)))
-            frames, _ = window(self.clips.read(i), data.frames, float(rng.random()), self.clips.name(i))
+            i, position = self.choice.pick(rng, size)
+            frames, _ = window(self.clips.read(i), data.frames, position, self.clips.name(i))
             mask = random_given(rng, frames)
             while not mask.any() or mask.all():
                 mask = random_given(rng, frames)

@@ -28,6 +28,7 @@ Cut = Callable[[np.ndarray], np.ndarray]
 _UNSPECIFIED_COLOURS = 2
 _STILL_RATE = Fraction(25)
 _FASTEST_RATE = 1000
+_WORTH_THREADS = 512 * 512
 # FFmpeg's own VP8 and VP9 drop the alpha channel, libvpx keeps it.
 _DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -291,6 +292,7 @@ def _pixels(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
         height=height,
         interpolation=SCALING,
         src_colorspace=Colorspace.ITU709 if untagged_hd else None,
+        threads=1 if width * height < _WORTH_THREADS else 0,
     )
     return np.rot90(_on_white(pixels) if has_alpha else pixels, round(frame.rotation / 90))
 

@@ -1,0 +1,1 @@
+"""A user's own videos, made into shards of captioned clips."""

@@ -62,9 +62,9 @@ def build(
 ) -> None:
     """Make a study of the first METHOD's clips against each other METHOD's, and print its folder.
 
-    Clips belong together by their prompt. That is what lumiere wrote into the clip, else what stands in a .txt
-    or .json file of the same name, else the file name. All clips are encoded anew under random names, without
-    sound and metadata: neither page nor address tells which method made what.
+    Clips belong together by their prompt. That is what lumiere wrote into the clip, else what stands in a
+    .txt or .json file of the same name, else the file name. All clips are encoded anew under random names,
+    without sound and metadata: neither page nor address tells which method made what.
 
     \b
     lumiere study build emoji=out/evaluate-emoji/clips real=out/evaluate-real/real-clips --out study

@@ -151,7 +151,8 @@ class _Writer:
         fits = _fits(clip.info, rival_clip.info)
         names = [self._shown(found, fit) for found, fit in zip((clip, rival_clip), fits, strict=True)]
         width, height = fits[0].size
-        return self._entry(clip.prompt, rival, names, (width, height), (clip.path, rival_clip.path))
+        prompt = (rival_clip if clip.named else clip).prompt
+        return self._entry(prompt, rival, names, (width, height), (clip.path, rival_clip.path))
 
     def check(self, clip: Found) -> Pair:
         info = clip.info

@@ -41,8 +41,8 @@ svg {{ display: block; width: 100%; height: 1.5rem; overflow: visible; }}
 <p>{raters}.</p>
 {questions}
 <p>Dots: how often {method} was preferred, on a scale from 0 to 100 %; bars: 95 % intervals (Wilson); p: exact
-binomial test against a coin, two-sided, not corrected for the number of comparisons; alpha: Krippendorff's, of the
-raters' agreement. Interval and p take all answers as independent of each other.</p>
+binomial test against a coin, two-sided, not corrected for the number of comparisons; alpha: Krippendorff's,
+of the raters' agreement. Interval and p take all answers as independent of each other.</p>
 </body>
 </html>
 """

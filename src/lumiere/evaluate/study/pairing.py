@@ -34,9 +34,9 @@ class Found:
 def pair_up(folders: Mapping[str, Path], common: bool = False) -> list[dict[str, Found]]:
     """The clips of each prompt, by method, in the order of the first method's files.
 
-    A clip's prompt is that of its own metadata, else the text of ``{name}.txt`` or the "prompt" or "caption" of
-    ``{name}.json`` beside it, else the prompt of another method's clip of the same file name, else the file
-    name, read as words. Of several clips of one prompt the first belongs to the others' first, and so on.
+    A clip's prompt is that of its own metadata, else the text of ``{name}.txt`` or the "prompt" or "caption"
+    of ``{name}.json`` beside it, else the prompt of another method's clip of the same file name, else the
+    file name, read as words. Of several clips of a prompt the first belongs to the others' first, and so on.
 
     Args:
         folders: of two or more methods, by name.
@@ -48,6 +48,7 @@ def pair_up(folders: Mapping[str, Path], common: bool = False) -> list[dict[str,
     found = {method: _clips(folder) for method, folder in folders.items()}
     prompts = {clip.path.stem: clip.prompt for clips in found.values() for clip in clips if not clip.named}
     numbered: dict[str, dict[tuple[str, int], Found]] = {}
+    everything: dict[tuple[str, int], str] = {}
     for method, clips in found.items():
         seen: Counter[str] = Counter()
         numbered[method] = {}
@@ -55,8 +56,9 @@ def pair_up(folders: Mapping[str, Path], common: bool = False) -> list[dict[str,
             if clip.named and clip.path.stem in prompts:
                 clip = replace(clip, prompt=prompts[clip.path.stem])
             seen[clip.key] += 1
-            numbered[method][clip.key, seen[clip.key]] = clip
-    everything = {key: clip.prompt for clips in numbered.values() for key, clip in reversed(clips.items())}
+            key = clip.key, seen[clip.key]
+            numbered[method][key] = clip
+            everything.setdefault(key, clip.prompt)
     lacking = {
         method: [
             f"{prompt!r}" + (f" (clip {key[1]})" if key[1] > 1 else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,7 +136,10 @@ def _preference(pairs: dict[str, Pair], answers: Sequence[Answer], question: str
 
 def coin_test(heads: int, throws: int) -> float:
     """The two-sided p of the exact binomial test against a fair coin; 1 for no throws."""
-    tail = sum(math.comb(throws, count) for count in range(min(heads, throws - heads) + 1))
+    tail = ways = 1  # of having at most, and exactly, as few as the rarer side
+    for count in range(min(heads, throws - heads)):
+        ways = ways * (throws - count) // (count + 1)
+        tail += ways
     return min(1.0, 2 * tail / 2**throws)
 
 

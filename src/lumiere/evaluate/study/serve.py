@@ -1,7 +1,7 @@
 """The study as a web page: it shows pairs, and keeps the answers as they come.
 
-The page is plain files, and its addresses are relative, so that it works behind any proxy. A rater is known by a
-random token alone, which stands in the link after #, where no server's log sees it.
+The page is plain files, and its addresses are relative, so that it works behind any proxy. A rater is known
+by a random token alone, which stands in the link after #: no server's log sees it there.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ async def _not_stored(_: Request, error: Exception) -> Response:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on which to serve; port 0 is any that is free. Raises :class:`InputError` if it cannot be had."""
+    """A socket to serve on; port 0 is any that is free. Raises :class:`InputError` if it cannot be had."""
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128

@@ -19,16 +19,11 @@ from lumiere.evaluate.study.plan import ANSWERS, load
 from lumiere.evaluate.study.storage import Storage
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 30  # seconds; twenty browsers share the machine
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update"
+)
+PATIENCE = 120  # seconds; twenty browsers share the machine
 RATERS, LOSES_CONNECTION, LOSES_REPLIES, CHANGES_MIND, MOVES_ON = 20, 3, 7, 11, 15
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 # What can be answered now, "end", or nothing yet.
@@ -46,7 +41,7 @@ Said = dict[tuple[int, int], int]  # the side chosen, by the pair's place and th
 def browse(test: Callable[[Browser], Awaitable[None]]) -> None:
     async def run() -> None:
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
             await test(browser)
             await browser.close()
 

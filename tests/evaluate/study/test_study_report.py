@@ -136,19 +136,8 @@ def test_the_report_on_the_terminal_as_json_and_as_a_page(run, answered: Path, t
     pika = report.preferences[0]
     interval = f"[{100 * pika.low:.0f}, {100 * pika.high:.0f}]"
     share = f"{100 * (pika.share or 0):.1f}"
-    words = [
-        "pika",
-        share,
-        "%",
-        *interval.split(),
-        "of",
-        str(pika.answers),
-        "p",
-        "=",
-        f"{pika.p:.3f}",
-        "alpha",
-    ]
-    assert lines[2].split()[:-1] == words
+    figures = ["pika", share, "%", *interval.split(), "of", str(pika.answers), "p", "=", f"{pika.p:.3f}"]
+    assert lines[2].split()[:-1] == [*figures, "alpha"]
 
     page = tmp_path / "report.html"
     code, out, _ = run("study", "report", answered, "--json", "--html", page)

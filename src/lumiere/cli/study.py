@@ -67,7 +67,7 @@ def build(
     without sound and metadata: neither page nor address tells which method made what.
 
     \b
-    lumiere study build emoji=out/evaluate-emoji/clips real=out/evaluate-real/real-clips --out study
+    lumiere study build emoji=out/evaluate-emoji/clips real=out/evaluate-emoji/real-clips --out study
     lumiere study serve study
     """
     from lumiere.evaluate.study.build import QUESTIONS, build

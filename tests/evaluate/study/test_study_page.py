@@ -35,6 +35,7 @@ ASKED = """() => {
 }"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here (apt install chromium)")
+page_errors: list[str] = []
 Said = dict[tuple[int, int], int]  # the side chosen, by the pair's place and the question, from 1
 
 
@@ -46,6 +47,7 @@ def browse(test: Callable[[Browser], Awaitable[None]]) -> None:
             await browser.close()
 
     asyncio.run(run())
+    assert page_errors == []
 
 
 async def until(page: Page, expression: str) -> Any:
@@ -60,7 +62,7 @@ async def until(page: Page, expression: str) -> Any:
 async def start(context: BrowserContext, url: str) -> Page:
     context.set_default_timeout(1000 * PATIENCE)
     page = await context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    page.on("pageerror", lambda error: page_errors.append(str(error)))
     await page.goto(url)
     await page.click("#start")
     return page

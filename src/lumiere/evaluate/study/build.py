@@ -148,28 +148,32 @@ class _Writer:
         self.encoded: dict[tuple[Path, _Fit], str] = {}
 
     def pair(self, clip: Found, rival_clip: Found, rival: str) -> Pair:
-        fits = _fits(clip.info, rival_clip.info)
-        names = [self._shown(found, fit) for found, fit in zip((clip, rival_clip), fits, strict=True)]
-        width, height = fits[0].size
-        prompt = (rival_clip if clip.named else clip).prompt
-        return self._entry(prompt, rival, names, (width, height), (clip.path, rival_clip.path))
+        fit, rival_fit = _fits(clip.info, rival_clip.info)
+        width, height = fit.size
+        return Pair(
+            id=secrets.token_hex(8),
+            prompt=(rival_clip if clip.named else clip).prompt,
+            rival=rival,
+            clip=self._shown(clip, fit),
+            rival_clip=self._shown(rival_clip, rival_fit),
+            width=width,
+            height=height,
+            sources=(str(clip.path), str(rival_clip.path)),
+        )
 
     def check(self, clip: Found) -> Pair:
         info = clip.info
         size = (info.width, info.height)
-        broken = self._encode(_broken(clip, self.seed), info.frames, size, info.fps)
-        names = [self._shown(clip, _Fit(size, size, info.frames)), broken]
-        return self._entry(clip.prompt, None, names, size, (clip.path, clip.path))
-
-    def _entry(
-        self,
-        prompt: str,
-        rival: str | None,
-        names: list[str],
-        size: tuple[int, int],
-        sources: tuple[Path, Path],
-    ) -> Pair:
-        return Pair(secrets.token_hex(8), prompt, rival, *names, *size, (str(sources[0]), str(sources[1])))
+        return Pair(
+            id=secrets.token_hex(8),
+            prompt=clip.prompt,
+            rival=None,
+            clip=self._shown(clip, _Fit(size, size, info.frames)),
+            rival_clip=self._encode(_broken(clip, self.seed), info.frames, size, info.fps),
+            width=info.width,
+            height=info.height,
+            sources=(str(clip.path), str(clip.path)),
+        )
 
     def _shown(self, clip: Found, fit: _Fit) -> str:
         if (clip.path, fit) in self.encoded:

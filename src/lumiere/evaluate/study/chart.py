@@ -28,7 +28,7 @@ table {{ width: 100%; border-collapse: collapse; font-variant-numeric: tabular-n
 th, td {{ padding: 0.5rem 0.6rem 0.5rem 0; text-align: left; font-weight: 400; white-space: nowrap; }}
 th {{ font-weight: 600; }}
 td.chart {{ width: 45%; min-width: 9rem; }}
-td.figures {{ color: var(--soft); font-size: 0.875rem; white-space: normal; }}
+td.figures {{ color: var(--soft); font-size: 0.875rem; white-space: pre-wrap; }}
 svg {{ display: block; width: 100%; height: 1.5rem; overflow: visible; }}
 .half {{ stroke: var(--line); stroke-dasharray: 3 3; }}
 .axis {{ stroke: var(--line); }}

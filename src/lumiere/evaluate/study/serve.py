@@ -126,12 +126,12 @@ class _Api:
         if trial is None or question not in questions:
             raise HTTPException(404, "this rater is not asked that")
         fields = await _body(request)
-        chosen, seconds, revision = (fields.get(name) for name in ("chosen", "seconds", "revision"))
+        chosen, seconds, revision = fields.get("chosen"), fields.get("seconds"), fields.get("revision")
         if chosen not in trial.clips:
             raise HTTPException(422, f"chosen is to be one of {', '.join(trial.clips)}")
-        if type(seconds) not in (int, float) or not 0 <= seconds <= _MOST_SECONDS:
+        if not _is_within(seconds, (int, float), _MOST_SECONDS):
             raise HTTPException(422, f"seconds is to be a number from 0 to {_MOST_SECONDS:g}")
-        if type(revision) is not int or not 0 <= revision <= _MOST_REVISIONS:
+        if not _is_within(revision, (int,), _MOST_REVISIONS):
             raise HTTPException(422, f"revision is to be a whole number from 0 to {_MOST_REVISIONS}")
         side = _SIDES[trial.clips.index(chosen)]
         answer = Answer(rater, pair, questions[question], chosen, side, float(seconds), revision)
@@ -142,6 +142,10 @@ class _Api:
         if number is None:
             raise HTTPException(404, "no such rater")
         return number
+
+
+def _is_within(value: Any, kinds: tuple[type, ...], most: float) -> bool:
+    return type(value) in kinds and 0 <= value <= most  # True is an int, but no number
 
 
 async def _body(request: Request) -> dict[str, Any]:

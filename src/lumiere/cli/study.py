@@ -87,7 +87,7 @@ def build(
         fit=fit,
     )
     click.echo(
-        f"{len(study.pairs)} pairs and {len(study.checks)} checks; a rater sees "
+        f"pairs: {len(study.pairs)}, checks: {len(study.checks)}; a rater sees "
         f"{len(study.trials(1))} and answers {len(study.trials(1)) * len(study.questions)} questions",
         err=True,
     )
@@ -117,10 +117,12 @@ def serve(study: Path, host: str, port: int) -> None:
     lumiere study serve study
     lumiere study serve study --host 0.0.0.0 --port 8080
     """
+    from lumiere.evaluate.study.plan import load
     from lumiere.evaluate.study.serve import application, listen, run
 
-    app = application(study)
+    plan = load(study)
     with listen(host, port) as listening:
+        app = application(plan, study)
         bound, port = listening.getsockname()[:2]
         click.echo(f"http://{f'[{bound}]' if ':' in bound else bound}:{port}/  (Ctrl-C ends it)")
         run(app, listening)

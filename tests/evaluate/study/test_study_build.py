@@ -135,7 +135,7 @@ def test_the_command_makes_a_study(run, folders: dict[str, Path], tmp_path: Path
     methods = [f"{method}={folder}" for method, folder in folders.items()]
     code, out, err = run("study", "build", *methods, "--out", tmp_path / "study", "--checks", 1)
     assert (code, out) == (0, f"{tmp_path / 'study'}\n")
-    assert "6 pairs and 1 checks; a rater sees 7 and answers 14 questions" in err
+    assert "pairs: 6, checks: 1; a rater sees 7 and answers 14 questions" in err
 
 
 @pytest.mark.parametrize(

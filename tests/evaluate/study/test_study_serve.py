@@ -261,6 +261,7 @@ def test_a_port_in_use_is_one_line(run, study: Path) -> None:
         port = taken.getsockname()[1]
         code, out, err = run("study", "serve", study, "--port", port)
     assert code == 2 and out == "" and len(err.strip().splitlines()) == 1
+    assert not (study / ANSWERS).exists()
     assert f"cannot serve on 127.0.0.1, port {port}: Address already in use; choose another" in err
     code, _, err = run("study", "serve", study, "--host", "no.such.host.invalid")
     assert code == 2 and "cannot serve on no.such.host.invalid" in err

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lumiere.errors import InputError
-from lumiere.evaluate.study.plan import ANSWERS, CLIPS, Study, Trial, load
+from lumiere.evaluate.study.plan import ANSWERS, CLIPS, Study, Trial
 from lumiere.evaluate.study.storage import Answer, Storage
 
 try:
@@ -44,12 +44,11 @@ _HEADERS = {
 _SIDES = ("left", "right")
 
 
-def application(folder: Path) -> Starlette:
+def application(study: Study, folder: Path) -> Starlette:
     """The page of the study in ``folder``, as an ASGI application.
 
-    Raises :class:`InputError` if there is no study, or its answers cannot be written.
+    Raises :class:`InputError` if its answers cannot be written.
     """
-    study = load(folder)
     storage = Storage(folder / ANSWERS, study.id)
     api = _Api(study, storage)
     clips = frozenset(study.clips)
@@ -126,13 +125,11 @@ class _Api:
         if trial is None or question not in questions:
             raise HTTPException(404, "this rater is not asked that")
         fields = await _body(request)
-        chosen, seconds, revision = fields.get("chosen"), fields.get("seconds"), fields.get("revision")
+        chosen = fields.get("chosen")
         if chosen not in trial.clips:
             raise HTTPException(422, f"chosen is to be one of {', '.join(trial.clips)}")
-        if not _is_within(seconds, (int, float), _MOST_SECONDS):
-            raise HTTPException(422, f"seconds is to be a number from 0 to {_MOST_SECONDS:g}")
-        if not _is_within(revision, (int,), _MOST_REVISIONS):
-            raise HTTPException(422, f"revision is to be a whole number from 0 to {_MOST_REVISIONS}")
+        seconds = _number(fields, "seconds", (int, float), _MOST_SECONDS)
+        revision = _number(fields, "revision", (int,), _MOST_REVISIONS)
         side = _SIDES[trial.clips.index(chosen)]
         answer = Answer(rater, pair, questions[question], chosen, side, float(seconds), revision)
         return _json(_shown(await run_in_threadpool(self.storage.put, answer)))
@@ -144,8 +141,11 @@ class _Api:
         return number
 
 
-def _is_within(value: Any, kinds: tuple[type, ...], most: float) -> bool:
-    return type(value) in kinds and 0 <= value <= most  # True is an int, but no number
+def _number(fields: dict[str, Any], name: str, kinds: tuple[type, ...], most: float) -> Any:
+    number: Any = fields.get(name)
+    if type(number) not in kinds or not 0 <= number <= most:  # True is an int, but no number
+        raise HTTPException(422, f"{name} is to be {kinds[-1].__name__}, from 0 to {most:g}")
+    return number
 
 
 async def _body(request: Request) -> dict[str, Any]:

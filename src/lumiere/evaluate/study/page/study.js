@@ -41,11 +41,13 @@ const remembered = {
 
 // ---------------------------------------------------------------- the server
 
+/** The study's server will not have it; what stands between here and there may refuse for other reasons. */
 class Refused extends Error {}
 
 async function ask(path, options = {}, patience = 20000) {
   const response = await fetch(path, { ...options, signal: AbortSignal.timeout(patience) });
-  if (response.status >= 400 && response.status < 500) throw new Refused(`${response.status} for ${path}`);
+  const ours = response.headers.get("Content-Type")?.startsWith("application/json");
+  if (ours && response.status >= 400 && response.status < 500) throw new Refused(`${response.status} for ${path}`);
   if (!response.ok) throw new Error(`${response.status} for ${path}`);
   return response;
 }
@@ -64,6 +66,7 @@ function pause(milliseconds) {
 /** Answers that the server has not acknowledged; kept in the browser, so that a reload loses none. */
 const outbox = {
   sending: false,
+  failing: false,
   key: () => "lumiere-study:outbox:" + token,
   read() { return JSON.parse(remembered.get(this.key()) || "{}"); },
   write(answers) { remembered.set(this.key(), JSON.stringify(answers)); },
@@ -89,22 +92,26 @@ const outbox = {
     for (let next; (next = Object.entries(this.read())[0]); showSaved()) {
       const [address, answer] = next;
       try {
-        await ask(`api/raters/${token}/answers/${address}`, {
+        const response = await ask(`api/raters/${token}/answers/${address}`, {
           method: "PUT",
           headers: { "Content-Type": "application/json" },
           body: JSON.stringify(answer),
         });
+        const kept = await response.json(); // a sign-in page of a network says 200 too
+        if (!(kept.revision >= answer.revision)) throw new Error("not acknowledged");
         this.remove(address, answer.revision);
+        this.failing = false;
         wait = 500;
       } catch (error) {
-        if (error instanceof Refused) {
-          console.error(error); // it would be refused again
+        if (error instanceof Refused) { // and would be again
           this.remove(address, answer.revision);
-        } else {
-          showSaved(true);
-          await pause(wait);
-          wait = Math.min(2 * wait, LONGEST_WAIT);
+          trouble("An answer was refused", "The study has changed. Please load it again.", () => location.reload());
+          return;
         }
+        this.failing = true;
+        showSaved();
+        await pause(wait);
+        wait = Math.min(2 * wait, LONGEST_WAIT);
       }
     }
     this.sending = false;
@@ -112,7 +119,8 @@ const outbox = {
   },
 };
 
-function showSaved(cutOff = !navigator.onLine) {
+function showSaved() {
+  const cutOff = outbox.failing || !navigator.onLine;
   const waiting = outbox.size();
   const answers = `${waiting} answer${waiting === 1 ? "" : "s"}`;
   $("saved").classList.toggle("waiting", cutOff && waiting > 0);
@@ -197,7 +205,7 @@ const player = {
         video.addEventListener("seeked", resolve, { once: true });
         video.currentTime = 0;
       })));
-      if (this.trial !== trial || !this.wanted) return;
+      if (this.trial !== trial || !this.wanted || document.hidden) return;
     }
     try {
       await Promise.all(videos.map((video) => (video.ended ? null : video.play())));

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -98,27 +97,29 @@ def test_the_server_is_killed_amid_answers(serve: Serve, study: Path) -> None:
     """What was acknowledged is there; what was not is sent again, as the page does; all is there once."""
     server = serve(study)
     raters = [Rater(study, server.port, seed) for seed in range(6)]
+    asked = [rater.open_questions() for rater in raters]
     restarted = threading.Event()
-    acknowledged = count()
+    acknowledged: list[str] = []
 
-    def answer_all(rater: Rater) -> dict[tuple[str, int], str]:
+    def answer_all(rater: Rater, questions: list[tuple[dict[str, Any], int]]) -> dict[tuple[str, int], str]:
         said = {}
-        for trial, question in rater.open_questions():
+        for trial, question in questions:
             chosen = said[trial["pair"], question] = rater.choice(trial)
             for _ in range(2):
                 try:
                     rater.say(trial, question, chosen)
-                    next(acknowledged)
+                    acknowledged.append(chosen)
                     break
                 except (OSError, http.client.HTTPException):
                     assert restarted.wait(60)
         return said
 
     with ThreadPoolExecutor(6) as pool:
-        answering = [pool.submit(answer_all, rater) for rater in raters]
-        while next(acknowledged) < 12:
-            time.sleep(0.01)
+        answering = [pool.submit(answer_all, *case) for case in zip(raters, asked, strict=True)]
+        while len(acknowledged) < 12:
+            time.sleep(0.001)
         server.kill()
+        assert len(acknowledged) < 6 * 8
         serve(study, server.port)
         restarted.set()
         said = [future.result() for future in answering]

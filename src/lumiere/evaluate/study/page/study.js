@@ -17,13 +17,14 @@ let shownAt = 0;
 
 function show(screen) {
   for (const name of SCREENS) $(name).hidden = name !== screen;
-  $("resume").hidden = !token || screen === "welcome" || screen === "trouble";
+  $("resume").hidden = screen !== "trial";
 }
 
-function trouble(title, text, again) {
+function trouble(title, text, again, label = "Try again") {
   $("trouble-title").textContent = title;
   $("trouble-text").textContent = text;
   $("again").onclick = again;
+  $("again").textContent = label;
   show("trouble");
 }
 
@@ -105,7 +106,8 @@ const outbox = {
       } catch (error) {
         if (error instanceof Refused) { // and would be again
           this.remove(address, answer.revision);
-          trouble("An answer was refused", "The study has changed. Please load it again.", () => location.reload());
+          trouble("An answer was refused", "The study has changed. Please load it again.",
+            () => location.reload(), "Load it again");
           return;
         }
         this.failing = true;
@@ -122,10 +124,10 @@ const outbox = {
 function showSaved() {
   const cutOff = outbox.failing || !navigator.onLine;
   const waiting = outbox.size();
-  const answers = `${waiting} answer${waiting === 1 ? "" : "s"}`;
+  const answers = count(waiting, "answer");
   $("saved").classList.toggle("waiting", cutOff && waiting > 0);
   $("saved").textContent = waiting === 0 ? "All answers saved"
-    : cutOff ? `No connection: ${answers} kept here, to be sent once it is back`
+    : cutOff ? `No connection: ${answers} kept here`
     : "Saving …";
   $("anew").disabled = waiting > 0;
   $("end-title").textContent = waiting ? "Almost done" : "Thank you";
@@ -357,8 +359,9 @@ addEventListener("keydown", (event) => {
 
 async function welcome() {
   const about = await (await ask("api/study")).json();
-  $("pair-count").textContent = about.pairs === 1 ? "1 pair" : `${about.pairs} pairs`;
-  $("minutes").textContent = count(Math.max(1, Math.round((about.pairs * (5 + 5 * about.questions.length)) / 60)), "minute");
+  $("pair-count").textContent = count(about.pairs, "pair");
+  const seconds = about.pairs * (5 + 5 * about.questions.length);
+  $("minutes").textContent = count(Math.max(1, Math.round(seconds / 60)), "minute");
   $("question-list").replaceChildren(...about.questions.map((text) => {
     const item = document.createElement("li");
     item.textContent = text;
@@ -404,7 +407,7 @@ async function open() {
     await ahead();
   } catch (error) {
     if (error instanceof Refused) {
-      trouble("This link is not known here", "Check that it is complete, or begin anew.", forget);
+      trouble("This link is not known here", "Check that it is complete, or begin anew.", forget, "Begin anew");
     } else {
       trouble("The study cannot be reached", "Please check your connection.", open);
     }

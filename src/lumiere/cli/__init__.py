@@ -35,6 +35,7 @@ VERBS = {
     "data": ("lumiere.cli.data", "Fetch and compose training data."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
     "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),
+    "study": ("lumiere.cli.study", "Ask people which of two clips is better."),
     "ablate": ("lumiere.cli.ablate", "Measure what a part of the method does, by leaving it out."),
     "bench": ("lumiere.cli.bench", "Time one denoising step beside other networks."),
 }

@@ -1,0 +1,5 @@
+"""The user study (the paper, section 4.2): a rater sees two clips of one prompt, and says which is better.
+
+``build`` makes a folder of anonymous pairs, ``serve`` shows it as a web page and keeps the answers, and
+``report`` counts them.
+"""

@@ -90,8 +90,11 @@ class Trainer:
         self.parameter_counts = tuple(
             sum(n for n, trains in sizes if trains is which) for which in (True, False)
         )
-        # What samples and is saved, where a process has but a part of the net that trains
-        self.whole_net = deepcopy(self.stage.net).cpu() if is_sharded(self.accelerator) else None
+        # What samples and is exported, where a process has but a part of the net that trains
+        self.whole_net: Any = None
+        if is_sharded(self.accelerator):
+            self.whole_net = deepcopy(self.stage.net.cpu())
+            self.stage.net.to(self.accelerator.device)
         made = optimizer.make_optimizer(optim, self.stage.trained().values())
         self.model, self.optimizer = self.accelerator.prepare(self.stage, made)
         self.trained = self.stage.trained()

@@ -94,7 +94,8 @@ class Trainer:
         self.whole_net: Any = None
         if is_sharded(self.accelerator):
             self.whole_net = deepcopy(self.stage.net.cpu())
-            self.stage.net.to(self.accelerator.device)
+            # FSDP wants weights contiguous.
+            self.stage.net.to(self.accelerator.device, memory_format=torch.contiguous_format)
         made = optimizer.make_optimizer(optim, self.stage.trained().values())
         self.model, self.optimizer = self.accelerator.prepare(self.stage, made)
         self.trained = self.stage.trained()
@@ -241,7 +242,7 @@ class Trainer:
             with torch.no_grad():
                 batch = self.stage.prepare(part)
             with self.accelerator.accumulate(self.model):
-                with autocast(self.accelerator, config.run.precision):
+                with autocast(self.accelerator, config.run):
                     loss = self.model(*batch, draws(device, config.seed, samples, self.samples_per_step))
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:

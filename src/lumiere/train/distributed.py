@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from lumiere.errors import InputError
-from lumiere.train.config import Config
+from lumiere.train.config import Config, Run
 
 #: how long processes wait for the one that builds a cache, saves, or samples
 PATIENCE = timedelta(hours=6)
@@ -30,23 +30,20 @@ def make_accelerator(config: Config, **options: Any) -> Accelerator:
     Raises:
         InputError: they contradict each other, or ask for what the trainer does not do.
     """
-    run, optim = config.run, config.optim
-    deepspeed = os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+    optim, precision = config.optim, _precision(config.run)
+    if precision not in ("no", "bf16"):
+        raise InputError(f"accelerate's mixed precision is {precision}; set run.precision to no or bf16")
+    # What FSDP and DeepSpeed do for it would cast samples, or the weights that are averaged: see autocast.
+    spreads = any(os.environ.get(f"ACCELERATE_USE_{what}") == "true" for what in ("FSDP", "DEEPSPEED"))
     accelerator = Accelerator(
-        # DeepSpeed's own would keep weights in half precision, which is too coarse for their average.
-        mixed_precision="no" if deepspeed else run.precision or None,
+        mixed_precision="no" if spreads else precision,
         gradient_accumulation_steps=optim.accumulate,
-        cpu=run.device == "cpu",
+        cpu=config.run.device == "cpu",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         **options,
     )
-    spread = accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
-    if spread and optim.optimizer != "AdamW":
+    if _spreads(accelerator) and optim.optimizer != "AdamW":
         raise InputError(f'"optim.optimizer" is {optim.optimizer!r}; FSDP and DeepSpeed want AdamW')
-    if accelerator.mixed_precision not in ("no", "bf16"):
-        raise InputError(
-            f"accelerate's mixed precision is {accelerator.mixed_precision}; set run.precision to no or bf16"
-        )
     if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
         raise InputError(
             "accelerate's configuration is of FSDP 1; set fsdp_version to 2 (accelerate to-fsdp2)"
@@ -77,12 +74,19 @@ def _fit_deepspeed(settings: dict[str, Any], config: Config) -> None:
     settings["zero_allow_untested_optimizer"] = True
 
 
-def autocast(accelerator: Accelerator, precision: str) -> AbstractContextManager[Any]:
-    """What the net computes in; accelerate sees to it but for DeepSpeed."""
-    if accelerator.distributed_type != DistributedType.DEEPSPEED:
+def autocast(accelerator: Accelerator, run: Run) -> AbstractContextManager[Any]:
+    """What the net computes in, with FSDP and DeepSpeed; accelerate itself sees to the rest."""
+    if not _spreads(accelerator) or _precision(run) == "no":
         return nullcontext()
-    precision = precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-    return torch.autocast(accelerator.device.type, torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(accelerator.device.type, torch.bfloat16, cache_enabled=False)
+
+
+def _precision(run: Run) -> str:
+    return run.precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+
+
+def _spreads(accelerator: Accelerator) -> bool:
+    return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 def is_sharded(accelerator: Accelerator) -> bool:

@@ -15,8 +15,8 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """While entered, a signal raises ``KeyboardInterrupt``, or, under ``held``, only sets ``received``.
 
-    A second one of the same kind always raises. (torchrun, when it is interrupted, sends its processes a
-    SIGTERM besides.)
+    A second one of the same kind always raises. (One of another kind is a launcher's that was itself
+    interrupted.)
     """
 
     def __init__(self) -> None:

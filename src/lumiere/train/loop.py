@@ -90,8 +90,12 @@ class Trainer:
         self.parameter_counts = tuple(
             sum(n for n, trains in sizes if trains is which) for which in (True, False)
         )
-        # What samples and is saved, where a process has but a part of the net that trains
-        self.whole_net = deepcopy(self.stage.net).cpu() if is_sharded(self.accelerator) else None
+        # What samples and is exported, where a process has but a part of the net that trains
+        self.whole_net: Any = None
+        if is_sharded(self.accelerator):
+            self.whole_net = deepcopy(self.stage.net.cpu())
+            # FSDP wants weights contiguous.
+            self.stage.net.to(self.accelerator.device, memory_format=torch.contiguous_format)
         made = optimizer.make_optimizer(optim, self.stage.trained().values())
         self.model, self.optimizer = self.accelerator.prepare(self.stage, made)
         self.trained = self.stage.trained()
@@ -238,7 +242,7 @@ class Trainer:
             with torch.no_grad():
                 batch = self.stage.prepare(part)
             with self.accelerator.accumulate(self.model):
-                with autocast(self.accelerator, config.run.precision):
+                with autocast(self.accelerator, config.run):
                     loss = self.model(*batch, draws(device, config.seed, samples, self.samples_per_step))
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lumiere.errors import InputError
 
+_UNFINISHED = re.compile(r"\.[0-9a-f]{12}\.part(\.\w+)?")
 _FRAME_FOLDER_NAMES = re.compile(r"clip\.json|frame-\d{5,}\.png")
 
 
@@ -68,6 +69,13 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what :func:`replacing` left in a folder when it was killed. Nobody else may be writing there."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            _remove(path)
 
 
 def _swap_folder(new: Path, path: Path) -> None:

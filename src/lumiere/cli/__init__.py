@@ -30,6 +30,7 @@ VERBS = {
     "stylize": ("lumiere.cli.stylize", "Make a clip in the style of a picture."),
     "style": ("lumiere.cli.style", "Fit a style to pictures."),
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
+    "batch": ("lumiere.cli.batch", "Make the clips of a file of prompts or calls."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),

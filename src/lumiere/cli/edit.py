@@ -77,7 +77,7 @@ def command(
         return making.sample(pipe, prompt, video=clip, strength=strength, condition=condition)
 
     if strength_sweep is None:
-        making.write(making.at_size(pipe, edited(strength), kept), path, sound=video)
+        making.write(making.at_size(edited(strength), kept), path, sound=video)
     else:
         labels = ["source", *(f"strength {each}" for each in SWEEP)]
         sheet = contact_sheet([clip, *map(edited, SWEEP)], labels=labels)

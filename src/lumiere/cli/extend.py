@@ -34,4 +34,4 @@ def command(video: Path, prompt: str, frames: int, given: int, making: Making) -
     clip = Clip.load(video)
     pipe = making.load()
     longer = pipe.extend(clip, frames, prompt, given=given, fps=making.fps, **making.sampling())
-    making.write(making.at_size(pipe, longer, continue_from(clip, len(clip), frames)), path)
+    making.write(making.at_size(longer, continue_from(clip, len(clip), frames)), path)

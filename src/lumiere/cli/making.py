@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lumiere.cli.calling import load, noted
 from lumiere.cli.options import (
     check_style,
     device_option,
@@ -19,7 +20,6 @@ from lumiere.cli.options import (
     overwrite_option,
     parse_size,
     path_type,
-    pick_device,
     seed_option,
     steps_option,
     style_options,
@@ -110,7 +110,7 @@ class Making:
         """The model. Raises :class:`InputError` if there is none."""
         from lumiere.pipeline import LumierePipeline
 
-        pipe = LumierePipeline.from_pretrained(self.model).to(pick_device(self.device))
+        pipe = load(LumierePipeline, self.model, self.device)
         pipe.set_progress_bar_config(desc="sampling", unit="step")
         return pipe
 
@@ -150,7 +150,7 @@ class Making:
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
         if (kept := clip.metadata["given_psnr"]) is not None:
             click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
-        self.write(self.at_size(pipe, clip, condition), path, sound)
+        self.write(self.at_size(clip, condition), path, sound)
 
     def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
         """A clip, at the model's size.
@@ -164,17 +164,20 @@ class Making:
 
     def write(self, clip: Clip, path: Path, sound: Path | None = None) -> None:
         """Save a clip, with a file's sound if its rate is that file's, and print the name of its file."""
+        clip = replace(clip, metadata=noted(clip.metadata))
         click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
 
-    def at_size(self, pipe: LumierePipeline, clip: Clip, condition: Condition) -> Clip:
+    def at_size(self, clip: Clip, condition: Condition) -> Clip:
         """The clip at the size that was asked for, and what is given, at that size, in its place."""
+        from lumiere.superres import UpscalePipeline
         from lumiere.video import resize
 
         height, width = self._target(clip, condition)
         if (height, width) == (clip.height, clip.width):
             return clip
         if height >= clip.height and width >= clip.width:
-            clip = pipe.upscale(clip, (height, width), self.upscaler or "emoji-upscaler")
+            larger = load(UpscalePipeline, self.upscaler or "emoji-upscaler", self.device)
+            clip = larger(clip, (height, width))
         frames = resize(clip.frames, height, width)
         if not self.no_composite:
             frames = condition.resized(height, width).composite(frames)

@@ -6,14 +6,8 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import (
-    device_option,
-    overwrite_option,
-    parse_size,
-    path_type,
-    pick_device,
-    steps_option,
-)
+from lumiere.cli.calling import load, noted
+from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, steps_option
 from lumiere.errors import InputError
 
 WEIGHTS = ["flat", "pyramid", "cosine"]
@@ -91,7 +85,7 @@ def command(
     if path.resolve() == file.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, ENDINGS)
-    pipe = UpscalePipeline.from_pretrained(model).to(pick_device(device))
+    pipe = load(UpscalePipeline, model, device)
     pipe.set_progress_bar_config(desc="upscaling", unit="window")
     written = pipe.write(
         path,
@@ -99,7 +93,7 @@ def command(
         info.frames,
         target,
         info.fps,
-        info.metadata,
+        noted(info.metadata),
         sound=file,
         overwrite=overwrite,
         seed=seed,

@@ -1,0 +1,138 @@
+"""The work of a batch: jobs become clips, and a manifest says what became of each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+from filelock import FileLock, Timeout
+
+from lumiere.batch.plan import Job, digest_of, is_made
+from lumiere.cli import USERS_TO_MEND
+from lumiere.errors import InputError
+from lumiere.files import remove_unfinished, replacing
+
+MANIFEST = "manifest.jsonl"
+LOCK = ".batch.lock"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a job.
+
+    Attributes:
+        status: ``made``, ``kept`` (it was there already) or ``failed``.
+        sha256: of the clip; of a folder of PNGs, of the list that ``sha256sum`` would print.
+        error: why it failed, in one line.
+        hopeless: the other jobs would fail as well, as on a full disk.
+    """
+
+    job: Job
+    status: str
+    sha256: str | None = None
+    error: str | None = None
+    hopeless: bool = False
+
+
+def failed(job: Job, error: object, hopeless: bool = False) -> Result:
+    return Result(job, "failed", error=" ".join(str(error).split()), hopeless=hopeless)
+
+
+def found(job: Job) -> Result:
+    """Of a job whose clip was there."""
+    return Result(job, "kept", digest_of(job.path))
+
+
+class Worker:
+    """Makes one clip after another, with models that are loaded once.
+
+    Args:
+        folder: the working folder, which relative paths start from.
+        threads: that the CPU computes with. Default: as many as torch takes.
+
+    Raises:
+        InputError: the folder is not there.
+    """
+
+    def __init__(self, folder: str, device: str | None, overwrite: bool, threads: int | None = None) -> None:
+        import torch
+
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise InputError(
+                f"{folder} cannot be entered on {os.uname().nodename}: {error.strerror}; all machines of the"
+                " cluster need it by the same name"
+            ) from None
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._options = [f"--device={device}"] if device is not None else []
+        self._overwrite = overwrite
+        self._context = click.Context(click.Command("batch"))
+
+    def ready(self) -> None:
+        """Returns once the worker is there."""
+
+    def make(self, job: Job) -> Result:
+        """Make the clip of a job, unless it is there."""
+        try:
+            if is_made(job, self._overwrite):
+                return found(job)
+            options = [f"--out={job.path}", *self._options, *["--overwrite"] * self._overwrite]
+            job.call.make(*options, settings=job.settings, parent=self._context)
+            return Result(job, "made", digest_of(job.path))
+        except click.ClickException as error:
+            return failed(job, error.format_message())
+        except InputError as error:
+            return failed(job, error)
+        except OSError as error:
+            where = error.filename or job.path
+            return failed(job, f"{error.strerror or error}: {where}", error.errno in USERS_TO_MEND)
+        except Exception as error:  # a batch goes on, whatever befalls one clip
+            return failed(job, f"{type(error).__name__}: {error}")
+
+
+class Manifest:
+    """``manifest.jsonl``: what became of each line. Written as clips are finished, and sorted at the end."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self.path = path
+        self._file = file
+        self._entries: dict[int, str] = {}
+
+    def add(self, result: Result) -> None:
+        entry: dict[str, Any] = {"line": result.job.line, "status": result.status, **result.job.about}
+        entry |= {name: value for name in ("sha256", "error") if (value := getattr(result, name)) is not None}
+        self._entries[result.job.line] = json.dumps(entry, ensure_ascii=False) + "\n"
+        self._file.write(self._entries[result.job.line])
+        self._file.flush()
+
+    def sort(self) -> None:
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(self._entries[line] for line in sorted(self._entries)), "utf-8")
+
+
+@contextmanager
+def open_batch(folder: Path) -> Iterator[Manifest]:
+    """A folder's manifest, written anew, while no other batch works there. What a killed one left is removed.
+
+    Raises:
+        InputError: another batch works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MANIFEST
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            remove_unfinished(folder)
+            with path.open("w", encoding="utf-8") as file:
+                manifest = Manifest(path, file)
+                yield manifest
+            manifest.sort()
+    except Timeout:
+        raise InputError(f"another batch works in {folder}; wait for it, or give another --out") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -65,12 +64,13 @@ def read_jobs(
         except InputError as error:
             wrong.append(f"{file}:{line.number}: {error}")
     if wrong:
-        others = f" (and {len(wrong) - 1} more bad lines)" if len(wrong) > 1 else ""
+        others = f" (bad lines: {len(wrong)})" if len(wrong) > 1 else ""
         raise InputError(wrong[0] + others)
-    names = Counter(job.path.name.casefold() for job in jobs)
+    named: dict[str, int] = {}
     for job in jobs:
-        if names[job.path.name.casefold()] > 1:
-            raise InputError(f"{file}:{job.line}: {job.path.name} is the name of two clips; give each an id")
+        first = named.setdefault(job.path.name.casefold(), job.line)
+        if first != job.line:
+            raise InputError(f"{file}:{job.line}: {job.path.name} is line {first}'s clip; give it another id")
     verbs = {job.call.verb for job in jobs}
     for name in given:
         if not any(name in options_of(each) for each in verbs):

@@ -134,5 +134,6 @@ def open_batch(folder: Path) -> Iterator[Manifest]:
                 manifest = Manifest(path, file)
                 yield manifest
             manifest.sort()
+            remove_unfinished(folder)  # a worker may have died
     except Timeout:
         raise InputError(f"another batch works in {folder}; wait for it, or give another --out") from None

@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from lumiere.cli.options import pick_device
 
-if TYPE_CHECKING:
-    from lumiere.bundled import BundlePipeline
-
 T = TypeVar("T")
-P = TypeVar("P", bound="BundlePipeline")
 _CALL = "call"
 
 
@@ -48,13 +44,16 @@ def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
     return made
 
 
-def load(kind: type[P], model: str | Path, device: str | None, **components: Any) -> P:
+def load(kind: type[T], model: str | Path, device: str | None, **components: Any) -> T:
     """A model on a device, loaded once. What is set on it, such as a scheduler, is the caller's alone.
 
     Args:
+        kind: of pipeline.
         device: None for the fastest.
         components: to use in place of the bundle's.
     """
-    place = pick_device(device)
-    of = str(model), place
-    return copy(kept(kind.__name__, of, lambda: kind.from_pretrained(model, **components).to(place)))
+    place, pipeline = pick_device(device), cast(Any, kind)
+    made: T = kept(
+        kind.__name__, (str(model), place), lambda: pipeline.from_pretrained(model, **components).to(place)
+    )
+    return copy(made)

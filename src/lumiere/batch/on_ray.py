@@ -6,8 +6,9 @@ import logging
 import os
 import socket
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,43 +78,57 @@ def make_on_ray(
 ) -> Iterator[Result]:
     """Make the clips of jobs on the cluster that is connected to; results come as they are finished.
 
-    A job whose worker dies goes to another one. A new worker stands in for one that died as soon as the
-    cluster has room for it, and the others do not wait for that.
-
     Args:
+        jobs: of a batch that is open once the first result is asked for.
         workers: how many. Default: one a GPU, or, if there are none, one a machine.
         device: ``cpu`` leaves GPUs alone.
 
     Raises:
-        InputError: the cluster has not as many GPUs or CPUs, or no worker can start.
+        InputError: the cluster has not as many GPUs or CPUs; or, later, no worker can start.
     """
     import ray
-    from ray.exceptions import RayActorError, RayError, RayTaskError
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = 0 if device == "cpu" else sum(int(node.get("GPU", 0)) for node in nodes)
     cpus = [int(node["CPU"]) for node in nodes if node.get("CPU")]
+    room, unit = (gpus, "GPUs") if gpus else (sum(cpus), "CPUs")
     workers = workers or gpus or len(cpus)
-    room, unit = (gpus, "GPU") if gpus else (sum(cpus), "CPU")
-    if not 0 < workers <= room:
-        raise InputError(f"{workers} workers are asked for; the cluster has {room} {unit}s")
-    threads = 1 if gpus else room // workers
-    actor = ray.remote(Worker).options(num_cpus=threads, num_gpus=1 if gpus else 0)
+    if not 0 < workers <= room or (device == "cuda" and not gpus):
+        raise InputError(f"{workers} workers on {device or unit} are asked for; the cluster has {room} {unit}")
+    threads = None if gpus else room // workers
+    actor = ray.remote(Worker).options(num_cpus=threads or 1, num_gpus=1 if gpus else 0)
+
+    def start() -> tuple[Any, Any]:
+        worker = actor.remote("cuda" if gpus else "cpu", overwrite)
+        return worker, worker.enter.remote(Path.cwd(), jobs[0].path.parent, threads)
+
+    return _share_out(jobs, min(workers, len(jobs)), start)
+
+
+def _share_out(
+    jobs: Sequence[Job], workers: int, start: Callable[[], tuple[Any, Any]]
+) -> Iterator[Result]:
+    """Give jobs to workers. The job of one that dies goes to another, and a new one stands in for it as soon as
+    the cluster has room; nobody waits for that.
+
+    Args:
+        start: a worker that starts, and what Ray will say once it has.
+    """
+    import ray
+    from ray.exceptions import RayError, RayTaskError
 
     left = deque(jobs)
+    unfinished = len(jobs)
     attempts: Counter[int] = Counter()
     idle: list[Any] = []
-    # What each actor does; one that starts has no job yet.
-    busy: dict[Any, tuple[Any, Job | None]] = {}
+    busy: dict[Any, tuple[Any, Job | None]] = {}  # one that starts has no job yet
 
-    def start() -> None:
-        place = "cuda" if gpus else "cpu"
-        worker = actor.remote(os.getcwd(), place, overwrite, None if gpus else threads)
-        busy[worker.ready.remote()] = worker, None
+    def start_one() -> None:
+        worker, started = start()
+        busy[started] = worker, None
 
-    for _ in range(min(workers, len(jobs))):
-        start()
-    unfinished = len(jobs)
+    for _ in range(workers):
+        start_one()
     while unfinished:
         [done], _ = ray.wait(list(busy), num_returns=1)
         worker, job = busy.pop(done)
@@ -122,18 +137,19 @@ def make_on_ray(
         except RayTaskError as error:
             raise error.cause if isinstance(error.cause, InputError) else error from None
         except RayError as error:
+            said = " ".join(str(error).split())
             if job is None:
                 if not busy and not idle:
-                    raise InputError(f"no worker can start: {_said(error)}") from None
+                    raise InputError(f"no worker can start: {said}") from None
                 continue
-            if isinstance(error, RayActorError):
-                start()
+            ray.kill(worker)
+            start_one()
             attempts[job.line] += 1
             if attempts[job.line] < ATTEMPTS:
                 left.append(job)
             else:
                 unfinished -= 1
-                yield failed(job, f"its worker died {ATTEMPTS} times: {_said(error)}")
+                yield failed(job, f"its worker died {ATTEMPTS} times: {said}")
         else:
             idle.append(worker)
             if job is not None:
@@ -142,7 +158,3 @@ def make_on_ray(
         while left and idle:
             job, worker = left.popleft(), idle.pop()
             busy[worker.make.remote(job)] = worker, job
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())

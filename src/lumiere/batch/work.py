@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,42 +51,41 @@ def found(job: Job) -> Result:
 
 
 class Worker:
-    """Makes one clip after another, with models that are loaded once.
+    """Makes one clip after another, with models that are loaded once."""
 
-    Args:
-        folder: the working folder, which relative paths start from.
-        threads: that the CPU computes with. Default: as many as torch takes.
-
-    Raises:
-        InputError: the folder is not there.
-    """
-
-    def __init__(self, folder: str, device: str | None, overwrite: bool, threads: int | None = None) -> None:
-        import torch
-
-        try:
-            os.chdir(folder)
-        except OSError as error:
-            raise InputError(
-                f"{folder} cannot be entered on {os.uname().nodename}: {error.strerror}; all machines of the"
-                " cluster need it by the same name"
-            ) from None
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self._options = [f"--device={device}"] if device is not None else []
+    def __init__(self, device: str, overwrite: bool) -> None:
+        self._options = [f"--device={device}", *["--overwrite"] * overwrite]
         self._overwrite = overwrite
         self._context = click.Context(click.Command("batch"))
 
-    def ready(self) -> None:
-        """Returns once the worker is there."""
+    def enter(self, working: Path, folder: Path, threads: int | None) -> None:
+        """Begin to work on another machine.
+
+        Args:
+            working: where relative paths start from.
+            folder: of the clips, that a batch is open in.
+            threads: that the CPU computes with. Default: as many as torch takes.
+
+        Raises:
+            InputError: this machine has not these folders.
+        """
+        import torch
+
+        if not working.is_dir() or not (folder / LOCK).is_file():
+            missing = folder if working.is_dir() else working
+            raise InputError(
+                f"{missing} is not there on {platform.node()}; all machines have to share it, by the same name"
+            )
+        os.chdir(working)
+        if threads is not None:
+            torch.set_num_threads(threads)
 
     def make(self, job: Job) -> Result:
         """Make the clip of a job, unless it is there."""
         try:
             if is_made(job, self._overwrite):
                 return found(job)
-            options = [f"--out={job.path}", *self._options, *["--overwrite"] * self._overwrite]
-            job.call.make(*options, settings=job.settings, parent=self._context)
+            job.call.make(f"--out={job.path}", *self._options, settings=job.settings, parent=self._context)
             return Result(job, "made", digest_of(job.path))
         except click.ClickException as error:
             return failed(job, error.format_message())

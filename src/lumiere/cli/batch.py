@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -119,7 +118,7 @@ def command(
             stack.enter_context(cluster(address))
             results = make_on_ray(left, workers, device, overwrite)
         elif left:
-            results = map(Worker(os.getcwd(), pick_device(device), overwrite).make, left)
+            results = map(Worker(pick_device(device), overwrite).make, left)
         manifest = stack.enter_context(open_batch(folder))
         bar = stack.enter_context(tqdm(total=len(jobs), unit="clip", disable=None))
         for result in chain(starmap(failed, lacking), map(found, made), results):

@@ -33,6 +33,8 @@ def check_output(path: Path, overwrite: bool = False, endings: Collection[str] |
     if path.exists() or path.is_symlink():
         if not overwrite:
             raise InputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
+        if endings is not None and not ending and path.is_file():
+            raise InputError(f"{path} is a file, but without an ending it is to be a folder; add .mp4, say")
         if path.is_dir() and (ending or not _is_frame_folder(path)):
             raise InputError(f"{path} is a folder that holds more than a clip's frames; choose another name")
     check_parent(path)

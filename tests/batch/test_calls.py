@@ -58,7 +58,7 @@ def test_settings_tell_contents_and_not_names():
         ("generate", {"prompt": "a", "frames": True}, "'frames' is true; give text or a number"),
         ("generate", {"prompt": ["a"]}, "'prompt' is [\"a\"]; give text or a number"),
         ("generate", {"prompt": "a", "extrapolate": 1}, "'extrapolate' is 1; give true or false"),
-        ("generate", {"prompt": "a", "extrapolate": "x"}, "'x' is not a valid boolean"),
+        ("generate", {"prompt": "a", "extrapolate": "x"}, "'extrapolate' is \"x\"; give true or false"),
         ("generate", {"prompt": "a", "scheduler": "heun"}, "'heun' is not one of 'ddim'"),
         ("inpaint", {"video": "a.mp4", "box": [0, 0, 8, 8]}, "'box' is [0, 0, 8, 8]; give text"),
     ],

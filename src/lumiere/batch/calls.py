@@ -24,6 +24,7 @@ VERBS = (
     "generate", "loop", "animate", "transition", "cinemagraph", "inpaint", "outpaint", "extend", "edit",
     "stylize", "upscale",
 )  # fmt: skip
+_SAID = {"true": True, "false": False}
 #: names of models, which may be folders
 _MODELS = {"model", "upscaler"}
 #: what the batch itself decides on, and what makes no clip, or several
@@ -131,7 +132,7 @@ def _command(verb: str) -> click.Command:
 def _words(name: str, parameter: click.Parameter, value: Any) -> list[str]:
     option = "--" + name.replace("_", "-")
     if isinstance(parameter, click.Option) and parameter.is_flag:
-        said = click.BOOL.convert(value, None, None) if isinstance(value, str) else value
+        said = _SAID.get(value.lower()) if isinstance(value, str) else value  # CSV knows text alone
         if not isinstance(said, bool):
             raise InputError(f"{name!r} is {json.dumps(value)}; give true or false")
         return [option] if said else []

@@ -94,7 +94,9 @@ def make_on_ray(
     room, unit = (gpus, "GPUs") if gpus else (sum(cpus), "CPUs")
     workers = workers or gpus or len(cpus)
     if not 0 < workers <= room or (device == "cuda" and not gpus):
-        raise InputError(f"{workers} workers on {device or unit} are asked for; the cluster has {room} {unit}")
+        raise InputError(
+            f"{workers} workers on {device or unit} are asked for; the cluster has {room} {unit}"
+        )
     threads = None if gpus else room // workers
     actor = ray.remote(Worker).options(num_cpus=threads or 1, num_gpus=1 if gpus else 0)
 
@@ -105,11 +107,9 @@ def make_on_ray(
     return _share_out(jobs, min(workers, len(jobs)), start)
 
 
-def _share_out(
-    jobs: Sequence[Job], workers: int, start: Callable[[], tuple[Any, Any]]
-) -> Iterator[Result]:
-    """Give jobs to workers. The job of one that dies goes to another, and a new one stands in for it as soon as
-    the cluster has room; nobody waits for that.
+def _share_out(jobs: Sequence[Job], workers: int, start: Callable[[], tuple[Any, Any]]) -> Iterator[Result]:
+    """Give jobs to workers. The job of one that dies goes to another, and a new one stands in for it as soon
+    as the cluster has room; nobody waits for that.
 
     Args:
         start: a worker that starts, and what Ray will say once it has.

@@ -74,7 +74,7 @@ class Worker:
         if not working.is_dir() or not (folder / LOCK).is_file():
             missing = folder if working.is_dir() else working
             raise InputError(
-                f"{missing} is not there on {platform.node()}; all machines have to share it, by the same name"
+                f"{missing} is not there on {platform.node()}; all machines have to share it, by one name"
             )
         os.chdir(working)
         if threads is not None:

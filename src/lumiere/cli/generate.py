@@ -14,6 +14,8 @@ import click
 
 from lumiere.cli.calling import kept, load, noted
 from lumiere.cli.options import (
+    MOST_FRAMES,
+    FloatRange,
     check_alpha,
     check_style,
     device_option,
@@ -47,11 +49,15 @@ _OPTIONS = (
         help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
     ),
     click.option(
-        "--frames", type=click.IntRange(min=1), default=80, show_default=True, help="Frames of the clip."
+        "--frames",
+        type=click.IntRange(1, MOST_FRAMES),
+        default=80,
+        show_default=True,
+        help="Frames of the clip.",
     ),
     click.option(
         "--fps",
-        type=click.FloatRange(0, 1000, min_open=True),
+        type=FloatRange(0, 1000, min_open=True),
         help="Frames per second.  [default: the model's]",
     ),
     click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]"),
@@ -69,7 +75,7 @@ _OPTIONS = (
     ),
     click.option(
         "--count",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 100_000),
         default=1,
         show_default=True,
         help="Clips, of seeds SEED, SEED+1, ...",
@@ -149,7 +155,7 @@ def make_clips(
     seeds = range(seed, seed + count)
 
     from lumiere.files import check_output
-    from lumiere.video import ENDINGS, PICTURE_ENDINGS
+    from lumiere.video import ENDINGS, PICTURE_ENDINGS, check_rate
 
     if alpha_sweep is None:
         paths = [output_path(out, prompt, each, count) for each in seeds]
@@ -159,6 +165,7 @@ def make_clips(
         paths = [alpha_sweep]
     for path in paths:
         check_output(path, overwrite, ENDINGS if alpha_sweep is None else PICTURE_ENDINGS)
+        check_rate(path, fps)
 
     from lumiere.diffusion.sampling import make_scheduler
     from lumiere.models import bundle
@@ -178,6 +185,7 @@ def make_clips(
 
             target_size(height, width, target)
             larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place)
+            larger.check_memory(frames, target)
     pipe = load(LumierePipeline, folder, place, codec=codec)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
@@ -226,6 +234,7 @@ def _codec(folder: Path) -> Any:
     from lumiere.models import bundle
 
     bundle.verify(folder)
+    bundle.check_index(folder, "LumierePipeline")
     return bundle.load_component(folder, "codec")
 
 

@@ -12,6 +12,8 @@ import click
 
 from lumiere.cli.calling import load, noted
 from lumiere.cli.options import (
+    MOST_FRAMES,
+    FloatRange,
     check_style,
     device_option,
     guidance_option,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from lumiere.video import Clip
 
 frames_option = click.option(
-    "--frames", type=click.IntRange(2), default=80, show_default=True, help="Frames of the clip."
+    "--frames", type=click.IntRange(2, MOST_FRAMES), default=80, show_default=True, help="Frames of the clip."
 )
 _OUT = click.option(
     "--out",
@@ -46,7 +48,7 @@ _OPTIONS = (
     upscaler_option,
     click.option(
         "--fps",
-        type=click.FloatRange(0, 1000, min_open=True),
+        type=FloatRange(0, 1000, min_open=True),
         help="Frames per second.  [default: the source's, or the model's]",
     ),
     steps_option,
@@ -92,12 +94,13 @@ class Making:
         """Where the clip goes. Raises :class:`InputError`, before any work, if it could not be written."""
         from lumiere.files import check_output
         from lumiere.models import bundle
-        from lumiere.video import ENDINGS
+        from lumiere.video import ENDINGS, check_rate
 
         path = self.out or Path(f"{source.resolve().stem}-{verb}.mp4")
         if path.resolve() == source.resolve():
             raise InputError(f"{path} is the source itself; choose another name")
         check_output(path, self.overwrite, ENDINGS)
+        check_rate(path, self.fps)
         if self.size not in (None, "source"):
             parse_size(self.size)
         if self.upscaler is not None:
@@ -229,7 +232,7 @@ _REGION_OPTIONS = (
     click.option("--box", help="There: LEFT,TOP,RIGHT,BOTTOM in pixels."),
     click.option("--polygon", help="There: its corners in pixels, X,Y X,Y X,Y ..."),
     click.option(
-        "--feather", type=click.FloatRange(0), default=0.0, help="Width of soft edges around it, in pixels."
+        "--feather", type=FloatRange(0), default=0.0, help="Width of soft edges around it, in pixels."
     ),
 )
 

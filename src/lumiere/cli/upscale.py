@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from lumiere.cli.calling import load, noted
-from lumiere.cli.options import device_option, overwrite_option, parse_size, path_type, steps_option
+from lumiere.cli.options import (
+    FloatRange,
+    device_option,
+    overwrite_option,
+    parse_size,
+    path_type,
+    steps_option,
+)
 from lumiere.errors import InputError
 
 WEIGHTS = ["flat", "pyramid", "cosine"]
@@ -44,7 +51,7 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
 @steps_option
 @click.option(
     "--noise-level",
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     help="Noise that hides flaws of the source.  [default: the model's]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)

@@ -105,6 +105,12 @@ def test_a_bad_line_does_not_stop_the_others(run):
     assert "multiples of 4" in manifest()[2]["error"]
 
 
+def test_a_default_may_be_nothing(run):
+    Path("p.txt").write_text("a\n")
+    code, _, err = run("p.txt", "--out", "out", "--alpha", 0)
+    assert code == 1 and "--alpha 0 needs a --style" in err
+
+
 def test_lines_may_call_any_verb(run, tmp_path, make_pipe, tiny_upscaler):
     make_pipe(conditioned=True).save_pretrained(tmp_path / "told")
     Image.fromarray(smooth_frames(1, 32, 32)[0]).save("frog.png")
@@ -146,7 +152,9 @@ def test_lines_may_call_any_verb(run, tmp_path, make_pipe, tiny_upscaler):
             "p.jsonl:2: X.mp4 is line 1's clip",
         ),
         (['{"prompt": "a", "id": "../x"}'], [], "id is '../x'"),
-        (['{"prompt": "a", "id": ".x"}'], [], "id is '.x'"),
+        (['{"prompt": "a", "id": "x.y"}'], [], "id is 'x.y'"),
+        (['{"prompt": "a"}'], ["--style", "nowhere"], "p.jsonl:1: there is no nowhere"),
+        (['{"verb": "stylize", "prompt": "a"}'], ["--reference", "x.png"], "p.jsonl:1: there is no x.png"),
         (
             ['{"prompt": "a"}'],
             ["--strength", 0.5],

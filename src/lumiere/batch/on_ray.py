@@ -44,7 +44,7 @@ def cluster(address: str) -> Iterator[None]:
         ray.init(
             address, log_to_driver=False, logging_level=logging.ERROR, **own if address == "local" else {}
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray's own are of many kinds, down to this one
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"no Ray cluster at {address}: {reason}; start one with `ray start --head`, or say --ray local"

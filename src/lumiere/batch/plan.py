@@ -16,7 +16,7 @@ from lumiere.cli.calling import noted_call
 from lumiere.cli.generate import slug
 from lumiere.errors import InputError
 
-_ID = re.compile(r"[\w-][\w.-]*")
+_ID = re.compile(r"[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _job(line: Line, folder: Path, ending: str, verb: str, seed: int, given: Map
         said = options.get("prompt") or Path(call.arguments[0]).stem
         name = f"{line.number:05d}-{slug(str(said))}"
     elif _ID.fullmatch(name := str(identity)) is None:
-        raise InputError(f"id is {name!r}; give letters, digits, -, _ and . for the name of a file")
+        raise InputError(f"id is {name!r}; give letters, digits, - and _ for the name of a file")
     path = folder / (name + ending)
     about = {"file": path.name, "seed": call.parsed().params["seed"], "command": str(call)}
     return Job(line.number, path, call, about if identity is None else {"id": name, **about})
@@ -145,7 +145,10 @@ def _digests() -> Callable[[Path], str]:
             raise InputError(f"there is no {path}")
         if (path / bundle.MANIFEST).is_file():
             path = path / bundle.MANIFEST
-        return digest_of(path)
+        try:
+            return digest_of(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
     return digest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -15,12 +16,12 @@ import click
 from filelock import FileLock, Timeout
 
 from lumiere.batch.plan import Job, digest_of, is_made
-from lumiere.cli import USERS_TO_MEND
 from lumiere.errors import InputError
 from lumiere.files import remove_unfinished, replacing
 
 MANIFEST = "manifest.jsonl"
 LOCK = ".batch.lock"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Worker:
             return failed(job, error)
         except OSError as error:
             where = error.filename or job.path
-            return failed(job, f"{error.strerror or error}: {where}", error.errno in USERS_TO_MEND)
+            return failed(job, f"{error.strerror or error}: {where}", error.errno in _FULL)
         except Exception as error:  # a batch goes on, whatever befalls one clip
             return failed(job, f"{type(error).__name__}: {error}")
 

@@ -99,7 +99,11 @@ def command(
         raise InputError(f"--workers {workers} needs --ray, such as --ray local")
     if address is not None and device not in (None, "cpu", "cuda"):
         raise InputError(f"--device is {device!r}; with --ray, give cpu or cuda, or leave it out")
-    given = {name: value for name, value in given.items() if value not in (None, False, ())}
+    given = {
+        name: _plain(value)
+        for name, value in given.items()
+        if value is not None and value is not False and value != ()
+    }
     jobs = read_jobs(file, read_lines(file), folder.absolute(), FORMATS[format_], verb, seed, given)
     planned, lacking = with_settings(jobs)
     if not planned:
@@ -135,6 +139,13 @@ def command(
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     click.echo(f"{len(jobs)} clips: {said}; see {folder / MANIFEST}", err=True)
     return SOME_FAILED if counts["failed"] else 0
+
+
+def _plain(value: Any) -> Any:
+    """A value of the command line as a line would say it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _for_all_lines() -> list[click.Option]:

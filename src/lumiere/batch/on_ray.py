@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,7 +51,8 @@ def cluster(address: str) -> Iterator[None]:
             f"no Ray cluster at {address}: {reason}; start one with `ray start --head`, or say --ray local"
         ) from None
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # where Ray says that a worker died
+            yield
     finally:
         ray.shutdown()
 

@@ -113,6 +113,7 @@ def command(
     for job in planned:
         (made if is_made(job, overwrite) else left).append(job)
 
+    names = sys.stdout
     counts = Counter({"made": 0, "kept": 0, "failed": 0})
     with ExitStack() as stack:
         results: Iterable[Result] = ()
@@ -130,7 +131,7 @@ def command(
             counts[result.status] += 1
             bar.update()
             if result.status == "made":
-                bar.write(str(folder / result.job.path.name))
+                bar.write(str(folder / result.job.path.name), file=names)
             if result.error is not None:
                 bar.write(f"error: {file}:{result.job.line}: {result.error}", file=sys.stderr)
             if result.hopeless:

@@ -153,6 +153,11 @@ def test_lines_may_call_any_verb(run, tmp_path, make_pipe, tiny_upscaler):
         ),
         (['{"prompt": "a", "id": "../x"}'], [], "id is '../x'"),
         (['{"prompt": "a", "id": "x.y"}'], [], "id is 'x.y'"),
+        (
+            ['{"verb": "show", "prompt": "a"}'],
+            [],
+            "p.jsonl:1: no verb 'show' makes clips; there are generate",
+        ),
         (['{"prompt": "a"}'], ["--style", "nowhere"], "p.jsonl:1: there is no nowhere"),
         (['{"verb": "stylize", "prompt": "a"}'], ["--reference", "x.png"], "p.jsonl:1: there is no x.png"),
         (

@@ -93,8 +93,6 @@ def make_call(verb: str, options: Mapping[str, Any]) -> Call:
     Raises:
         InputError: there is no such verb or option, an argument is missing, or a value is not of its kind.
     """
-    if verb not in VERBS:
-        raise InputError(f"no verb {verb!r} makes clips; there are {', '.join(VERBS)}")
     known = options_of(verb)
     given = {name.replace("-", "_"): value for name, value in options.items() if value is not None}
     for name in given:
@@ -115,7 +113,11 @@ def make_call(verb: str, options: Mapping[str, Any]) -> Call:
 
 
 def options_of(verb: str) -> dict[str, click.Parameter]:
-    """A verb's arguments and options by their names, underscores between the words."""
+    """A verb's arguments and options by their names, underscores between the words.
+
+    Raises:
+        InputError: there is no such verb.
+    """
     named = {}
     for parameter in _command(verb).params:
         if parameter.name not in _NOT_A_LINES:
@@ -124,6 +126,8 @@ def options_of(verb: str) -> dict[str, click.Parameter]:
 
 
 def _command(verb: str) -> click.Command:
+    if verb not in VERBS:
+        raise InputError(f"no verb {verb!r} makes clips; there are {', '.join(VERBS)}")
     command = main.get_command(click.Context(main), verb)
     assert command is not None
     return command

@@ -100,7 +100,8 @@ def make_on_ray(
             f"{workers} workers on {device or unit} are asked for; the cluster has {room} {unit}"
         )
     threads = None if gpus else room // workers
-    actor = ray.remote(Worker).options(num_cpus=threads or 1, num_gpus=1 if gpus else 0)
+    remote: Any = ray.remote(Worker)
+    actor = remote.options(num_cpus=threads or 1, num_gpus=1 if gpus else 0)
 
     def start() -> tuple[Any, Any]:
         worker = actor.remote("cuda" if gpus else "cpu", overwrite)

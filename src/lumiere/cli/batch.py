@@ -109,9 +109,9 @@ def command(
     if not planned:
         raise InputError(f"{file}:{jobs[0].line}: {lacking[0][1]}")
     check_parent(folder.absolute() / MANIFEST)
-    made, left = [], []
-    for job in planned:
-        (made if is_made(job, overwrite) else left).append(job)
+    made = {job.line for job in planned if is_made(job, overwrite)}
+    there = [job for job in planned if job.line in made]
+    left = [job for job in planned if job.line not in made]
 
     names = sys.stdout
     counts = Counter({"made": 0, "kept": 0, "failed": 0})
@@ -126,7 +126,7 @@ def command(
             results = map(Worker(pick_device(device), overwrite).make, left)
         manifest = stack.enter_context(open_batch(folder))
         bar = stack.enter_context(tqdm(total=len(jobs), unit="clip", disable=None))
-        for result in chain(starmap(failed, lacking), map(found, made), results):
+        for result in chain(starmap(failed, lacking), map(found, there), results):
             manifest.add(result)
             counts[result.status] += 1
             bar.update()

@@ -26,7 +26,7 @@ def start_batch(*arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(true: Callable[[], object], process: subprocess.Popen[str], seconds: float = 300) -> None:
+def wait_until(true: Callable[[], object], process: subprocess.Popen[str], seconds: float = 900) -> None:
     """Wait until something is true; fail if the process ends, or after so many seconds."""
     end = time.monotonic() + seconds
     while not true():

@@ -23,8 +23,8 @@ def random_net(image_model, **inflation):
     return net.eval()
 
 
-def tiny_net(**inflation):
-    """Of text to video, on 48 channels."""
+def tiny_net(context=16, **inflation):
+    """Of text to video, on 48 channels, with states of text as wide as ``context``."""
     return random_net(
         {
             "sample_size": 8,
@@ -33,7 +33,7 @@ def tiny_net(**inflation):
             "block_out_channels": (16, 16),
             "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
             "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-            "cross_attention_dim": 16,
+            "cross_attention_dim": context,
             "attention_head_dim": 2,
             "addition_embed_type": "text",
             "addition_embed_type_num_heads": 2,
@@ -50,12 +50,14 @@ def make_pipe():
     from lumiere.models.codec import PatchCodec
     from lumiere.pipeline import LumierePipeline
 
-    def make(conditioned=False, transport=None, **settings):
+    def make(conditioned=False, transport=None, text_encoder=None, **settings):
         scheduler = make_scheduler("dpm++", noise_schedule().config)
         settings = {"size": 32, "steps": 3, "guidance": 2.0} | settings
         codec = PatchCodec(4)
-        net = tiny_net(condition_channels=condition_channels(codec) if conditioned else 0)
-        pipe = LumierePipeline(net, codec, LetterEncoder(), scheduler, transport, **settings)
+        text_encoder = text_encoder or LetterEncoder()
+        channels = condition_channels(codec) if conditioned else 0
+        net = tiny_net(text_encoder.dim, condition_channels=channels)
+        pipe = LumierePipeline(net, codec, text_encoder, scheduler, transport, **settings)
         pipe.set_progress_bar_config(disable=True)
         return pipe
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 BUNDLES = ROOT / "src" / "lumiere" / "bundles"
 MEGABYTE = 10**6
 PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
-HEAVY = {"torch", "numpy", "diffusers", "transformers", "accelerate", "av", "PIL", "webdataset"}
+HEAVY = {"ray", "torch", "numpy", "diffusers", "transformers", "accelerate", "av", "PIL", "webdataset"}
 
 
 def _modules_after(statement: str) -> set[str]:

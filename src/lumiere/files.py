@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from lumiere.errors import InputError
 
+_UNFINISHED = re.compile(r"\.[0-9a-f]{12}\.part(\.\w+)?")
 _FRAME_FOLDER_NAMES = re.compile(r"clip\.json|frame-\d{5,}\.png")
 
 
@@ -33,6 +34,8 @@ def check_output(path: Path, overwrite: bool = False, endings: Collection[str] |
     if path.exists() or path.is_symlink():
         if not overwrite:
             raise InputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
+        if endings is not None and not ending and path.is_file():
+            raise InputError(f"{path} is a file, but without an ending it is to be a folder; add .mp4, say")
         if path.is_dir() and (ending or not _is_frame_folder(path)):
             raise InputError(f"{path} is a folder that holds more than a clip's frames; choose another name")
     check_parent(path)
@@ -85,6 +88,13 @@ def lock(file: IO[Any], wait: bool) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what :func:`replacing` left in a folder when it was killed. Nobody else may be writing there."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            _remove(path)
 
 
 def _swap_folder(new: Path, path: Path) -> None:

@@ -167,6 +167,8 @@ class LumierePipeline(BundlePipeline):
             InputError: an argument is out of its range, or memory would not suffice.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        for text in (*prompts, negative_prompt):
+            _check_text(text)
         if video is None and strength is not None:
             raise InputError(f"strength is {strength}, but there is no video to edit")
         strength = _default(strength, EDIT_STRENGTH)
@@ -503,6 +505,13 @@ def _seeds(seed: int | Sequence[int] | None, generator: torch.Generator | None, 
     if len(seed) != count:
         raise InputError(f"there are {len(seed)} seeds for {count} prompts; give one, or one each")
     return list(seed)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the prompt {text!a} is not UTF-8 text; write it anew") from None
 
 
 def _default(value: T | None, default: T) -> T:

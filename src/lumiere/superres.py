@@ -28,6 +28,7 @@ from lumiere.diffusion.sampling import noise_schedule
 from lumiere.diffusion.streaming import sample_stream
 from lumiere.diffusion.windows import Windows, tiles, windows
 from lumiere.errors import InputError
+from lumiere.memory import available_bytes
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.pipeline import to_uint8
@@ -41,6 +42,8 @@ LEVELS = 1000
 LEVEL = 1 / 127.5
 LAST_TIMESTEP = noise_schedule().config.num_train_timesteps - 1
 ROWS, COLUMNS = 3, 4
+#: of the same size: the noise, the enlarged clip, the sample, the prediction, and the sum over tiles
+WINDOWS_AT_ONCE = 5
 
 
 def enlarge(video: Float[Tensor, "b 3 t h w"], height: int, width: int) -> Video:
@@ -209,6 +212,7 @@ class UpscalePipeline(BundlePipeline):
             config["window"] if window is None else window,
             config["overlap"] if overlap is None else overlap,
         )
+        self.check_memory(count, size, window)
         device, factor, std = self._execution_device, self.codec.factor, config["residual_std"]
         rows, columns = (-(-side // factor) for side in size)
         tile = config["tile"] if tile is None else tile
@@ -252,6 +256,21 @@ class UpscalePipeline(BundlePipeline):
                     yield from to_uint8(self._video(add_residual(low, std * residual), size)[0])
 
         return finished()
+
+    def check_memory(self, count: int, size: tuple[int, int], window: int | None = None) -> None:
+        """Refuse sizes (height, width) that cannot be made, going by the tensors as large as a window alone.
+
+        Raises:
+            InputError: they take more than is free.
+        """
+        frames = min(count, self.config["window"] if window is None else window)
+        needed = WINDOWS_AT_ONCE * 4 * 3 * frames * size[0] * size[1]
+        free = available_bytes(self._execution_device)
+        if needed > free:
+            raise InputError(
+                f"{frames} frames of {size[1]}x{size[0]} at a time need over {needed / 1e9:.2g} GB of memory"
+                f" and {free / 1e9:.2g} GB are free; make them smaller, or the window shorter"
+            )
 
     def _denoise(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
         return predict_residual(self.unet, x, t, low, level)

@@ -101,11 +101,19 @@ def test_count_numbers_clips_by_their_seeds(run, tiny_bundle, elsewhere):
 BAD = [
     (["  "], "the prompt is empty"),
     (["a cat", "--frames", "0"], "'--frames': 0 is not in the range"),
+    (["a cat", "--frames", "9" * 30], "is not in the range 1<=x<=1000000"),
     (["a cat", "--frames", "many"], "'--frames': 'many' is not a valid integer"),
     (["a cat", "--fps", "0"], "'--fps': 0.0 is not in the range"),
+    (["a cat", "--fps", "nan"], "'--fps': 'nan' is not a finite number"),
+    (["a cat", "--fps", "0.0001"], "0.0001 frames per second cannot be"),
+    (["a cat", "--fps", "60", "--out", "cat.gif"], "cannot write cat.gif at 60 fps: players show"),
     (["a cat", "--steps", "0"], "'--steps': 0 is not in the range"),
     (["a cat", "--steps", "1001"], "'--steps': 1001 is not in the range"),
     (["a cat", "--guidance", "0.5"], "'--guidance': 0.5 is not in the range"),
+    (["a cat", "--guidance", "nan"], "'--guidance': 'nan' is not a finite number"),
+    (["a cat", "--alpha", "inf"], "'--alpha': 'inf' is not a finite number"),
+    (["a", "red", "cat"], 'a prompt of several words needs quotes, such as "a red frog"'),
+    (["a cat", "--count", "1000000000000"], "is not in the range 1<=x<=100000"),
     (["a cat", "--count", "0"], "'--count': 0 is not in the range"),
     (["a cat", "--seed", "-1"], "'--seed': -1 is not in the range"),
     (["a cat", "--size", "big"], "size is 'big'; give pixels"),
@@ -117,6 +125,13 @@ BAD = [
     (["a cat", "--out", "cat.avi"], "the ending '.avi' is not known"),
     (["a cat", "--out", "there.mp4"], "there.mp4 exists"),
     (["a cat", "--out", "there.mp4/cat.mp4"], "cannot write there.mp4/cat.mp4"),
+    (["a cat", "--out", "c" * 300 + ".mp4"], "File name too long"),
+    (
+        ["a cat", "--out", "there", "--overwrite"],
+        "there is a file, but without an ending it is to be a folder",
+    ),
+    (["a cat", "--device", "meta"], "device 'meta' cannot be used"),
+    (["a cat", "--model", "emoji-upscaler", "--size", "64"], "is a UpscalePipeline's; it must be a Lumiere"),
     (["a cat", "--scheduler", "heun"], "'heun' is not one of 'ddim', 'dpm++', 'euler'"),
     (["a cat", "--device", "abacus"], "device 'abacus' cannot be used"),
     (["a cat", "--model", "nowhere"], "no model at nowhere"),
@@ -131,12 +146,26 @@ def test_bad_input_is_told_before_any_net_is_loaded(
         raise AssertionError("a net was loaded")
 
     monkeypatch.setattr("lumiere.models.stunet.STUNet.from_config", load)
-    (elsewhere / "there.mp4").write_bytes(b"mine")
+    for name in ("there", "there.mp4"):
+        (elsewhere / name).write_bytes(b"mine")
     code, out, err = run("--model", tiny_bundle, *arguments)
     assert (code, out) == (2, "")
     assert err.startswith("error: ") and err.count("\n") == 1 and message in err
-    assert [path.name for path in elsewhere.iterdir()] == ["there.mp4"]
-    assert (elsewhere / "there.mp4").read_bytes() == b"mine"
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["there", "there.mp4"]
+    assert (elsewhere / "there.mp4").read_bytes() == (elsewhere / "there").read_bytes() == b"mine"
+
+
+def test_a_prompt_of_broken_bytes(run, tiny_bundle, elsewhere):
+    code, out, err = run("a \udcff cat", "--model", tiny_bundle)
+    assert (code, out) == (2, "") and r"the prompt 'a \udcff cat' is not UTF-8 text" in err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_size_that_no_memory_holds_is_told_before_sampling(run, tiny_bundle, tiny_upscaler, elsewhere):
+    size = ["--upscaler", tiny_upscaler, "--size", 1_000_000]
+    code, out, err = run("a cat", "--model", tiny_bundle, "--frames", 4, *size)
+    assert (code, out) == (2, "") and "4 frames of 1000000x1000000 at a time need over" in err
+    assert "sampling" not in err and list(elsewhere.iterdir()) == []
 
 
 def test_all_names_of_a_count_are_checked_first(run, tiny_bundle, elsewhere):

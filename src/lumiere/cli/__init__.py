@@ -30,6 +30,7 @@ VERBS = {
     "stylize": ("lumiere.cli.stylize", "Make a clip in the style of a picture."),
     "style": ("lumiere.cli.style", "Fit a style to pictures."),
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
+    "batch": ("lumiere.cli.batch", "Make the clips of a file of prompts or calls."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),
@@ -40,7 +41,7 @@ VERBS = {
     "bench": ("lumiere.cli.bench", "Time one denoising step beside other networks."),
 }
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
-USERS_TO_MEND = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+USERS_TO_MEND = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 
 
 class LazyGroup(click.Group):
@@ -79,7 +80,10 @@ class LazyGroup(click.Group):
             sys.exit(2)
         except click.UsageError as exception:
             where = exception.ctx.command_path if exception.ctx else "lumiere"
-            _fail(f"{exception.format_message().rstrip('.')} (see {where} --help)")
+            said = exception.format_message().rstrip(".")
+            if "unexpected extra argument" in said and exception.ctx and _takes_prompt(exception.ctx):
+                said += '; a prompt of several words needs quotes, such as "a red frog"'
+            _fail(f"{said} (see {where} --help)")
         except click.ClickException as exception:
             _fail(exception.format_message())
         except InputError as exception:
@@ -95,6 +99,10 @@ class LazyGroup(click.Group):
             if exception.errno not in USERS_TO_MEND:
                 raise
             _fail(f"{exception.strerror}: {exception.filename or 'while writing'}")
+
+
+def _takes_prompt(context: click.Context) -> bool:
+    return any(parameter.name == "prompt" for parameter in context.command.params)
 
 
 def _fail(message: str) -> NoReturn:

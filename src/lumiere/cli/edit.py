@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lumiere.cli.making import Making, making_options, read_region, region_options
-from lumiere.cli.options import path_type
+from lumiere.cli.options import FloatRange, path_type
 from lumiere.errors import InputError
 
 SWEEP = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -21,7 +21,7 @@ SWEEP = (0.2, 0.4, 0.6, 0.8, 1.0)
 @click.argument("prompt")
 @click.option(
     "--strength",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FloatRange(0, 1, min_open=True),
     default=0.6,
     show_default=True,
     help="How much is made anew; 1 ignores the video.",
@@ -77,7 +77,7 @@ def command(
         return making.sample(pipe, prompt, video=clip, strength=strength, condition=condition)
 
     if strength_sweep is None:
-        making.write(making.at_size(pipe, edited(strength), kept), path, sound=video)
+        making.write(making.at_size(edited(strength), kept), path, sound=video)
     else:
         labels = ["source", *(f"strength {each}" for each in SWEEP)]
         sheet = contact_sheet([clip, *map(edited, SWEEP)], labels=labels)

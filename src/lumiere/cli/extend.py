@@ -7,13 +7,15 @@ from pathlib import Path
 import click
 
 from lumiere.cli.making import Making, making_options
-from lumiere.cli.options import path_type
+from lumiere.cli.options import MOST_FRAMES, path_type
 
 
 @click.command()
 @click.argument("video", type=path_type)
 @click.argument("prompt", default="")
-@click.option("--frames", type=click.IntRange(2), default=160, show_default=True, help="Of the new video.")
+@click.option(
+    "--frames", type=click.IntRange(2, MOST_FRAMES), default=160, show_default=True, help="Of the new video."
+)
 @click.option(
     "--given", type=click.IntRange(1, 79), default=16, show_default=True, help="Frames a window is told."
 )
@@ -34,4 +36,4 @@ def command(video: Path, prompt: str, frames: int, given: int, making: Making) -
     clip = Clip.load(video)
     pipe = making.load()
     longer = pipe.extend(clip, frames, prompt, given=given, fps=making.fps, **making.sampling())
-    making.write(making.at_size(pipe, longer, continue_from(clip, len(clip), frames)), path)
+    making.write(making.at_size(longer, continue_from(clip, len(clip), frames)), path)

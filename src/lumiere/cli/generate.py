@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lumiere.cli.calling import kept, load, noted
 from lumiere.cli.options import (
+    MOST_FRAMES,
+    FloatRange,
     check_alpha,
     check_style,
     device_option,
@@ -45,11 +49,15 @@ _OPTIONS = (
         help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
     ),
     click.option(
-        "--frames", type=click.IntRange(min=1), default=80, show_default=True, help="Frames of the clip."
+        "--frames",
+        type=click.IntRange(1, MOST_FRAMES),
+        default=80,
+        show_default=True,
+        help="Frames of the clip.",
     ),
     click.option(
         "--fps",
-        type=click.FloatRange(0, 1000, min_open=True),
+        type=FloatRange(0, 1000, min_open=True),
         help="Frames per second.  [default: the model's]",
     ),
     click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]"),
@@ -67,7 +75,7 @@ _OPTIONS = (
     ),
     click.option(
         "--count",
-        type=click.IntRange(min=1),
+        type=click.IntRange(1, 100_000),
         default=1,
         show_default=True,
         help="Clips, of seeds SEED, SEED+1, ...",
@@ -147,7 +155,7 @@ def make_clips(
     seeds = range(seed, seed + count)
 
     from lumiere.files import check_output
-    from lumiere.video import ENDINGS, PICTURE_ENDINGS
+    from lumiere.video import ENDINGS, PICTURE_ENDINGS, check_rate
 
     if alpha_sweep is None:
         paths = [output_path(out, prompt, each, count) for each in seeds]
@@ -157,6 +165,7 @@ def make_clips(
         paths = [alpha_sweep]
     for path in paths:
         check_output(path, overwrite, ENDINGS if alpha_sweep is None else PICTURE_ENDINGS)
+        check_rate(path, fps)
 
     from lumiere.diffusion.sampling import make_scheduler
     from lumiere.models import bundle
@@ -165,8 +174,7 @@ def make_clips(
 
     place = pick_device(device)
     folder = bundle.resolve(model)
-    bundle.verify(folder)
-    codec = bundle.load_component(folder, "codec")  # small, and knows which sizes there can be
+    codec = kept("codec", folder, lambda: _codec(folder))  # small, and knows which sizes there can be
     height, width = target or (None, None)
     larger = None
     if target is not None:
@@ -176,8 +184,9 @@ def make_clips(
             from lumiere.superres import UpscalePipeline, target_size
 
             target_size(height, width, target)
-            larger = UpscalePipeline.from_pretrained(upscaler or "emoji-upscaler").to(place)
-    pipe = LumierePipeline.from_pretrained(folder, codec=codec).to(place)
+            larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place)
+            larger.check_memory(frames, target)
+    pipe = load(LumierePipeline, folder, place, codec=codec)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
     worn = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
@@ -212,12 +221,21 @@ def make_clips(
         which = f" {number} of {count}" if count > 1 else ""
         pipe.set_progress_bar_config(desc=f"sampling{which}", unit="step")
         clip = sampled(alpha=alpha, seed=each)
+        clip = replace(clip, metadata=noted(clip.metadata))
         if larger is None:
             click.echo(clip.save(path, overwrite=overwrite))
         else:
             larger.set_progress_bar_config(desc=f"upscaling{which}", unit="window")
             footage = clip.frames, len(clip), target, clip.fps, clip.metadata
             click.echo(larger.write(path, *footage, seed=each, overwrite=overwrite))
+
+
+def _codec(folder: Path) -> Any:
+    from lumiere.models import bundle
+
+    bundle.verify(folder)
+    bundle.check_index(folder, "LumierePipeline")
+    return bundle.load_component(folder, "codec")
 
 
 def _check_sweep(sheet: Path, styled: bool, useless: Mapping[str, Any]) -> None:
@@ -232,6 +250,10 @@ def _check_sweep(sheet: Path, styled: bool, useless: Mapping[str, Any]) -> None:
 def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:
     """Where the clip of ``seed`` goes: ``out``, with the seed in its name if there are several clips."""
     if out is None:
-        slug = re.sub(r"[\W_]+", "-", prompt.lower()).strip("-")[:SLUG_LENGTH].rstrip("-")
-        return Path(f"{slug or 'clip'}-{seed}.mp4")
+        return Path(f"{slug(prompt)}-{seed}.mp4")
     return out if count == 1 else out.with_name(f"{out.stem}-{seed}{out.suffix}")
+
+
+def slug(text: str) -> str:
+    """A text as a part of a file's name."""
+    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:SLUG_LENGTH].rstrip("-") or "clip"

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lumiere.cli.calling import load, noted
 from lumiere.cli.options import (
+    MOST_FRAMES,
+    FloatRange,
     check_style,
     device_option,
     guidance_option,
@@ -19,7 +22,6 @@ from lumiere.cli.options import (
     overwrite_option,
     parse_size,
     path_type,
-    pick_device,
     seed_option,
     steps_option,
     style_options,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from lumiere.video import Clip
 
 frames_option = click.option(
-    "--frames", type=click.IntRange(2), default=80, show_default=True, help="Frames of the clip."
+    "--frames", type=click.IntRange(2, MOST_FRAMES), default=80, show_default=True, help="Frames of the clip."
 )
 _OUT = click.option(
     "--out",
@@ -46,7 +48,7 @@ _OPTIONS = (
     upscaler_option,
     click.option(
         "--fps",
-        type=click.FloatRange(0, 1000, min_open=True),
+        type=FloatRange(0, 1000, min_open=True),
         help="Frames per second.  [default: the source's, or the model's]",
     ),
     steps_option,
@@ -92,12 +94,13 @@ class Making:
         """Where the clip goes. Raises :class:`InputError`, before any work, if it could not be written."""
         from lumiere.files import check_output
         from lumiere.models import bundle
-        from lumiere.video import ENDINGS
+        from lumiere.video import ENDINGS, check_rate
 
         path = self.out or Path(f"{source.resolve().stem}-{verb}.mp4")
         if path.resolve() == source.resolve():
             raise InputError(f"{path} is the source itself; choose another name")
         check_output(path, self.overwrite, ENDINGS)
+        check_rate(path, self.fps)
         if self.size not in (None, "source"):
             parse_size(self.size)
         if self.upscaler is not None:
@@ -110,7 +113,7 @@ class Making:
         """The model. Raises :class:`InputError` if there is none."""
         from lumiere.pipeline import LumierePipeline
 
-        pipe = LumierePipeline.from_pretrained(self.model).to(pick_device(self.device))
+        pipe = load(LumierePipeline, self.model, self.device)
         pipe.set_progress_bar_config(desc="sampling", unit="step")
         return pipe
 
@@ -150,7 +153,7 @@ class Making:
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
         if (kept := clip.metadata["given_psnr"]) is not None:
             click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
-        self.write(self.at_size(pipe, clip, condition), path, sound)
+        self.write(self.at_size(clip, condition), path, sound)
 
     def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
         """A clip, at the model's size.
@@ -164,17 +167,20 @@ class Making:
 
     def write(self, clip: Clip, path: Path, sound: Path | None = None) -> None:
         """Save a clip, with a file's sound if its rate is that file's, and print the name of its file."""
+        clip = replace(clip, metadata=noted(clip.metadata))
         click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
 
-    def at_size(self, pipe: LumierePipeline, clip: Clip, condition: Condition) -> Clip:
+    def at_size(self, clip: Clip, condition: Condition) -> Clip:
         """The clip at the size that was asked for, and what is given, at that size, in its place."""
+        from lumiere.superres import UpscalePipeline
         from lumiere.video import resize
 
         height, width = self._target(clip, condition)
         if (height, width) == (clip.height, clip.width):
             return clip
         if height >= clip.height and width >= clip.width:
-            clip = pipe.upscale(clip, (height, width), self.upscaler or "emoji-upscaler")
+            larger = load(UpscalePipeline, self.upscaler or "emoji-upscaler", self.device)
+            clip = larger(clip, (height, width))
         frames = resize(clip.frames, height, width)
         if not self.no_composite:
             frames = condition.resized(height, width).composite(frames)
@@ -226,7 +232,7 @@ _REGION_OPTIONS = (
     click.option("--box", help="There: LEFT,TOP,RIGHT,BOTTOM in pixels."),
     click.option("--polygon", help="There: its corners in pixels, X,Y X,Y X,Y ..."),
     click.option(
-        "--feather", type=click.FloatRange(0), default=0.0, help="Width of soft edges around it, in pixels."
+        "--feather", type=FloatRange(0), default=0.0, help="Width of soft edges around it, in pixels."
     ),
 )
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
 from lumiere.errors import InputError
 
 path_type = click.Path(path_type=Path)
+
+
+class FloatRange(click.FloatRange):
+    """click's, which takes "nan" for a number in every range, and "inf" where there is no end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+#: far more than any memory holds
+MOST_FRAMES = 1_000_000
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 device_option = click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
 steps_option = click.option(
@@ -17,7 +33,7 @@ steps_option = click.option(
 )
 guidance_option = click.option(
     "--guidance",
-    type=click.FloatRange(1, 100),
+    type=FloatRange(1, 100),
     help="Weight of the prompt; 1 is off.  [default: the model's]",
 )
 negative_option = click.option("--negative", default="", help="What the clip should lead away from.")
@@ -41,7 +57,7 @@ style_options = (
     ),
     click.option(
         "--alpha",
-        type=click.FloatRange(0),
+        type=FloatRange(0),
         help="How much of the style, from 0 to 1.  [default: 1, with a --style]",
     ),
     click.option("--extrapolate", is_flag=True, help="Allow an --alpha above 1, which exaggerates."),
@@ -79,7 +95,7 @@ def pick_device(name: str | None) -> str:
     if name is None:
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        torch.zeros(1, device=name).item()  # "meta" can make tensors, but not compute
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"device {name!r} cannot be used: {reason}; cpu always can") from None

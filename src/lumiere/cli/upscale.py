@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from lumiere.cli.calling import load, noted
 from lumiere.cli.options import (
+    FloatRange,
     device_option,
     overwrite_option,
     parse_size,
     path_type,
-    pick_device,
     steps_option,
 )
 from lumiere.errors import InputError
@@ -50,7 +51,7 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
 @steps_option
 @click.option(
     "--noise-level",
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     help="Noise that hides flaws of the source.  [default: the model's]",
 )
 @click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
@@ -91,7 +92,7 @@ def command(
     if path.resolve() == file.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, ENDINGS)
-    pipe = UpscalePipeline.from_pretrained(model).to(pick_device(device))
+    pipe = load(UpscalePipeline, model, device)
     pipe.set_progress_bar_config(desc="upscaling", unit="window")
     written = pipe.write(
         path,
@@ -99,7 +100,7 @@ def command(
         info.frames,
         target,
         info.fps,
-        info.metadata,
+        noted(info.metadata),
         sound=file,
         overwrite=overwrite,
         seed=seed,

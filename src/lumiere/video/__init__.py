@@ -1,6 +1,14 @@
 """Clips, and the files that hold them."""
 
-from lumiere.video.clip import ENDINGS, PICTURE_ENDINGS, Clip, read_metadata, save_picture, write_frames
+from lumiere.video.clip import (
+    ENDINGS,
+    PICTURE_ENDINGS,
+    Clip,
+    check_rate,
+    read_metadata,
+    save_picture,
+    write_frames,
+)
 from lumiere.video.reading import ClipInfo, probe, stream
 from lumiere.video.resize import resize
 
@@ -9,6 +17,7 @@ __all__ = [
     "PICTURE_ENDINGS",
     "Clip",
     "ClipInfo",
+    "check_rate",
     "probe",
     "read_metadata",
     "resize",

@@ -141,6 +141,15 @@ def write_frames(
     return path
 
 
+def check_rate(path: Path, fps: float | None) -> None:
+    """Refuse a frame rate that could not be written to ``path``, before the work is done; None is any.
+
+    Raises :class:`InputError` unless it is over 0 and up to 1000, or 50 for a GIF.
+    """
+    if fps is not None and exact_rate(fps) > writing.GIF_FASTEST and path.suffix.lower() == ".gif":
+        raise InputError(f"cannot write {path} at {fps:g} fps: {writing.GIF_TOO_FAST}")
+
+
 def exact_rate(fps: int | float | Fraction) -> Fraction:
     """The frame rate as a fraction; raises :class:`InputError` unless it is over 0 and up to 1000."""
     if not 0 < fps <= _FASTEST or (rate := Fraction(fps).limit_denominator(1001)) == 0:

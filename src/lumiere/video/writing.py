@@ -21,6 +21,8 @@ from lumiere.video.sound import Sound
 # Chroma at full resolution on the way in and out: 2 dB better than swscale's defaults on flat colours.
 # These are swscale's LANCZOS, FULL_CHR_H_INT, FULL_CHR_H_INP and ACCURATE_RND, not all named in PyAV.
 SCALING = 0x200 | 0x2000 | 0x4000 | 0x40000
+GIF_FASTEST = 50
+GIF_TOO_FAST = "players show a GIF's frames no faster than 50 a second; choose .mp4 or .webp"
 CENTISECOND = Fraction(1, 100)
 EXIF_IMAGE_DESCRIPTION = 0x010E
 _WEBP_QUALITY = 90
@@ -110,8 +112,8 @@ def _write_yuv(
 
 def write_gif(path: Path, footage: Footage) -> None:
     """One palette for all frames, so that still regions do not flicker; delays whose mean is exact."""
-    if footage.fps > 50:
-        raise EncoderError("players show a GIF's frames no faster than 50 a second; choose .mp4 or .webp")
+    if footage.fps > GIF_FASTEST:
+        raise EncoderError(GIF_TOO_FAST)
     ticks = _rounded_ticks(footage, CENTISECOND)
     with av.open(str(path), "w", format="gif", options={"loop": "0"}) as container:
         stream = container.add_stream("gif", rate=int(1 / CENTISECOND))

@@ -1,0 +1,164 @@
+"""``lumiere batch``: a file of calls becomes a folder of clips."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from copy import copy
+from itertools import chain, starmap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lumiere.batch.calls import VERBS, options_of
+from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device
+from lumiere.errors import InputError
+
+if TYPE_CHECKING:
+    from lumiere.batch.work import Result
+
+FORMATS = {"mp4": ".mp4", "webm": ".webm", "gif": ".gif", "webp": ".webp", "png": ""}
+SOME_FAILED = 1
+
+
+@click.command()
+@click.argument("file", type=path_type)
+@click.option("--out", "folder", required=True, type=path_type, help="The folder of the clips.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(list(FORMATS)),
+    default="mp4",
+    show_default=True,
+    help="Of the clips; png is a folder each.",
+)
+@click.option(
+    "--verb",
+    type=click.Choice(VERBS),
+    default="generate",
+    show_default=True,
+    help="What lines without a verb call.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**52),
+    default=0,
+    show_default=True,
+    help="Line N has the seed SEED + N, if it names none.",
+)
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Make them on a Ray cluster: HOST:PORT, auto for the one that runs here, local for a new one.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Clips made at a time, with --ray.  [default: one a GPU; without GPUs, one a machine]",
+)
+@device_option
+@overwrite_option
+def command(
+    file: Path,
+    folder: Path,
+    format_: str,
+    verb: str,
+    seed: int,
+    address: str | None,
+    workers: int | None,
+    device: str | None,
+    overwrite: bool,
+    **given: Any,
+) -> int:
+    """Make the clip of every line of FILE, and print the names of their files.
+
+    FILE is a .jsonl, a .csv or a .txt. A line of JSON, or a row under its header, holds the options of a verb
+    by their names, and may hold the verb, and an id to call the clip by; a line of text is a prompt. Options
+    given here are for all lines that do not name them.
+
+    A clip that is there, made with the same settings, is not made again: call it once more to go on. What
+    became of each line is in manifest.jsonl.
+
+    \b
+    lumiere batch prompts.txt --out clips --frames 40
+    lumiere batch prompts.jsonl --out clips --ray local --workers 2
+    lumiere batch pictures.csv --verb animate --out clips --ray 192.0.2.1:6379
+    """
+    from tqdm import tqdm
+
+    from lumiere.batch.lines import read_lines
+    from lumiere.batch.plan import is_made, read_jobs, with_settings
+    from lumiere.batch.work import MANIFEST, Worker, failed, found, open_batch
+    from lumiere.files import check_parent
+
+    if workers is not None and address is None:
+        raise InputError(f"--workers {workers} needs --ray, such as --ray local")
+    if address is not None and device not in (None, "cpu", "cuda"):
+        raise InputError(f"--device is {device!r}; with --ray, give cpu or cuda, or leave it out")
+    given = {
+        name: _plain(value)
+        for name, value in given.items()
+        if value is not None and value is not False and value != ()
+    }
+    jobs = read_jobs(file, read_lines(file), folder.absolute(), FORMATS[format_], verb, seed, given)
+    planned, lacking = with_settings(jobs)
+    if not planned:
+        raise InputError(f"{file}:{jobs[0].line}: {lacking[0][1]}")
+    check_parent(folder.absolute() / MANIFEST)
+    made = {job.line for job in planned if is_made(job, overwrite)}
+    there = [job for job in planned if job.line in made]
+    left = [job for job in planned if job.line not in made]
+
+    names = sys.stdout
+    counts = Counter({"made": 0, "kept": 0, "failed": 0})
+    with ExitStack() as stack:
+        results: Iterable[Result] = ()
+        if left and address is not None:
+            from lumiere.batch.on_ray import cluster, make_on_ray
+
+            stack.enter_context(cluster(address))
+            results = make_on_ray(left, workers, device, overwrite)
+        elif left:
+            results = map(Worker(pick_device(device), overwrite).make, left)
+        manifest = stack.enter_context(open_batch(folder))
+        bar = stack.enter_context(tqdm(total=len(jobs), unit="clip", disable=None))
+        for result in chain(starmap(failed, lacking), map(found, there), results):
+            manifest.add(result)
+            counts[result.status] += 1
+            bar.update()
+            if result.status == "made":
+                bar.write(str(folder / result.job.path.name), file=names)
+            if result.error is not None:
+                bar.write(f"error: {file}:{result.job.line}: {result.error}", file=sys.stderr)
+            if result.hopeless:
+                bar.write("the others would fail as well; mend that, and call it again", file=sys.stderr)
+                break
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    click.echo(f"{len(jobs)} clips: {said}; see {folder / MANIFEST}", err=True)
+    return SOME_FAILED if counts["failed"] else 0
+
+
+def _plain(value: Any) -> Any:
+    """A value of the command line as a line would say it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _for_all_lines() -> list[click.Option]:
+    """Every option of the verbs, for the lines that do not name it."""
+    options: dict[str, click.Option] = {}
+    for verb in VERBS:
+        for name, parameter in options_of(verb).items():
+            if isinstance(parameter, click.Option) and name != "seed" and name not in options:
+                options[name] = option = copy(parameter)
+                option.name, option.required, option.default = name, False, None
+                option.show_default = False
+    return list(options.values())
+
+
+command.params += _for_all_lines()

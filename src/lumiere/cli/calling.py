@@ -1,0 +1,59 @@
+"""What verbs share that are called one after another in one process, as ``lumiere batch`` calls them.
+
+It lies in the ``meta`` of click's context, which is the caller's, and is gone with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from copy import copy
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from lumiere.cli.options import pick_device
+
+T = TypeVar("T")
+_CALL = "call"
+
+
+def note_call(context: click.Context, settings: dict[str, Any]) -> None:
+    """Have the clips that are made in ``context`` say in their metadata how it was called."""
+    context.meta[_CALL] = settings
+
+
+def noted(metadata: dict[str, Any]) -> dict[str, Any]:
+    """A clip's metadata, with what :func:`note_call` says."""
+    meta = click.get_current_context().meta
+    return {**metadata, _CALL: meta[_CALL]} if _CALL in meta else metadata
+
+
+def noted_call(metadata: dict[str, Any]) -> dict[str, Any] | None:
+    """What :func:`noted` wrote, or None."""
+    return metadata.get(_CALL)
+
+
+def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
+    """``make()``; or what it gave the last time that it was called by this name, if that was of the same."""
+    meta = click.get_current_context().meta
+    if name not in meta or meta[name][0] != of:
+        meta.pop(name, None)  # two models at once may be more than the memory holds
+        meta[name] = of, make()
+    made: T = meta[name][1]
+    return made
+
+
+def load(kind: type[T], model: str | Path, device: str | None, **components: Any) -> T:
+    """A model on a device, loaded once. What is set on it, such as a scheduler, is the caller's alone.
+
+    Args:
+        kind: of pipeline.
+        device: None for the fastest.
+        components: to use in place of the bundle's.
+    """
+    place, pipeline = pick_device(device), cast(Any, kind)
+    made: T = kept(
+        kind.__name__, (str(model), place), lambda: pipeline.from_pretrained(model, **components).to(place)
+    )
+    return copy(made)

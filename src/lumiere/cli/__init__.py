@@ -31,7 +31,7 @@ VERBS = {
     "style": ("lumiere.cli.style", "Fit a style to pictures."),
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
-    "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),
+    "xt-slice": ("lumiere.cli.xt_slice", "Picture and measure one line of pixels over time."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
     "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),

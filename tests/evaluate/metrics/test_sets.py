@@ -21,7 +21,7 @@ from lumiere.video import Clip
 
 def textbook(ours: np.ndarray, real: np.ndarray) -> float:
     """The formula as it is written, by SciPy's root of a matrix."""
-    covariances = [np.cov(each, rowvar=False) for each in (ours, real)]
+    covariances = [np.atleast_2d(np.cov(each, rowvar=False)) for each in (ours, real)]
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1])
     apart = ours.mean(0) - real.mean(0)
     return float(apart @ apart + np.trace(covariances[0] + covariances[1] - 2 * np.real(root)))

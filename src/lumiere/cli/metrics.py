@@ -113,7 +113,7 @@ def clips(
     _check_json(json_file, overwrite)
     sources, real_sources = find(clips), find(real) if real else []
     partners = [truth for _, truth in pair(sources, find([paired]))] if paired else []
-    texts = _prompts(sources, prompts, text_model is not None, prompts_of)
+    texts = prompts_of(sources, prompts, needed=text_model is not None)
     device = pick_device(device)
     net = load_features(features, frames, stride, device)
     align = load_text_model(text_model, device) if text_model else None
@@ -123,8 +123,8 @@ def clips(
     for index, source in enumerate(tqdm(sources, "measuring", unit="clip", disable=None)):
         loaded = report.Loaded(source)
         figure = report.measure(loaded, recogniser, kept)
-        if texts:
-            figure = figure | report.measure_text(loaded, texts[index], recogniser, align)
+        if text := texts[index]:
+            figure = figure | report.measure_text(loaded, text, recogniser, align)
         if partners:
             figure = figure | report.measure_pair(loaded, partners[index])
         figures.append(figure)
@@ -137,8 +137,8 @@ def clips(
     if score := report.inception(seen, net):
         values.append(score)
     each = [
-        {"clip": source.name, **({"prompt": texts[index]} if texts else {}), **figures[index]}
-        for index, source in enumerate(sources)
+        {"clip": source.name, "prompt": text, **figure}
+        for source, text, figure in zip(sources, texts, figures, strict=True)
     ]
     _tell(values, json_file, {"clips": each})
 
@@ -311,18 +311,6 @@ def ucf101(
     _tell(
         values, json_file, {"clips": len(sources), "real_clips": len(real_sources), "classes": len(by_class)}
     )
-
-
-def _prompts(
-    sources: Sequence[Any], file: Path | None, needed: bool, read: Callable[..., list[str]]
-) -> list[str]:
-    """Prompts if they are asked for, or if all clips have one."""
-    try:
-        return read(sources, file)
-    except InputError:
-        if file is not None or needed:
-            raise
-        return []
 
 
 def _check_json(file: Path | None, overwrite: bool) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lumiere.cli.options import overwrite_option, path_type
 from lumiere.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COLUMNS = {
     "change": ("change", ".2f"),
@@ -64,7 +67,7 @@ def command(
     from lumiere.evaluate.slice_motion import slice_figures
     from lumiere.evaluate.xt_slice import marked, xt_slice
     from lumiere.files import check_output
-    from lumiere.video import PICTURE_ENDINGS, probe, save_picture, stream
+    from lumiere.video import PICTURE_ENDINGS, save_picture
 
     if mark and out is None:
         raise InputError("--mark needs a picture to go into; name one with --out")
@@ -72,16 +75,14 @@ def command(
         check_output(out, overwrite, PICTURE_ENDINGS)
     place: dict[str, Any] = {"row": row, "column": column, "line": _parse_line(line) if line else None}
     slices = [xt_slice(video, **place) for video in videos]
+    figures = [dataclasses.asdict(slice_figures(each)) for each in slices]
     if out is not None:
         shown = slices
         if mark:
-            middles = [_frame(stream(video)[1], probe(video).frames // 2) for video in videos]
-            marks = [marked(middle, **place) for middle in middles]
+            marks = [marked(_middle_frame(video), **place) for video in videos]
             shown = [abreast(pair) for pair in zip(marks, slices, strict=True)]
         picture = shown[0] if len(shown) == 1 else stacked(shown, [video.name for video in videos])
         save_picture(picture, out, overwrite)
-
-    figures = [dataclasses.asdict(slice_figures(each)) for each in slices]
     if as_json:
         about = [
             {"video": str(video), "frames": len(each), "pixels": each.shape[1], **figure}
@@ -100,10 +101,13 @@ def command(
         click.echo(out)
 
 
-def _frame(frames: Any, index: int) -> Any:
+def _middle_frame(video: Path) -> np.ndarray:
     import itertools
 
-    return next(itertools.islice(frames, index, None))
+    from lumiere.video import stream
+
+    info, frames = stream(video)
+    return next(itertools.islice(frames, info.frames // 2, None))
 
 
 def _parse_line(text: str) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ CLIP = np.random.default_rng(0).integers(0, 255, (20, 24, 32, 3)).astype(np.uint
 
 
 class I3DLike(torch.nn.Module):
-    """Takes what StyleGAN-V's TorchScript of I3D takes; its features are the mean colours, or their classes."""
+    """Takes what the I3D of StyleGAN-V takes; its features are the mean colours."""
 
     def forward(self, x: torch.Tensor, rescale: bool, resize: bool, return_features: bool) -> torch.Tensor:
         if rescale:

@@ -87,6 +87,8 @@ def _in(path: Path) -> list[Source]:
         return [Source(path.name, path)]
     found = []
     for each in sorted(path.rglob("*")):
+        if each.name.startswith("."):  # what is being written
+            continue
         if each.suffix.lower() in MOVIES and each.is_file():
             found.append(Source(each.relative_to(path).as_posix(), each))
         elif each.name == "clip.json":
@@ -127,24 +129,27 @@ def pair(ours: Sequence[Source], others: Sequence[Source]) -> list[tuple[Source,
     return [(source, by_name[1][name]) for name, source in by_name[0].items()]
 
 
-def prompts_of(sources: Sequence[Source], file: Path | None) -> list[str]:
-    """Each clip's prompt: what ``file`` says, else what the clip's own metadata say.
+def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = False) -> list[str | None]:
+    """Each clip's prompt: what ``file`` says, else what the clip's own metadata say, None where they do not.
 
     Args:
         file: .jsonl, one object a line with ``clip`` (a name, or its last part) and ``prompt``; or .json, one
-            object of prompts by clip.
+            object of prompts by clip. It must name all clips.
+        needed: so must the metadata.
 
     Raises:
         InputError: the file is not so, or clips have no prompt; the message lists them.
     """
-    told = _read_prompts(file) if file else {}
-    prompts = [told.get(source.name) or told.get(Path(source.name).name) for source in sources]
-    if file is None:
+    if file is not None:
+        told = _read_prompts(file)
+        prompts = [told.get(source.name) or told.get(Path(source.name).name) for source in sources]
+    else:
         prompts = [source.prompt() for source in sources]
-    if missing := [source.name for source, prompt in zip(sources, prompts, strict=True) if not prompt]:
+    missing = [source.name for source, prompt in zip(sources, prompts, strict=True) if not prompt]
+    if missing and (file is not None or needed):
         where = f"in {file}" if file else "in their metadata; say them with --prompts"
         raise InputError(f"{len(missing)} of {len(sources)} clips have no prompt {where}: {_some(missing)}")
-    return [prompt for prompt in prompts if prompt]
+    return prompts
 
 
 def _read_prompts(file: Path) -> Mapping[str, str]:

@@ -97,7 +97,7 @@ def _follow(rows: np.ndarray) -> tuple[float | None, float | None, float | None]
     for step in range(half):
         places[step + 1] = places[step] + _at(ahead, centres + step, places[step])
         places[-step - 1] = places[-step] + _at(back, centres - step - 1, places[-step])
-    steps = np.arange(-half, half + 1)
+    steps = range(-half, half + 1)
     tracks = np.stack([places[step] for step in steps])
     smooth = np.einsum("ij,j...->i...", _fit(_PATH_DEGREE), tracks)
     colours = np.stack([_at(rows, centres + step, path) for step, path in zip(steps, smooth, strict=True)])

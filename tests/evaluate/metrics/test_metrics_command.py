@@ -139,6 +139,9 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
         pair(find([folder]), find([tmp_path / "true"]))
     assert "2 of the clips without a partner (b, more/c)" in str(error.value)
     assert "1 of the true clips without a partner (d)" in str(error.value)
+    save(folder / "a.webm", 0)
+    with pytest.raises(InputError, match="the same name"):
+        pair(find([folder]), find([tmp_path / "true"]))
 
 
 @pytest.mark.parametrize(

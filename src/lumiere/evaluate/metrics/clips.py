@@ -113,20 +113,32 @@ def pair(ours: Sequence[Source], others: Sequence[Source]) -> list[tuple[Source,
     """Clips of the same name, the ending aside.
 
     Raises:
-        InputError: some have no partner; the message lists them.
+        InputError: some have no partner, or several clips one name; the message lists them.
     """
-    by_name = [
-        {source.name.removesuffix(Path(source.name).suffix): source for source in side}
-        for side in (ours, others)
-    ]
+    mine, theirs = _by_stem(ours), _by_stem(others)
     alone = [
         f"{len(missing)} of {what} without a partner ({_some(missing)})"
-        for what, one, other in (("the clips", *by_name), ("the true clips", *reversed(by_name)))
-        if (missing := sorted(one.keys() - other.keys()))
+        for what, missing in (
+            ("the clips", sorted(mine.keys() - theirs.keys())),
+            ("the true clips", sorted(theirs.keys() - mine.keys())),
+        )
+        if missing
     ]
     if alone:
         raise InputError(f"{' and '.join(alone)}; clips are paired by their names")
-    return [(source, by_name[1][name]) for name, source in by_name[0].items()]
+    return [(source, theirs[stem]) for stem, source in mine.items()]
+
+
+def _by_stem(sources: Sequence[Source]) -> dict[str, Source]:
+    stems: dict[str, Source] = {}
+    for source in sources:
+        stem = source.name.removesuffix(Path(source.name).suffix)
+        if stem in stems:
+            raise InputError(
+                f"{stems[stem].path} and {source.path} have the same name; clips are paired by it"
+            )
+        stems[stem] = source
+    return stems
 
 
 def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = False) -> list[str | None]:

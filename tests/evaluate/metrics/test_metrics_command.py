@@ -155,7 +155,7 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
         (["clips", "{tmp}/clips", "--paired", "{tmp}/other"], "they must be alike"),
         (["clips", "{tmp}/clips", "--prompts", "{tmp}/broken/broken.mp4"], "holds no prompts"),
         (["clips", "{tmp}/clips", "--json", "{tmp}/x.txt"], "'.txt' is not known"),
-        (["clips", "{tmp}/broken/no.tar"], "must be an uncompressed tar"),
+        (["clips", "{tmp}/no.tar"], "must be an uncompressed tar"),
         (["nearest", "{tmp}/clips", "--among", "{tmp}/short"], "has 2 frames; 16 are needed"),
         (["ucf101", "{tmp}/clips", "--real", "{tmp}/short", "--features", "{tmp}/x.pt"], "no sub-folders"),
         (["ucf101", "{tmp}/clips", "--real", "{tmp}/clips", "--features", "{tmp}/x.pt"], "no I3D at"),
@@ -171,7 +171,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     for name in ("empty", "broken"):
         (tmp_path / name).mkdir()
     (tmp_path / "broken" / "broken.mp4").write_bytes(b"no video")
-    (tmp_path / "broken" / "no.tar").write_bytes(b"no tar")
+    (tmp_path / "no.tar").write_bytes(b"no tar")
     (tmp_path / "list").write_text("YoYo/v_YoYo_g01_c01.avi 1\n")
     save(tmp_path / "short" / "s.mp4", 0, count=2)
     for seed, name in enumerate(["a.mp4", "b.mp4", "more/c.mp4"]):

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 COLUMNS = {
-    "change": ("change", ".2f"),
-    "roughness": ("roughness", ".2f"),
-    "jitter": ("jitter px", ".2f"),
-    "speed": ("speed px", ".2f"),
-    "period": ("period", ".2f"),
-    "phase": ("phase", ".2f"),
+    "change": "change",
+    "roughness": "roughness",
+    "jitter": "jitter px",
+    "speed": "speed px",
+    "period": "period",
+    "phase": "phase",
 }
 
 
@@ -91,14 +91,18 @@ def command(
         click.echo(json.dumps(about, indent=2))
         return
     width = max(len(video.name) for video in videos)
-    click.echo(" " * width + "".join(f"{name:>11}" for name, _ in COLUMNS.values()))
+    click.echo(" " * width + "".join(f"{name:>11}" for name in COLUMNS.values()))
     for video, figure in zip(videos, figures, strict=True):
-        cells = (
-            "-" if figure[key] is None else format(figure[key], how) for key, (_, how) in COLUMNS.items()
-        )
+        cells = (_cell(key, figure[key]) for key in COLUMNS)
         click.echo(f"{video.name:<{width}}" + "".join(f"{cell:>11}" for cell in cells))
     if out is not None:
         click.echo(out)
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{round(value, 2) % 1 if key == 'phase' else value:.2f}"
 
 
 def _middle_frame(video: Path) -> np.ndarray:

@@ -25,6 +25,7 @@ from lumiere.evaluate.figures import foreground
 SHIPPED = Path(__file__).with_name("recogniser.safetensors")
 INPUT_SIZE = 64
 _CROP_MARGIN = 1.12
+_AT_ONCE = 32  # frames, which may be large
 _UNUSED = "num_batches_tracked"  # counters of the norms, which nothing reads
 _FORMAT = "lumiere-recogniser/1"
 
@@ -124,7 +125,9 @@ class Recogniser:
     @torch.no_grad()
     def features(self, frames: np.ndarray) -> np.ndarray:
         """What the net sees in each frame (uint8, t x h x w x 3) before it names it: float32, t x 176."""
-        return self.net.features(object_crops(frames)).numpy()
+        starts = range(0, len(frames), _AT_ONCE)
+        parts = [self.net.features(object_crops(frames[start : start + _AT_ONCE])) for start in starts]
+        return torch.cat(parts).numpy()
 
 
 def ranking(probabilities: dict[str, float]) -> list[str]:

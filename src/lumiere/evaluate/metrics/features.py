@@ -165,9 +165,12 @@ def load_torchscript(path: Path, device: str = "cpu") -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            return torch.jit.load(path, map_location=device).eval()
+            net = torch.jit.load(path, map_location=device).eval()
     except RuntimeError as error:
         raise InputError(f"{path} is a damaged TorchScript archive: {str(error).splitlines()[0]}") from None
+    if not hasattr(net, "forward"):
+        raise InputError(f"{path} is TorchScript without a forward method; give a whole net")
+    return net
 
 
 def probabilities_of(output: np.ndarray) -> np.ndarray:

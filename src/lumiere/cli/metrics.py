@@ -112,6 +112,10 @@ def clips(
     opencv()
     _check_json(json_file, overwrite)
     sources, real_sources = find(clips), find(real) if real else []
+    if real and min(len(sources), len(real_sources)) < 2:
+        raise InputError(
+            f"{len(sources)} clips and {len(real_sources)} real ones; a Frechet distance needs two of each"
+        )
     partners = [truth for _, truth in pair(sources, find([paired]))] if paired else []
     texts = prompts_of(sources, prompts, needed=text_model is not None)
     device = pick_device(device)
@@ -288,6 +292,8 @@ def ucf101(
     by_class = protocol.real_clips(real, listed)
     sources, real_sources = find(clips), [source for found in by_class.values() for source in found]
     device, kept = pick_device(device), Cache(cache)
+    if len(sources) < protocol.SPLITS:
+        raise InputError(f"{len(sources)} clips; the inception score in 10 parts needs 10 or more")
     if not features.is_file():
         raise InputError(f"no I3D at {features}; give a TorchScript file")
 
@@ -301,7 +307,7 @@ def ucf101(
     if classifier is not None:
         net = as_real(load_classifier(classifier, frames, stride, device))
         seen = report.look(sources, net, kept, "classifying the clips", protocol.as_real)
-    if score := report.inception(seen, net, splits=10):
+    if score := report.inception(seen, net, splits=protocol.SPLITS):
         if classifier is None:
             score.warnings.append(
                 "the classes are the features' own; published scores are of C3D (--classifier)"

@@ -158,7 +158,12 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
         (["clips", "{tmp}/no.tar"], "must be an uncompressed tar"),
         (["nearest", "{tmp}/clips", "--among", "{tmp}/short"], "has 2 frames; 16 are needed"),
         (["ucf101", "{tmp}/clips", "--real", "{tmp}/short", "--features", "{tmp}/x.pt"], "no sub-folders"),
-        (["ucf101", "{tmp}/clips", "--real", "{tmp}/clips", "--features", "{tmp}/x.pt"], "no I3D at"),
+        (
+            ["ucf101", *["{tmp}/clips"] * 4, "--real", "{tmp}/clips", "--features", "{tmp}/x.pt"],
+            "no I3D at",
+        ),
+        (["ucf101", "{tmp}/clips", "--real", "{tmp}/clips", "--features", "{tmp}/x.pt"], "10 or more"),
+        (["clips", "{tmp}/clips/a.mp4", "--real", "{tmp}/clips"], "1 clips and 3 real ones"),
         (
             ["ucf101-prompts", "{tmp}/clips", "--out", "{tmp}/p.jsonl", "--list", "{tmp}/list"],
             "1 of 1 clips in",

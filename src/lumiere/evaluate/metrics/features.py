@@ -35,7 +35,7 @@ class Features:
     """A net, and all that must be known to compute its numbers again.
 
     Attributes:
-        kind: ``recogniser``, ``torchscript`` or ``videomae``.
+        kind: ``recogniser``, ``torchscript``, ``torchscript classifier`` or ``videomae``.
         sha256: of its weights.
         preprocessing: in words.
         frames, stride: how many frames it sees, evenly over the clip, or its first ones, a stride apart.
@@ -91,7 +91,7 @@ def load_classifier(path: Path, frames: int, stride: int | None, device: str = "
         output, classes = net.extract(clip)
         return output, probabilities_of(output) if classes is None else classes
 
-    return replace(net, extract=extract)
+    return replace(net, kind="torchscript classifier", extract=extract)
 
 
 def _own(recogniser: Recogniser, frames: int, stride: int | None) -> Features:

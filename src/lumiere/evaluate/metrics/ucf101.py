@@ -24,6 +24,8 @@ CLASSES = 101
 WIDTH, HEIGHT = 320, 240
 #: the published number of generated clips: of Ge et al.; Blattmann et al. take as many as are real, 13,320
 COUNT = 10_000
+#: parts of the inception score
+SPLITS = 10
 
 
 def real_clips(folder: Path, listed: Path | None = None) -> dict[str, list[Source]]:

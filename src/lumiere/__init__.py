@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lumiere.conditions import Condition
     from lumiere.errors import InputError
+    from lumiere.evaluate.slice_motion import slice_figures
     from lumiere.evaluate.xt_slice import xt_slice
     from lumiere.models.codec import PatchAutoencoder, PatchCodec
     from lumiere.models.stunet import STUNet
@@ -32,6 +33,7 @@ __all__ = [
     "Style",
     "UpscalePipeline",
     "read_metadata",
+    "slice_figures",
     "xt_slice",
 ]
 
@@ -48,6 +50,7 @@ _HOMES = {
     "Style": "lumiere.style",
     "UpscalePipeline": "lumiere.superres",
     "read_metadata": "lumiere.video",
+    "slice_figures": "lumiere.evaluate.slice_motion",
     "xt_slice": "lumiere.evaluate.xt_slice",
 }
 

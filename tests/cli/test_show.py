@@ -9,6 +9,7 @@ from PIL import Image
 
 from lumiere.cli import main
 from lumiere.evaluate.sheet import LABEL_HEIGHT, contact_sheet
+from lumiere.evaluate.slice_motion import slice_figures
 from lumiere.evaluate.xt_slice import xt_slice
 from lumiere.video import Clip
 
@@ -86,13 +87,30 @@ def test_xt_slice_writes_the_slice(video: Path, tmp_path: Path, place: list[str]
     assert np.array_equal(pixels(out), xt_slice(video, **wanted))
 
 
-def test_xt_slice_sets_several_side_by_side(video: Path, tmp_path: Path) -> None:
+def test_xt_slice_stacks_several(video: Path, tmp_path: Path) -> None:
     other = Clip.load(video).save(tmp_path / "other")
     out = tmp_path / "both.png"
     assert run("xt-slice", video, other, "--out", out) == 0
-    picture = pixels(out)
-    assert np.array_equal(picture[LABEL_HEIGHT:, :48], xt_slice(video))
-    assert np.array_equal(picture[LABEL_HEIGHT:, -48:], xt_slice(other))
+    picture, slice_ = pixels(out), xt_slice(video)
+    assert np.array_equal(picture[LABEL_HEIGHT:][: len(slice_)], slice_)
+    assert np.array_equal(picture[-len(slice_) :], slice_)
+
+
+def test_xt_slice_marks_a_drawn_line(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "marked.png"
+    assert run("xt-slice", video, "--line", "0,0,47,31", "--mark", "--out", out) == 0
+    picture, slice_ = pixels(out), xt_slice(video, line=(0, 0, 47, 31))
+    assert np.array_equal(picture[: len(slice_), -slice_.shape[1] :], slice_)
+    assert (picture[[0, 31], [0, 47]] == (255, 0, 0)).all()
+
+
+def test_xt_slice_prints_numbers(video: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("xt-slice", video, video, "--json") == 0
+    about = json.loads(capsys.readouterr().out)
+    assert [each["video"] for each in about] == [str(video)] * 2
+    assert about[0]["change"] == slice_figures(xt_slice(video)).change
+    assert run("xt-slice", video) == 0
+    assert video.name in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -103,6 +121,11 @@ def test_xt_slice_sets_several_side_by_side(video: Path, tmp_path: Path) -> None
         (["show", "{video}", "--xt-slice", "/proc/none/slice.png"], "choose another folder"),
         (["xt-slice", "{video}", "--out", "{tmp}/slice.png", "--row", "32"], "rows are 0 to 31"),
         (["xt-slice", "{video}", "--out", "{tmp}/slice.png", "--row", "3", "--column", "3"], "give one"),
+        (["xt-slice", "{video}", "--line", "0,0,9"], "give two points"),
+        (["xt-slice", "{video}", "--line", "0,0,48,31"], "x goes from 0 to 47"),
+        (["xt-slice", "{video}", "--line", "5,5,5,5"], "is a point"),
+        (["xt-slice", "{video}", "--line", "nan,0,5,5"], "leaves the frame"),
+        (["xt-slice", "{video}", "--mark"], "needs a picture"),
         (["xt-slice", "{video}", "--out", "{video}"], "'.mp4' is not known"),
     ],
 )

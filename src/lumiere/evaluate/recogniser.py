@@ -25,6 +25,7 @@ from lumiere.evaluate.figures import foreground
 SHIPPED = Path(__file__).with_name("recogniser.safetensors")
 INPUT_SIZE = 64
 _CROP_MARGIN = 1.12
+_AT_ONCE = 32  # frames, which may be large
 _UNUSED = "num_batches_tracked"  # counters of the norms, which nothing reads
 _FORMAT = "lumiere-recogniser/1"
 
@@ -57,9 +58,12 @@ class RecogniserNet(nn.Module):
         )
         self.head = nn.Linear(176, classes)
 
-    def forward(self, pictures: Float[Tensor, "n 3 64 64"]) -> Float[Tensor, "n classes"]:
+    def features(self, pictures: Float[Tensor, "n 3 64 64"]) -> Float[Tensor, "n 176"]:
         x = ((pictures - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
-        return self.head(self.body(x).mean((2, 3)))
+        return self.body(x).mean((2, 3))
+
+    def forward(self, pictures: Float[Tensor, "n 3 64 64"]) -> Float[Tensor, "n classes"]:
+        return self.head(self.features(pictures))
 
 
 class Recogniser:
@@ -117,6 +121,13 @@ class Recogniser:
         chosen = frames[np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)]
         mean = self.net(object_crops(chosen)).softmax(1).mean(0)
         return dict(zip(self.labels, mean.tolist(), strict=True))
+
+    @torch.no_grad()
+    def features(self, frames: np.ndarray) -> np.ndarray:
+        """What the net sees in each frame (uint8, t x h x w x 3) before it names it: float32, t x 176."""
+        starts = range(0, len(frames), _AT_ONCE)
+        parts = [self.net.features(object_crops(frames[start : start + _AT_ONCE])) for start in starts]
+        return torch.cat(parts).numpy()
 
 
 def ranking(probabilities: dict[str, float]) -> list[str]:

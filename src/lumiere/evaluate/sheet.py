@@ -34,7 +34,7 @@ def contact_sheet(clips: Sequence[Clip], frames: int = 8, labels: Sequence[str] 
     rows = []
     for clip, label in zip(clips, labels, strict=True):
         picked = np.unique(np.linspace(0, len(clip) - 1, frames).round().astype(int))
-        rows.append((label, _abreast([_fitted(clip.frames[index]) for index in picked])))
+        rows.append((label, abreast([_fitted(clip.frames[index]) for index in picked])))
     width = max(row.shape[1] for _, row in rows)
     return _pile([_labelled(label, row, width) for label, row in rows])
 
@@ -47,9 +47,28 @@ def side_by_side(pictures: Sequence[np.ndarray], labels: Sequence[str]) -> np.nd
     if not pictures:
         raise InputError("no pictures to put side by side; give 1 or more")
     _check_labels(labels, len(pictures), "pictures")
-    return _abreast(
+    return abreast(
         [_labelled(label, picture, picture.shape[1]) for label, picture in zip(labels, pictures, strict=True)]
     )
+
+
+def stacked(pictures: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
+    """Pictures (uint8, H x W x 3) one below the other, each under its label, unscaled, at the left.
+
+    Returns uint8, H x W x 3. Raises :class:`InputError` as :func:`side_by_side` does.
+    """
+    if not pictures:
+        raise InputError("no pictures to stack; give 1 or more")
+    _check_labels(labels, len(pictures), "pictures")
+    width = max(picture.shape[1] for picture in pictures)
+    return _pile([_labelled(label, picture, width) for label, picture in zip(labels, pictures, strict=True)])
+
+
+def abreast(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures (uint8, H x W x 3) in one row, unscaled. Returns uint8, H x W x 3."""
+    height = max(picture.shape[0] for picture in pictures)
+    padded = [_padded(picture, height, picture.shape[1] + GAP) for picture in pictures]
+    return np.concatenate(padded, axis=1)[:, :-GAP]
 
 
 def _check_labels(labels: Sequence[str], count: int, what: str) -> None:
@@ -64,12 +83,6 @@ def _fitted(frame: np.ndarray) -> np.ndarray:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     method = Image.Resampling.NEAREST if scale == int(scale) else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(frame).resize(size, method))
-
-
-def _abreast(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    height = max(picture.shape[0] for picture in pictures)
-    padded = [_padded(picture, height, picture.shape[1] + GAP) for picture in pictures]
-    return np.concatenate(padded, axis=1)[:, :-GAP]
 
 
 def _pile(pictures: Sequence[np.ndarray]) -> np.ndarray:

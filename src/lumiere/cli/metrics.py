@@ -1,0 +1,346 @@
+"""``lumiere metrics``: numbers of any clips, and how far they are from real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device
+from lumiere.errors import InputError
+
+if TYPE_CHECKING:
+    from lumiere.evaluate.metrics.report import Value
+
+clips_argument = click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=path_type)
+features_option = click.option(
+    "--features",
+    default="recogniser",
+    show_default=True,
+    help="Net to look through: the project's recogniser, a TorchScript file (I3D) or a folder of VideoMAE.",
+)
+cache_option = click.option(
+    "--cache", type=path_type, help="Folder that keeps what was measured on each clip, for the next run."
+)
+json_option = click.option(
+    "--json", "json_file", type=path_type, help="File for all numbers, also of each clip."
+)
+
+
+def frames_options(stride: int | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Which frames a net sees."""
+    said = str(stride) if stride else "evenly over the clip"
+
+    def decorated(function: Callable[..., None]) -> Callable[..., None]:
+        function = click.option(
+            "--stride",
+            type=click.IntRange(1),
+            default=stride,
+            help=f"Take the first frames, so many apart.  [default: {said}]",
+        )(function)
+        return click.option(
+            "--frames", type=click.IntRange(1), default=16, show_default=True, help="That the net sees."
+        )(function)
+
+    return decorated
+
+
+@click.group()
+def command() -> None:
+    """Measure clips: motion, flicker, consistency, text alignment, and the distance from real clips.
+
+    CLIPS are videos, folders that are searched for videos, or shards (.tar). docs/metrics.md says what each
+    number means, and which may be set beside published ones.
+    """
+
+
+@command.command()
+@clips_argument
+@click.option(
+    "--real", type=path_type, multiple=True, help="Real clips: adds the Frechet distance from them."
+)
+@click.option("--paired", type=path_type, help="True clips of the same names: adds PSNR and SSIM.")
+@click.option(
+    "--prompts",
+    type=path_type,
+    help='.jsonl with lines {"clip": "000.mp4", "prompt": "a crab"}.  [default: the clips\' own metadata]',
+)
+@click.option("--text-model", type=path_type, help="Folder of CLIP or X-CLIP, for text alignment.")
+@features_option
+@frames_options(None)
+@cache_option
+@json_option
+@device_option
+@overwrite_option
+def clips(
+    clips: tuple[Path, ...],
+    real: tuple[Path, ...],
+    paired: Path | None,
+    prompts: Path | None,
+    text_model: Path | None,
+    features: str,
+    frames: int,
+    stride: int | None,
+    cache: Path | None,
+    json_file: Path | None,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Measure each of CLIPS and all of them together.
+
+    + is better when larger, - when smaller. Intervals are bootstrapped over clips. Text alignment needs
+    prompts: in the clips' own metadata, or from --prompts.
+
+    \b
+    lumiere metrics clips out/clips
+    lumiere metrics clips out/clips --real out/real-clips --json metrics.json
+    lumiere metrics clips out/clips --real data/real --features i3d_torchscript.pt --stride 1
+    lumiere metrics clips out/clips --prompts prompts.jsonl --text-model models/clip-vit-base-patch32
+    """
+    from tqdm import tqdm
+
+    from lumiere.evaluate.metrics import report
+    from lumiere.evaluate.metrics.cache import Cache
+    from lumiere.evaluate.metrics.clips import find, pair, prompts_of
+    from lumiere.evaluate.metrics.features import load_features
+    from lumiere.evaluate.metrics.text_alignment import load_text_model
+    from lumiere.evaluate.motion import opencv
+    from lumiere.evaluate.recogniser import Recogniser
+
+    opencv()
+    _check_json(json_file, overwrite)
+    sources, real_sources = find(clips), find(real) if real else []
+    if real and min(len(sources), len(real_sources)) < 2:
+        raise InputError(
+            f"{len(sources)} clips and {len(real_sources)} real ones; a Frechet distance needs two of each"
+        )
+    partners = [truth for _, truth in pair(sources, find([paired]))] if paired else []
+    texts = prompts_of(sources, prompts, needed=text_model is not None)
+    device = pick_device(device)
+    net = load_features(features, frames, stride, device)
+    align = load_text_model(text_model, device) if text_model else None
+    recogniser, kept = Recogniser.load(), Cache(cache)
+
+    figures = []
+    for index, source in enumerate(tqdm(sources, "measuring", unit="clip", disable=None)):
+        loaded = report.Loaded(source)
+        figure = report.measure(loaded, recogniser, kept)
+        if text := texts[index]:
+            figure = figure | report.measure_text(loaded, text, recogniser, align)
+        if partners:
+            figure = figure | report.measure_pair(loaded, partners[index])
+        figures.append(figure)
+    values = report.summarise(figures)
+    seen = report.look(sources, net, kept, "looking at the clips")
+    if real:
+        values.append(
+            report.frechet(seen, report.look(real_sources, net, kept, "looking at real clips"), net)
+        )
+    if score := report.inception(seen, net):
+        values.append(score)
+    each = [
+        {"clip": source.name, "prompt": text, **figure}
+        for source, text, figure in zip(sources, texts, figures, strict=True)
+    ]
+    _tell(values, json_file, {"clips": each})
+
+
+@command.command()
+@clips_argument
+@click.option("--among", type=path_type, multiple=True, required=True, help="Such as the training data.")
+@click.option("--sheet", type=path_type, help="Picture of the closest pairs: .png, .jpg or .webp.")
+@click.option("--pairs", type=click.IntRange(1), default=10, show_default=True, help="To print and picture.")
+@features_option
+@frames_options(None)
+@cache_option
+@json_option
+@device_option
+@overwrite_option
+def nearest(
+    clips: tuple[Path, ...],
+    among: tuple[Path, ...],
+    sheet: Path | None,
+    pairs: int,
+    features: str,
+    frames: int,
+    stride: int | None,
+    cache: Path | None,
+    json_file: Path | None,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Find of each of CLIPS the nearest clip of another set: is it a copy?
+
+    Prints the closest pairs: their distance, the root mean square of the features' difference in standard
+    deviations of the other set, and the share of that set's own clips that have no neighbour as near. A copy
+    is at 0, and closer than 100 %.
+
+    \b
+    lumiere metrics nearest out/clips --among data/emoji/train-clips-00000.tar --sheet nearest.png
+    """
+    import dataclasses
+
+    from lumiere.evaluate.metrics import nearest as copies
+    from lumiere.evaluate.metrics import report
+    from lumiere.evaluate.metrics.cache import Cache
+    from lumiere.evaluate.metrics.clips import find
+    from lumiere.evaluate.metrics.features import load_features
+    from lumiere.files import check_output
+    from lumiere.video import PICTURE_ENDINGS, save_picture
+
+    _check_json(json_file, overwrite)
+    if sheet is not None:
+        check_output(sheet, overwrite, PICTURE_ENDINGS)
+    ours, others = find(clips), find(among)
+    net, kept = load_features(features, frames, stride, pick_device(device)), Cache(cache)
+    found = copies.nearest_clips(
+        report.look(ours, net, kept, "looking at the clips").features,
+        report.look(others, net, kept, "looking at the others").features,
+        [source.name for source in ours],
+        [source.name for source in others],
+    )
+    click.echo("distance  closer than  clip, and the nearest one")
+    for pair in found[:pairs]:
+        click.echo(f"{pair.distance:8.3f}  {100 * pair.closer_than:9.0f} %  {pair.clip}  {pair.nearest}")
+    if sheet is not None:
+        save_picture(copies.sheet(found[:pairs], ours, others), sheet, overwrite)
+        click.echo(sheet)
+    about = {"pairs": [dataclasses.asdict(pair) for pair in found], "features": net.about}
+    _write_json(json_file, about)
+
+
+@command.command("ucf101-prompts")
+@click.argument("ucf101", type=path_type)
+@click.option("--out", type=path_type, required=True, help="File to write, .jsonl.")
+@click.option("--count", type=click.IntRange(1), default=10_000, show_default=True, help="Clips to generate.")
+@click.option(
+    "--list", "listed", type=path_type, help="A split, such as trainlist01.txt.  [default: all clips]"
+)
+@click.option("--sentences", type=path_type, help=".json, a prompt by class.  [default: the class's name]")
+@overwrite_option
+def ucf101_prompts(
+    ucf101: Path, out: Path, count: int, listed: Path | None, sentences: Path | None, overwrite: bool
+) -> None:
+    """Write the prompts of the zero-shot protocol for the local folder UCF101, a sub-folder a class.
+
+    A line is {"clip": "YoYo/0000.mp4", "prompt": "YoYo"}; classes have as large a share as their real clips.
+
+    \b
+    lumiere metrics ucf101-prompts UCF-101 --out prompts.jsonl
+    """
+    from lumiere.evaluate.metrics import ucf101 as protocol
+    from lumiere.evaluate.prompts import write_text
+    from lumiere.files import check_output
+
+    check_output(out, overwrite, {".jsonl"})
+    real = {name: len(sources) for name, sources in protocol.real_clips(ucf101, listed).items()}
+    lines = protocol.prompt_lines(real, count, sentences)
+    write_text(out, "\n".join(lines) + "\n")
+    click.echo(f"{out}: {len(lines)} prompts of {len(real)} classes")
+
+
+@command.command()
+@clips_argument
+@click.option("--real", type=path_type, required=True, help="The folder UCF-101, a sub-folder a class.")
+@click.option("--features", type=path_type, required=True, help="I3D as a TorchScript file.")
+@click.option(
+    "--classifier",
+    type=path_type,
+    help="TorchScript of C3D, for the published score.  [default: the features]",
+)
+@click.option(
+    "--list", "listed", type=path_type, help="A split, such as trainlist01.txt.  [default: all clips]"
+)
+@frames_options(1)
+@cache_option
+@json_option
+@device_option
+@overwrite_option
+def ucf101(
+    clips: tuple[Path, ...],
+    real: Path,
+    features: Path,
+    classifier: Path | None,
+    listed: Path | None,
+    frames: int,
+    stride: int,
+    cache: Path | None,
+    json_file: Path | None,
+    device: str | None,
+    overwrite: bool,
+) -> None:
+    """Zero-shot UCF-101: Frechet video distance and inception score of generated CLIPS.
+
+    Nothing is sampled here: all of CLIPS and all of the real clips count. Published figures are of 10,000
+    clips or more, of the prompts that `lumiere metrics ucf101-prompts` writes. What departs from the protocol
+    is said beside the numbers. With --cache an interrupted run goes on where it was.
+
+    \b
+    lumiere metrics ucf101 out/ucf101 --real UCF-101 --features i3d_torchscript.pt --cache out/ucf101-cache
+    """
+    import dataclasses
+
+    from lumiere.evaluate.metrics import report
+    from lumiere.evaluate.metrics import ucf101 as protocol
+    from lumiere.evaluate.metrics.cache import Cache
+    from lumiere.evaluate.metrics.clips import find
+    from lumiere.evaluate.metrics.features import load_classifier, load_features
+
+    _check_json(json_file, overwrite)
+    by_class = protocol.real_clips(real, listed)
+    sources, real_sources = find(clips), [source for found in by_class.values() for source in found]
+    device, kept = pick_device(device), Cache(cache)
+    if len(sources) < protocol.SPLITS:
+        raise InputError(f"{len(sources)} clips; the inception score in 10 parts needs 10 or more")
+    if not features.is_file():
+        raise InputError(f"no I3D at {features}; give a TorchScript file")
+
+    def as_real(net: Any) -> Any:
+        return dataclasses.replace(net, preprocessing=f"covers 320x240, middle kept; {net.preprocessing}")
+
+    net = as_real(load_features(str(features), frames, stride, device))
+    seen = report.look(sources, net, kept, "looking at the clips", protocol.as_real)
+    truth = report.look(real_sources, net, kept, "looking at UCF-101", protocol.as_real)
+    values = [report.frechet(seen, truth, net)]
+    if classifier is not None:
+        net = as_real(load_classifier(classifier, frames, stride, device))
+        seen = report.look(sources, net, kept, "classifying the clips", protocol.as_real)
+    if score := report.inception(seen, net, splits=protocol.SPLITS):
+        if classifier is None:
+            score.warnings.append(
+                "the classes are the features' own; published scores are of C3D (--classifier)"
+            )
+        values.append(score)
+    values[0].warnings.extend(protocol.departures(len(sources), len(by_class)))
+    _tell(
+        values, json_file, {"clips": len(sources), "real_clips": len(real_sources), "classes": len(by_class)}
+    )
+
+
+def _check_json(file: Path | None, overwrite: bool) -> None:
+    from lumiere.files import check_output
+
+    if file is not None:
+        check_output(file, overwrite, {".json"})
+
+
+def _tell(values: Sequence[Value], json_file: Path | None, about: dict[str, Any]) -> None:
+    import dataclasses
+
+    from lumiere.evaluate.metrics.report import table
+
+    click.echo(table(values))
+    _write_json(json_file, {"values": [dataclasses.asdict(value) for value in values], **about})
+
+
+def _write_json(file: Path | None, about: dict[str, Any]) -> None:
+    import json
+
+    from lumiere import __version__
+    from lumiere.evaluate.prompts import write_text
+
+    if file is not None:
+        write_text(file, json.dumps({"lumiere": __version__, **about}, indent=1, ensure_ascii=False) + "\n")
+        click.echo(file)

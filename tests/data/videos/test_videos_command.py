@@ -201,5 +201,8 @@ def test_a_cluster_does_the_same(tmp_path, folder, alone, capsys):
     pytest.importorskip("ray")
     path, _ = folder
     assert _run(path, tmp_path / "one") == 0
-    assert _run(path, tmp_path / "many", "--ray", "local") == 0
+    status = _run(path, tmp_path / "many", "--ray", "local")
+    if status and "no Ray cluster" in (said := capsys.readouterr().err):
+        pytest.skip(said)  # its nodes have half a minute to start, which a busy machine may not give them
+    assert status == 0
     assert _contents(tmp_path / "one") == _contents(tmp_path / "many")

@@ -69,7 +69,8 @@ def training_loss(
         noise = torch.randn(clean.shape, generator=generator, device=clean.device, dtype=clean.dtype)
     predicted = denoiser(a * clean + s * noise, t)
     wanted = {"sample": clean, "epsilon": noise, "v_prediction": a * noise - s * clean}[prediction_type]
-    squares = (predicted.float() - wanted).square()
+    # What a net says of the variance, beyond the sample's channels, is not trained.
+    squares = (predicted[:, : clean.shape[1]].float() - wanted).square()
     if weight is None:
         error = squares.flatten(1).mean(1)
     else:

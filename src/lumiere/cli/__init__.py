@@ -33,6 +33,7 @@ VERBS = {
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture one row or column of pixels over time."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),
+    "inflate": ("lumiere.cli.inflate", "Make a video model of an image model."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
     "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),
     "ablate": ("lumiere.cli.ablate", "Measure what a part of the method does, by leaving it out."),

@@ -44,9 +44,7 @@ _OPTIONS = (
         type=path_type,
         help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
     ),
-    click.option(
-        "--frames", type=click.IntRange(min=1), default=80, show_default=True, help="Frames of the clip."
-    ),
+    click.option("--frames", type=click.IntRange(min=1), help="Frames of the clip.  [default: the model's]"),
     click.option(
         "--fps",
         type=click.FloatRange(0, 1000, min_open=True),
@@ -110,7 +108,7 @@ def make_clips(
     *,
     prompt: str,
     out: Path | None,
-    frames: int,
+    frames: int | None,
     fps: float | None,
     size: str | None,
     upscaler: str | None,
@@ -166,11 +164,14 @@ def make_clips(
     place = pick_device(device)
     folder = bundle.resolve(model)
     bundle.verify(folder)
+    bundle.check_index(folder, LumierePipeline.__name__)
     codec = bundle.load_component(folder, "codec")  # small, and knows which sizes there can be
     height, width = target or (None, None)
     larger = None
     if target is not None:
-        height, width = base_size(*target, bundle.index(folder)["size"], codec.factor)
+        settings = bundle.index(folder)
+        frames = frames or settings["frames"]
+        height, width = base_size(*target, settings["size"], codec.factor)
         check_request([prompt], frames, height, width, codec.factor)
         if (height, width) != target:
             from lumiere.superres import UpscalePipeline, target_size

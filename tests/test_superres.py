@@ -12,7 +12,15 @@ from PIL import Image
 from lumiere.diffusion.sampling import noise_schedule
 from lumiere.errors import InputError
 from lumiere.evaluate.consistency import psnr, ssim
-from lumiere.superres import UpscalePipeline, _tiles_along, enlarge, predict_residual, reduce, target_size
+from lumiere.superres import (
+    UpscalePipeline,
+    _tiles_along,
+    enlarge,
+    predict_residual,
+    reduce,
+    target_size,
+    within_range,
+)
 from lumiere.video import Clip, probe, read_metadata, resize
 
 ALPHAS = noise_schedule().alphas_cumprod
@@ -244,3 +252,12 @@ def test_tiles_are_equal_no_longer_than_asked_for_and_no_more_than_needed(patche
     overlap = longest // 8
     assert all(b - a <= cut.size - overlap for a, b in itertools.pairwise(starts[:-1]))
     assert (len(cut.starts) - 1) * (longest - overlap) + overlap < patches or len(cut.starts) == 1
+
+
+def test_a_cascades_noise_leaves_a_picture_within_range():
+    x = torch.randn(1, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    t = torch.tensor(300)
+    a, s = ALPHAS[t].sqrt(), (1 - ALPHAS[t]).sqrt()
+    inside, outside = (x - a * 0.5) / s, (x - a * 3.0) / s
+    torch.testing.assert_close(within_range(inside, x, t, ALPHAS), inside)
+    torch.testing.assert_close((x - s * within_range(outside, x, t, ALPHAS)) / a, torch.ones_like(x))

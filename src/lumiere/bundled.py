@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
+from diffusers import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
 
 import lumiere.models.codec
 import lumiere.models.text
-import lumiere.models.transport  # noqa: F401  a bundle names classes of modules that are imported
+import lumiere.models.transport
+import lumiere.models.vae  # noqa: F401  a bundle names classes of modules that are imported
 from lumiere.errors import InputError
 from lumiere.files import replacing
 from lumiere.models import bundle
@@ -62,7 +66,7 @@ class BundlePipeline(DiffusionPipeline):
                 kwargs[name] = bundle.load_component(folder, name, torch_dtype)
         # A quarter faster on CPUs, and no slower elsewhere.
         kwargs["unet"].to(memory_format=torch.channels_last)
-        with _quiet():
+        with quiet():
             try:
                 return super().from_pretrained(folder, **kwargs)
             except (ValueError, OSError) as error:
@@ -71,18 +75,23 @@ class BundlePipeline(DiffusionPipeline):
                 raise InputError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
 
     def save_pretrained(
-        self, save_directory: str | os.PathLike[str], dtype: torch.dtype | None = None, **kwargs: Any
+        self,
+        save_directory: str | os.PathLike[str],
+        dtype: torch.dtype | None = None,
+        max_shard_size: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Write a bundle: weights as safetensors in shards of at most 14 MB, and the hash of every file.
+        """Write a bundle: weights as safetensors in shards, and the hash of every file.
 
         The folder is written whole or not at all. One that is there is replaced if it is a bundle; its model
         card (``README.md``) is kept.
 
         Args:
             dtype: of the stored weights; float16 halves them. Default: as they are.
+            max_shard_size: as diffusers has it, such as ``"5GB"``. Default: what a repository takes, 14 MB.
 
         Raises:
-            InputError: the folder holds something else than a bundle.
+            InputError: the folder holds something else than a bundle, or the disk is full.
         """
         target = Path(save_directory)
         if target.exists() and not (target / bundle.INDEX).is_file() and any(target.iterdir()):
@@ -91,33 +100,53 @@ class BundlePipeline(DiffusionPipeline):
         with replacing(target) as folder:
             settings = {name: self.config[name] for name in self.defaults}
             stored = type(self)(**{**self.components, **settings, **self._stored_models(dtype)})
-            DiffusionPipeline.save_pretrained(
-                stored, folder, safe_serialization=True, max_shard_size=SHARD_SIZE, **kwargs
-            )
+            try:
+                DiffusionPipeline.save_pretrained(
+                    stored,
+                    folder,
+                    safe_serialization=True,
+                    max_shard_size=max_shard_size or SHARD_SIZE,
+                    **kwargs,
+                )
+            except SafetensorError as error:  # it wraps what the system says
+                raise InputError(f"{target} cannot be written: {bundle.one_line(error)}") from None
             if card.is_file():
                 (folder / card.name).write_bytes(card.read_bytes())
             bundle.write_manifest(folder)
 
     def _stored_models(self, dtype: torch.dtype | None) -> dict[str, Any]:
-        names = ("unet", "codec", *self._optional_components)
-        models = {name: model for name in names if (model := getattr(self, name)) is not None}
         return {
-            name: bundle.cast(deepcopy(model), dtype or model.dtype).to(
-                "cpu", memory_format=torch.contiguous_format
-            )
-            for name, model in models.items()
+            name: _stored(model, dtype or model.dtype)
+            for name, model in self.components.items()
+            if isinstance(model, ModelMixin)
         }
 
 
+def _stored(model: ModelMixin, dtype: torch.dtype) -> Any:
+    """The model on the CPU, as ``dtype`` and contiguous: itself if it is so already, or else a copy."""
+    tensors = [*model.parameters(), *model.buffers()]
+    if all(
+        each.device.type == "cpu"
+        and each.is_contiguous()
+        and (each.dtype == dtype or not each.is_floating_point())
+        for each in tensors
+    ):
+        return model
+    return bundle.cast(deepcopy(model), dtype).to("cpu", memory_format=torch.contiguous_format)
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without diffusers' progress bar over components and its notes about them."""
-    level, bar = diffusers_logging.get_verbosity(), diffusers_logging.is_progress_bar_enabled()
-    diffusers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
+def quiet() -> Iterator[None]:
+    """Without the progress bars and notes of diffusers and transformers on the parts that they load."""
+    libraries = (diffusers_logging, transformers_logging)
+    before = [(each.get_verbosity(), each.is_progress_bar_enabled()) for each in libraries]
+    for each in libraries:
+        each.set_verbosity_error()
+        each.disable_progress_bar()
     try:
         yield
     finally:
-        diffusers_logging.set_verbosity(level)
-        if bar:
-            diffusers_logging.enable_progress_bar()
+        for each, (level, bar) in zip(libraries, before, strict=True):
+            each.set_verbosity(level)
+            if bar:
+                each.enable_progress_bar()

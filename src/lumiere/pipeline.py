@@ -382,14 +382,20 @@ class LumierePipeline(BundlePipeline):
         denoiser: Denoiser = at_once
         if len(time.starts) > 1:
             denoiser = multidiffusion(guided, tiles({TIME: time}, "cosine"), *aligned)
-        return denoiser if told is None else hold_given(denoiser, told, self.scheduler.alphas_cumprod)
+        if told is None:
+            return denoiser
+        return hold_given(
+            denoiser, told, self.scheduler.alphas_cumprod, self.scheduler.config.prediction_type
+        )
 
     def _denoise(self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor | None = None) -> Tensor:
         # Schedulers step in float32 whatever the net computes in.
         x = x.to(self.unet.dtype)
         if condition is not None:
             condition = condition.to(x).expand(len(x), -1, -1, -1, -1)
-        return self.unet(x, t, encoder_hidden_states=context, condition=condition).sample.float()
+        prediction = self.unet(x, t, encoder_hidden_states=context, condition=condition).sample
+        # A learned variance (DeepFloyd-IF) comes after it; no sampler here has a use for that.
+        return prediction[:, : self.codec.channels].float()
 
     def _decode(self, latents: Tensor) -> Tensor:
         return self.codec.decode(latents[None].to(self.codec.dtype))[0].float()
@@ -408,8 +414,9 @@ class LumierePipeline(BundlePipeline):
         # Copies of the clip live at once: noise, sample, past predictions; decoded slices and their union.
         sampling = ratio / 8 * (window * net * (2 if guided else 1) + num_frames * 6 * latents)
         video = 4 * 3 * num_frames * height * width * batch_size
-        # A codec decodes a clip in slices of at most 16 frames.
-        decoded = decoding * ratio / batch_size * min(num_frames, 16) / 8 + 3 * video
+        # A codec decodes a clip in slices, so that what it takes does not grow with the clip.
+        at_once = getattr(self.codec, "frames_at_once", num_frames)
+        decoded = decoding * ratio / batch_size * min(num_frames, at_once) / min(8, at_once) + 3 * video
         return int(OVERHEAD * max(sampling, decoded))
 
     def _probe(self) -> tuple[int, int, int]:

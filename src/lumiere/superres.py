@@ -11,18 +11,20 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DConditionModel
+from diffusers import ModelMixin, UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor
 
 from lumiere.bundled import BundlePipeline
-from lumiere.diffusion.multidiffusion import multidiffusion
+from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import noise_schedule
 from lumiere.diffusion.streaming import sample_stream
@@ -32,7 +34,7 @@ from lumiere.memory import available_bytes
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.pipeline import to_uint8
-from lumiere.shapes import Sample, Video
+from lumiere.shapes import Context, Sample, Video
 from lumiere.video import Clip, write_frames
 from lumiere.video.clip import exact_rate
 
@@ -82,6 +84,31 @@ def predict_residual(
     return net(picture, t, None, class_labels=LEVELS * level).sample.float()[:, :, None]
 
 
+def predict_picture(
+    net: STUNet, x: Sample, t: Tensor, context: Context, low: Float[Tensor, "#b c t h w"], level: float
+) -> Sample:
+    """What a stage of a cascade (DeepFloyd-IF) predicts of the noisy picture ``x``, given a text.
+
+    Args:
+        low: the enlarged clip, as a sample, with its own noise; one for all of ``x``.
+        level: of that noise, 0 to 1.
+    """
+    given = torch.cat([x, low.to(x).expand_as(x)], dim=1).to(net.dtype)
+    labels = torch.full((len(x),), LEVELS * level, device=x.device)
+    # A learned variance comes after the prediction; no sampler here has a use for that.
+    return net(given, t, context, class_labels=labels).sample[:, : x.shape[1]].float()
+
+
+def within_range(
+    noise: Sample, x: Sample, t: Tensor, alphas_cumprod: Float[Tensor, "n"]
+) -> Float[Tensor, "b c t h w"]:
+    """A prediction of the noise in ``x`` such that the picture under it is within [-1, 1]: static
+    thresholding (Saharia et al. 2022, section 2.3)."""
+    power = alphas_cumprod.to(x.device)[t.long()].to(x)
+    a, s = power.sqrt(), (1 - power).sqrt()
+    return (x - a * ((x - s * noise) / a).clamp(-1, 1)) / s
+
+
 def add_residual(low: Sample, residual: Sample) -> Sample:
     """The enlarged clip and what it lacks, less one level of 255 of it: in flat places, where a net is a
     little off, the colour stays exact and does not flicker."""
@@ -96,27 +123,41 @@ class UpscalePipeline(BundlePipeline):
             the enlarged clip, both as samples of ``codec``, and the noise level as its class label.
         codec: pixels to patches.
         scheduler: any of diffusers' that adds no noise of its own.
+        text_encoder, image_noising_scheduler: of a stage of a cascade, such as DeepFloyd-IF's: its net is
+            told a text besides, noise by this scheduler is laid over the clip once that is enlarged, and what
+            is denoised is the picture itself.
         residual_std: the residual's standard deviation in training, pixels in [-1, 1].
         steps, window, overlap, tile, noise_level: what a call uses if it is not told otherwise.
+        guidance: likewise; of no use without a text encoder.
     """
 
-    model_cpu_offload_seq = "unet->codec"
-    defaults = ("residual_std", "steps", "window", "overlap", "tile", "noise_level")
+    model_cpu_offload_seq = "text_encoder->unet->codec"
+    _optional_components: ClassVar = ["text_encoder", "image_noising_scheduler"]
+    defaults = ("residual_std", "steps", "window", "overlap", "tile", "noise_level", "guidance")
 
     def __init__(
         self,
         unet: STUNet,
         codec: PatchCodec,
         scheduler: Any,
+        text_encoder: ModelMixin | None = None,
+        image_noising_scheduler: Any = None,
         residual_std: float = 0.1,
         steps: int = 2,
         window: int = 16,
         overlap: int = 2,
         tile: int = 640,
         noise_level: float = 0.0,
+        guidance: float = 1.0,
     ):
         super().__init__()
-        self.register_modules(unet=unet, codec=codec, scheduler=scheduler)
+        self.register_modules(
+            unet=unet,
+            codec=codec,
+            scheduler=scheduler,
+            text_encoder=text_encoder,
+            image_noising_scheduler=image_noising_scheduler,
+        )
         self.register_to_config(
             residual_std=residual_std,
             steps=steps,
@@ -124,17 +165,19 @@ class UpscalePipeline(BundlePipeline):
             overlap=overlap,
             tile=tile,
             noise_level=noise_level,
+            guidance=guidance,
         )
 
     def __call__(self, clip: Clip, size: int | tuple[int, int], **options: Any) -> Clip:
         """Enlarge a clip to ``size``: its longer side, or (height, width).
 
-        Options are those of :meth:`stream`.
+        Options are those of :meth:`stream`; the prompt, if none is given, is the clip's own.
 
         Raises:
             InputError: ``size`` is below the clip's, or an option out of its range.
         """
         height, width = target_size(clip.height, clip.width, size)
+        options = self._said(clip.metadata) | options
         frames = self.stream(clip.frames, len(clip), (height, width), **options)
         return Clip(np.stack(list(frames)), clip.fps, self._note(clip.metadata, (height, width), options))
 
@@ -153,14 +196,21 @@ class UpscalePipeline(BundlePipeline):
     ) -> Path:
         """Enlarge ``count`` frames straight into a file, as :func:`lumiere.video.write_frames` writes it.
 
-        Options are those of :meth:`stream`; it, too, says what frames and ``size`` are.
+        Options are those of :meth:`stream`; it, too, says what frames and ``size`` are. The prompt, if none
+        is given, is the metadata's.
 
         Raises:
             InputError: an option is out of its range, or the file cannot be written.
         """
+        options = self._said(metadata) | options
         large = self.stream(frames, count, size, **options)
         note = self._note(metadata, size, options)
         return write_frames(path, large, count, size, exact_rate(fps), note, sound=sound, overwrite=overwrite)
+
+    def _said(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """The prompt that a clip was made of, if the model can read it."""
+        known = self.text_encoder is not None and isinstance(metadata.get("prompt"), str)
+        return {"prompt": metadata["prompt"]} if known else {}
 
     def _note(
         self, metadata: dict[str, Any], size: tuple[int, int], options: dict[str, Any]
@@ -178,6 +228,9 @@ class UpscalePipeline(BundlePipeline):
         count: int,
         size: tuple[int, int],
         *,
+        prompt: str = "",
+        negative_prompt: str = "",
+        guidance_scale: float | None = None,
         seed: int = 0,
         num_inference_steps: int | None = None,
         window: int | None = None,
@@ -192,12 +245,15 @@ class UpscalePipeline(BundlePipeline):
         same noise whatever the windows and the tiles.
 
         Args:
+            prompt, negative_prompt, guidance_scale: as for :class:`~lumiere.pipeline.LumierePipeline`; for a
+                model with a text encoder.
             window, overlap: of the windows in time, in frames. Default: the model's.
             weights: how predictions that overlap are averaged; one of ``lumiere.diffusion.windows.WEIGHTS``.
             tile: the longest side of tiles in space, in pixels; what is larger is cut into equal ones that
                 overlap by an eighth of it. Default: the model's.
-            noise_level: 0 to 1, of the noise that is laid over the source before it is enlarged, and which
-                the net is told; hides what is wrong with the source. Default: the model's.
+            noise_level: 0 to 1, of the noise that is laid over the source, before it is enlarged or, in a
+                cascade, then, and which the net is told; hides what is wrong with the source. Default: the
+                model's.
 
         Raises:
             InputError: an option is out of its range.
@@ -207,6 +263,8 @@ class UpscalePipeline(BundlePipeline):
         level = config["noise_level"] if noise_level is None else noise_level
         if not 0 <= level <= 1:
             raise InputError(f"noise level is {level}; give a number from 0 to 1")
+        if (prompt or negative_prompt) and self.text_encoder is None:
+            raise InputError(f"the prompt is {prompt or negative_prompt!r}, and this model reads none")
         time = windows(
             count,
             config["window"] if window is None else window,
@@ -227,13 +285,10 @@ class UpscalePipeline(BundlePipeline):
             pixels = torch.from_numpy(np.stack(pictures)).to(device)
             given = pixels.float().div(127.5).sub(1).permute(3, 0, 1, 2)[None]
             noise = frame_noise(end - first, (self.codec.channels, rows, columns), generator)[None]
-            if level:
-                extra = frame_noise(end - first, (3, *given.shape[-2:]), over)[None]
-                given = given + level * extra.to(device)
-            return noise.to(device), self._sample(enlarge(given, *size))
+            return noise.to(device), self._sample(self._enlarged(given, size, level, over))
 
-        def denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
-            return self._denoise(x, t, low, torch.full((len(x),), level, device=device))
+        guidance = config["guidance"] if guidance_scale is None else guidance_scale
+        denoise = self._denoiser(prompt, negative_prompt, guidance, level)
 
         def window_denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
             return multidiffusion(denoise, places, low)(x, t)
@@ -252,8 +307,9 @@ class UpscalePipeline(BundlePipeline):
         def finished() -> Iterator[np.ndarray]:
             with self.progress_bar(total=steps * len(time.starts)) as bar:
                 bars.append(bar)
-                for residual, low in pieces:
-                    yield from to_uint8(self._video(add_residual(low, std * residual), size)[0])
+                for made, low in pieces:
+                    whole = add_residual(low, std * made) if self.image_noising_scheduler is None else made
+                    yield from to_uint8(self._video(whole, size)[0])
 
         return finished()
 
@@ -272,8 +328,42 @@ class UpscalePipeline(BundlePipeline):
                 f" and {free / 1e9:.2g} GB are free; make them smaller, or the window shorter"
             )
 
+    def _enlarged(
+        self,
+        video: Float[Tensor, "b 3 t h w"],
+        size: tuple[int, int],
+        level: float,
+        generator: torch.Generator,
+    ) -> Video:
+        """The video enlarged, with noise of this level over it, as the model was trained on it."""
+
+        def noise(like: Video) -> Video:
+            return frame_noise(like.shape[2], (3, *like.shape[-2:]), generator)[None].to(like)
+
+        noising = self.image_noising_scheduler
+        if noising is None:
+            return enlarge(video + level * noise(video) if level else video, *size)
+        video = _resize(video, *size, mode="bilinear", align_corners=True)
+        step = min(round(LEVELS * level), noising.config.num_train_timesteps - 1)
+        return noising.add_noise(video, noise(video), torch.tensor([step]))
+
     def _denoise(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
         return predict_residual(self.unet, x, t, low, level)
+
+    def _denoiser(self, prompt: str, negative: str, guidance: float, level: float) -> WindowDenoiser:
+        device, net = self._execution_device, self.unet
+        if self.text_encoder is None:
+            return lambda x, t, low: self._denoise(x, t, low, torch.full((len(x),), level, device=device))
+        context, uncond = (self.text_encoder([text]).to(device, net.dtype) for text in (prompt, negative))
+
+        def guided(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
+            predict = partial(predict_picture, net, low=low, level=level)
+            prediction = classifier_free(predict, context, uncond, guidance)(x, t)
+            if self.scheduler.config.prediction_type != "epsilon":
+                return prediction
+            return within_range(prediction, x, t, self.scheduler.alphas_cumprod)
+
+        return guided
 
     def _sample(self, video: Video) -> Sample:
         """Patches of a video, whose sides are filled up to whole patches."""

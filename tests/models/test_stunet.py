@@ -424,5 +424,7 @@ def test_what_does_not_fit_is_refused():
     }
     with pytest.raises(InputError, match="KDownBlock2D"):
         STUNet(other)
+    with pytest.raises(InputError, match="has dual_cross_attention"):
+        STUNet({**IMAGE_MODELS["sd15"], "dual_cross_attention": True})
     with pytest.raises(InputError, match="5 channels"):
         STUNet.inflate(unet)(torch.zeros(1, 5, 2, 8, 8), 0, torch.zeros(1, 5, 8))

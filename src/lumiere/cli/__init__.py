@@ -35,6 +35,7 @@ VERBS = {
     "xt-slice": ("lumiere.cli.xt_slice", "Picture and measure one line of pixels over time."),
     "metrics": ("lumiere.cli.metrics", "Measure clips, and how far they are from real ones."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),
+    "inflate": ("lumiere.cli.inflate", "Make a video model of an image model."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
     "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),
     "study": ("lumiere.cli.study", "Ask people which of two clips is better."),

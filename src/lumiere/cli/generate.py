@@ -49,11 +49,7 @@ _OPTIONS = (
         help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
     ),
     click.option(
-        "--frames",
-        type=click.IntRange(1, MOST_FRAMES),
-        default=80,
-        show_default=True,
-        help="Frames of the clip.",
+        "--frames", type=click.IntRange(1, MOST_FRAMES), help="Frames of the clip.  [default: the model's]"
     ),
     click.option(
         "--fps",
@@ -118,7 +114,7 @@ def make_clips(
     *,
     prompt: str,
     out: Path | None,
-    frames: int,
+    frames: int | None,
     fps: float | None,
     size: str | None,
     upscaler: str | None,
@@ -178,7 +174,9 @@ def make_clips(
     height, width = target or (None, None)
     larger = None
     if target is not None:
-        height, width = base_size(*target, bundle.index(folder)["size"], codec.factor)
+        settings = bundle.index(folder)
+        frames = frames or settings["frames"]
+        height, width = base_size(*target, settings["size"], codec.factor)
         check_request([prompt], frames, height, width, codec.factor)
         if (height, width) != target:
             from lumiere.superres import UpscalePipeline, target_size

@@ -49,6 +49,7 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
     help="Longest side of tiles in pixels; less takes less memory.  [default: the model's]",
 )
 @steps_option
+@click.option("--prompt", help="What it shows, for a model that reads it.  [default: what the file says]")
 @click.option(
     "--noise-level",
     type=FloatRange(0, 1),
@@ -67,6 +68,7 @@ def command(
     weights: str,
     tile: int | None,
     steps: int | None,
+    prompt: str | None,
     noise_level: float | None,
     seed: int,
     device: str | None,
@@ -110,5 +112,6 @@ def command(
         weights=weights,
         tile=tile,
         noise_level=noise_level,
+        **({} if prompt is None else {"prompt": prompt}),
     )
     click.echo(written)

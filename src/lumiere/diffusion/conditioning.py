@@ -86,16 +86,28 @@ def encode_condition(codec: Codec, video: Video, given: Mask) -> Told:
     return Told(channels, sample, (mask == 1).all(1, keepdim=True), nearest, given)
 
 
-def hold_given(denoiser: Denoiser, told: Told, alphas_cumprod: Float[Tensor, "n"]) -> Denoiser:
-    """A denoiser, of v, that is certain of what is given whole: there its prediction leads to that.
+def hold_given(
+    denoiser: Denoiser,
+    told: Told,
+    alphas_cumprod: Float[Tensor, "n"],
+    prediction_type: str = "v_prediction",
+) -> Denoiser:
+    """A denoiser that is certain of what is given whole: there its prediction leads to that.
 
     Args:
         alphas_cumprod: of the schedule's timesteps.
+        prediction_type: what the denoiser predicts, under diffusers' names.
     """
 
     def held(x: Tensor, t: Tensor) -> Tensor:
         power = alphas_cumprod.to(x.device)[t.long()].to(x)
         a, s = power.sqrt(), (1 - power).sqrt()
-        return torch.where(told.whole, (a * x - told.sample.to(x)) / s, denoiser(x, t))
+        clean = told.sample.to(x)
+        certain = {
+            "v_prediction": (a * x - clean) / s,
+            "epsilon": (x - a * clean) / s,
+            "sample": clean.expand_as(x),
+        }[prediction_type]
+        return torch.where(told.whole, certain, denoiser(x, t))
 
     return held

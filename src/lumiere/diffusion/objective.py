@@ -84,7 +84,8 @@ def training_loss(
     else:
         with torch.no_grad():
             wanted = teacher(noised, t).float()
-    squares = (predicted.float() - wanted).square()
+    # What a net says of the variance, beyond the sample's channels, is not trained.
+    squares = (predicted[:, : clean.shape[1]].float() - wanted).square()
     if weight is None:
         error = squares.flatten(1).mean(1)
     else:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -167,25 +168,38 @@ def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype =
     if config.get("_class_name") != class_name:
         raise InputError(f"{folder / 'config.json'} is a {config.get('_class_name')}'s, not a {class_name}'s")
     try:
-        model = kind.from_config(config)
+        with init_empty_weights(include_buffers=False):
+            model = kind.from_config(config)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"{folder / 'config.json'} does not make a {class_name}: {_line(error)}") from None
+        raise InputError(
+            f"{folder / 'config.json'} does not make a {class_name}: {one_line(error)}"
+        ) from None
+    assign_weights(model, _read_weights(folder) if model.state_dict() else {}, str(folder))
+    if hasattr(model, "read_files"):
+        model.read_files(folder)
+    return cast(model, dtype).eval()
+
+
+def assign_weights(model: torch.nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+    """Give a model the weights of ``state``, every one of them and no other; nothing is copied.
+
+    Raises:
+        InputError: ``state``, which is that of ``where``, does not fit the model.
+    """
     expected = model.state_dict()
-    state = _read_weights(folder) if expected else {}
     for what, names in (
         ("lacks", expected.keys() - state.keys()),
         ("has in excess", state.keys() - expected.keys()),
     ):
         if names:
             raise InputError(
-                f"{folder} is of another configuration: it {what} {len(names)} weights, such as {min(names)}"
+                f"{where} is of another configuration: it {what} {len(names)} weights, such as {min(names)}"
             )
     for name, weight in expected.items():
         if state[name].shape != weight.shape:
             shapes = f"{tuple(state[name].shape)}, not {tuple(weight.shape)}"
-            raise InputError(f"{folder} is of another configuration: {name} is {shapes}")
-    model.load_state_dict(state)
-    return cast(model, dtype).eval()
+            raise InputError(f"{where} is of another configuration: {name} is {shapes}")
+    model.load_state_dict(state, assign=True)
 
 
 def cast(model: Any, dtype: torch.dtype) -> Any:
@@ -203,9 +217,10 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
         except FileNotFoundError:
             raise InputError(f"{folder / name} is missing; fetch the model again") from None
         except SafetensorError as error:
-            raise InputError(f"{folder / name} is not a whole safetensors file: {_line(error)}") from None
+            raise InputError(f"{folder / name} is not a whole safetensors file: {one_line(error)}") from None
     return state
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What an error says, without its line breaks."""
     return " ".join(str(error).split())

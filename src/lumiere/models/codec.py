@@ -32,11 +32,13 @@ class Codec(Protocol):
     def decode(self, sample: Sample) -> Video: ...
 
 
-def _fold(video: Tensor) -> Tensor:
+def fold(video: Tensor) -> Tensor:
+    """Frames of clips, ``b c t h w``, as a batch of pictures, ``(b t) c h w``."""
     return video.transpose(1, 2).flatten(0, 1)
 
 
-def _unfold(frames: Tensor, batch: int) -> Tensor:
+def unfold(frames: Tensor, batch: int) -> Tensor:
+    """The inverse of :func:`fold` for ``batch`` clips."""
     return frames.unflatten(0, (batch, -1)).transpose(1, 2)
 
 
@@ -56,11 +58,11 @@ class PatchCodec(ModelMixin, ConfigMixin):
 
     @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
     def encode(self, video: Video) -> Sample:
-        return _unfold(F.pixel_unshuffle(_fold(video), self.factor), len(video))
+        return unfold(F.pixel_unshuffle(fold(video), self.factor), len(video))
 
     @apply_forward_hook
     def decode(self, sample: Sample) -> Video:
-        return _unfold(F.pixel_shuffle(_fold(sample), self.factor), len(sample))
+        return unfold(F.pixel_shuffle(fold(sample), self.factor), len(sample))
 
 
 class _ResidualBlock(nn.Module):
@@ -139,10 +141,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
     def encode(self, video: Video) -> Sample:
-        slices = _fold(video).split(self.frames_at_once)
-        return _unfold(torch.cat([self.encode_frames(frames) for frames in slices]), len(video))
+        slices = fold(video).split(self.frames_at_once)
+        return unfold(torch.cat([self.encode_frames(frames) for frames in slices]), len(video))
 
     @apply_forward_hook
     def decode(self, sample: Sample) -> Video:
-        slices = _fold(sample).split(self.frames_at_once)
-        return _unfold(torch.cat([self.decode_frames(frames).clamp(-1, 1) for frames in slices]), len(sample))
+        slices = fold(sample).split(self.frames_at_once)
+        return unfold(torch.cat([self.decode_frames(frames).clamp(-1, 1) for frames in slices]), len(sample))

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
+from lumiere.models.pooled import size_ids, split_pooled
 from lumiere.models.temporal import (
     FramePosition,
     TemporalAttentionBlock,
@@ -148,6 +149,8 @@ class STUNet(ModelMixin, ConfigMixin):
         attention_blocks: attention layers stacked after each spatial layer block of the coarsest level; 0 for
             convolution there too, as super-resolution wants it.
         condition_channels: channels of what a call is told as its ``condition``; its weights begin at zero.
+        codec_factor: pixels along a side of one place of a sample; for an image model that is told the size
+            of its picture (Stable Diffusion XL).
 
     On a CPU without gradients, ``net.to(memory_format=torch.channels_last)`` is faster.
 
@@ -165,13 +168,11 @@ class STUNet(ModelMixin, ConfigMixin):
         temporal_resample: Sequence[bool] | None = None,
         attention_blocks: int = 1,
         condition_channels: int = 0,
+        codec_factor: int = 8,
     ):
         super().__init__()
         unet = UNet2DConditionModel.from_config(spatial_config)
-        types = {*unet.config.down_block_types, unet.config.mid_block_type, *unet.config.up_block_types}
-        if unknown := types.difference(BLOCKS):
-            known = ", ".join(BLOCKS)
-            raise InputError(f"the image model has blocks {unknown}; those that can be inflated are {known}")
+        _check_walkable(unet)
         resizes = len(unet.down_blocks) - 1
         if temporal_resample is not None and len(temporal_resample) != resizes:
             raise InputError(f"temporal_resample has {len(temporal_resample)} values; it needs {resizes}")
@@ -200,6 +201,7 @@ class STUNet(ModelMixin, ConfigMixin):
         temporal_resample: Sequence[bool] | None = None,
         attention_blocks: int = 1,
         condition_channels: int = 0,
+        codec_factor: int = 8,
     ) -> STUNet:
         """A space-time net around ``unet2d`` itself, which it takes over and freezes; no weight is copied."""
         spatial_config = {key: value for key, value in unet2d.config.items() if not key.startswith("_")}
@@ -209,6 +211,7 @@ class STUNet(ModelMixin, ConfigMixin):
                 temporal_resample=temporal_resample,
                 attention_blocks=attention_blocks,
                 condition_channels=condition_channels,
+                codec_factor=codec_factor,
             )
         net._assemble(unet2d)
         return net
@@ -245,7 +248,9 @@ class STUNet(ModelMixin, ConfigMixin):
             sample: noisy clips, ``b c t h w``; any number of frames, any size that the image model takes.
             timestep: one for all clips, or ``(b,)``.
             encoder_hidden_states: a text context per clip, ``b l d``.
-            class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them.
+            class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them. An image
+                model that wants a pooled text and sizes finds them, unless they are given, in the context's
+                last position (:mod:`lumiere.models.pooled`) and in the sample's size.
             first_frame: index of the first frame, for a window of a longer clip; for all, or ``(b,)``.
             condition: what is given of the clips, ``condition_channels`` of them, as
                 ``lumiere.diffusion.conditioning`` encodes it. None, and zeros, mean nothing.
@@ -265,10 +270,11 @@ class STUNet(ModelMixin, ConfigMixin):
             raise InputError(f"the condition has {condition.shape[1]} channels; the net takes {taken}")
 
         # Embedding and context, one per clip
-        emb = self._embed(
-            sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added_cond_kwargs or {}
-        )
-        context = unet.process_encoder_hidden_states(encoder_hidden_states, added_cond_kwargs or {})
+        added = added_cond_kwargs or {}
+        if unet.config.addition_embed_type == "text_time" and not added:
+            encoder_hidden_states, added = self._added(encoder_hidden_states, sample)
+        emb = self._embed(sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added)
+        context = unet.process_encoder_hidden_states(encoder_hidden_states, added)
 
         # Frames join the batch, the last repeated up to a length that resampling divides
         padding = -frames % self.temporal_factor
@@ -321,6 +327,17 @@ class STUNet(ModelMixin, ConfigMixin):
         unet = self.spatial
         return unet.conv_out(unet.conv_act(unet.conv_norm_out(x)) if unet.conv_norm_out else x)
 
+    def _added(self, context: Tensor, sample: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The states of the text, and what the image model is told besides: the pooled text, and sizes."""
+        config = self.spatial.config
+        height, width = (self.config.codec_factor * side for side in sample.shape[-2:])
+        sizes = size_ids(height, width, like=context)
+        pooled = (
+            config.projection_class_embeddings_input_dim - sizes.shape[1] * config.addition_time_embed_dim
+        )
+        context, text = split_pooled(context, pooled)
+        return context, {"text_embeds": text, "time_ids": sizes}
+
     def _embed(
         self,
         sample: Tensor,
@@ -366,6 +383,22 @@ class STUNet(ModelMixin, ConfigMixin):
             return run(x, conditions.placed(x), *parts)
 
         return layer
+
+
+def _check_walkable(unet: UNet2DConditionModel) -> None:
+    """Raises :class:`InputError` for an image model that :meth:`STUNet.forward` would not follow."""
+    config = unet.config
+    types = {*config.down_block_types, config.mid_block_type, *config.up_block_types}
+    if unknown := types.difference(BLOCKS):
+        names = ", ".join(map(str, sorted(unknown, key=str)))
+        known = ", ".join(BLOCKS)
+        raise InputError(f"the image model has blocks {names}; those that can be inflated are {known}")
+    if config.dual_cross_attention:
+        raise InputError(
+            "the image model has dual_cross_attention; one that attends to one text can be inflated"
+        )
+    if config.addition_embed_type == "image_hint":
+        raise InputError("the image model takes a picture as a hint; one that takes text can be inflated")
 
 
 def _text_channels(unet: UNet2DConditionModel) -> int | None:

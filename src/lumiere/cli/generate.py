@@ -224,7 +224,7 @@ def make_clips(
             click.echo(clip.save(path, overwrite=overwrite))
         else:
             larger.set_progress_bar_config(desc=f"upscaling{which}", unit="window")
-            footage = clip.frames, len(clip), target, clip.fps, clip.metadata
+            footage: tuple[Any, ...] = clip.frames, len(clip), target, clip.fps, clip.metadata
             click.echo(larger.write(path, *footage, seed=each, overwrite=overwrite))
 
 

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 from lumiere.errors import InputError
 
@@ -72,22 +71,6 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         _remove(temporary)
-
-
-def lock(file: IO[Any], wait: bool) -> bool:
-    """Lock an open file until it is closed or the process ends; False if another process has it locked.
-
-    Where the system has no such locks (Windows) nothing is locked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -118,7 +118,8 @@ def command(
     with ExitStack() as stack:
         results: Iterable[Result] = ()
         if left and address is not None:
-            from lumiere.batch.on_ray import cluster, make_on_ray
+            from lumiere.batch.on_ray import make_on_ray
+            from lumiere.cluster import cluster
 
             stack.enter_context(cluster(address))
             results = make_on_ray(left, workers, device, overwrite)

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from lumiere.errors import InputError
-from lumiere.files import lock
 from lumiere.train.dataset import Entry, Pictures, Shard, Size, window
 
 Loaded = tuple[
@@ -176,8 +176,7 @@ class _Cache:
         paths = [self._path(shard, what, encoder) for shard in self.pictures.shards]
         if self.builds and not all(path.exists() for path in paths):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("w") as file:
-                lock(file, wait=True)
+            with FileLock(self.folder / ".lock"):
                 self._build_all(
                     [n for n, path in enumerate(paths) if not path.exists()], paths, what, compute
                 )

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lumiere.data import cluster, parallel
+from lumiere.data import on_ray, parallel
 from lumiere.data.files import write_whole
 from lumiere.data.videos.clips import Settings, Video, crashed, prepare
 from lumiere.data.videos.inputs import find_inputs
@@ -162,7 +162,7 @@ def _prepare_all(
     if ray is None:
         results = parallel.in_order(work, left, min(jobs, len(left)), crashed)
     else:
-        results = cluster.in_order(work, left, ray, crashed)
+        results = on_ray.in_order(work, left, ray, crashed)
     with (
         closing(results),
         tqdm(total=total, initial=total - len(left), desc="videos", unit="video", disable=None) as bar,

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 from lumiere.data.videos.buckets import Size
 from lumiere.data.videos.clips import Clip, Outcome, Video
 from lumiere.errors import InputError
-from lumiere.files import lock
 
-JOURNAL = "progress.jsonl"
+JOURNAL, LOCK = "progress.jsonl", ".lock"
 SHARD_CLIPS, SHARD_BYTES = 1000, 10**9
 _END = bytes(2 * tarfile.BLOCKSIZE)
 _SHARD = re.compile(r"\.?(clips-\d+x\d+-\d{5,}\.tar)(\.part)?")
@@ -50,10 +51,12 @@ class Store:
         self.folder = folder
         self.lines: list[Line] = []
         self.ends: dict[str, list[int]] = {}
+        self._lock = FileLock(folder / LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"another run is writing {folder}; wait for it to end, or stop it") from None
         self._journal = (folder / JOURNAL).open("a+b")
-        if not lock(self._journal, wait=False):
-            self._journal.close()
-            raise InputError(f"another run is writing {folder}; wait for it to end, or stop it")
         self._replay()
         self._cut_back()
         self._parts: dict[str, BinaryIO] = {}
@@ -165,6 +168,7 @@ class Store:
         """Leave everything as it is, to be taken up again."""
         for file in [*self._parts.values(), self._journal]:
             file.close()
+        self._lock.release()
 
 
 def _member(name: str, data: bytes) -> bytes:

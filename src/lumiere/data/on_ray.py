@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+from lumiere.cluster import cluster
 from lumiere.data.parallel import AHEAD, Job, Result
-from lumiere.errors import InputError
 
 
 def in_order(
@@ -20,16 +20,10 @@ def in_order(
 
     Raises :class:`InputError` if Ray is not installed, or there is no cluster at ``address``.
     """
-    try:
+    with cluster(address):
         import ray
-    except ImportError:
-        raise InputError("--ray needs Ray: pip install 'lumiere-video[ray]'") from None
-    died = (ray.exceptions.RaySystemError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError)
-    try:
-        ray.init(address, log_to_driver=False, configure_logging=False)
-    except Exception as error:  # it raises what it likes, and that itself if a node does not start
-        raise InputError(f"no Ray cluster at {address!r}: {error}; give auto, local, or HOST:PORT") from error
-    try:
+        from ray.exceptions import OutOfMemoryError, RaySystemError, WorkerCrashedError
+
         remote: Any = ray.remote(lambda job: function(job))  # Ray takes no functools.partial
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting: deque[tuple[Job, Any]] = deque()
@@ -38,7 +32,7 @@ def in_order(
             job, result = waiting.popleft()
             try:
                 return job, ray.get(result)
-            except died:  # after Ray itself has tried again, elsewhere
+            except (OutOfMemoryError, RaySystemError, WorkerCrashedError):  # after Ray tried again, elsewhere
                 return job, crashed(job)
 
         for job in jobs:
@@ -47,5 +41,3 @@ def in_order(
                 yield first()
         while waiting:
             yield first()
-    finally:
-        ray.shutdown()

@@ -263,7 +263,7 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     window = trainer(
         path, *settings, "data.frames=4", "data.captions=red", f"run.out={tmp_path}/windows"
     ).stage
-    captions = {window.clips.pictures.caption(i) for i in window.chosen}
+    captions = {window.clips.pictures.caption(i) for i in window.chosen.numbers}
     assert captions == {"a red block moving right on a white background"}
     starts = [first for draw in range(8) for _, first in window.load(draw, range(2 * draw, 2 * draw + 2))]
     assert len(set(starts)) > 3 and max(starts) <= FRAMES - 4

@@ -10,13 +10,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from diffusers import ModelMixin
+
 from lumiere.models.text.clip import CLIPTextEncoder
 from lumiere.models.text.minilm import MiniLMTextEncoder
 from lumiere.models.text.sdxl import SDXLTextEncoder
 from lumiere.models.text.t5 import T5TextEncoder
 from lumiere.shapes import Context
 
-__all__ = ["CLIPTextEncoder", "MiniLMTextEncoder", "SDXLTextEncoder", "T5TextEncoder", "TextEncoder"]
+# diffusers looks for ModelMixin where it finds a component's class.
+__all__ = [
+    "CLIPTextEncoder",
+    "MiniLMTextEncoder",
+    "ModelMixin",
+    "SDXLTextEncoder",
+    "T5TextEncoder",
+    "TextEncoder",
+]
 
 
 class TextEncoder(Protocol):

@@ -83,7 +83,8 @@ def test_the_commands_lead_to_a_trained_model_and_a_clip(workplace):
     assert len({clips.size(i) for i in range(len(clips))}) == 3
 
     before, after = (
-        LumierePipeline.from_pretrained(workplace / folder) for folder in ("inflated", "runs/your-own-model/model")
+        LumierePipeline.from_pretrained(workplace / folder)
+        for folder in ("inflated", "runs/your-own-model/model")
     )
     for name in ("codec", "text_encoder", "unet"):
         old, new = (getattr(each, name).state_dict() for each in (before, after))

@@ -9,6 +9,7 @@ import torch
 from tiny_shards import about, mp4, picture, write_shard
 
 from lumiere.diffusion.objective import training_loss
+from lumiere.diffusion.sampling import noise_schedule
 from lumiere.errors import InputError
 from lumiere.pipeline import LumierePipeline
 from lumiere.train.config import load
@@ -51,9 +52,10 @@ device = "cpu"
 def test_the_loss_is_of_what_the_model_predicts_on_its_own_schedule(family, inflated, shards, tmp_path):
     pipe, folder = inflated(family)
     stage = build(load(write_config(tmp_path, shards, folder), ["objective.caption_dropout=0"]), CPU)
-    batch = stage.prepare(stage.load(0, range(2)))
+    loaded = stage.load(0, range(2))
+    batch = stage.prepare(loaded)
     latents, context, first_frames = batch
-    assert torch.equal(context, pipe.text_encoder([stage.clips.pictures.caption(0)])) or len(context) == 2
+    assert torch.equal(context, pipe.text_encoder([caption for (_, caption), _ in loaded]))
     with torch.no_grad():
         loss = stage(*batch, draws(CPU, 0, range(2), 2))
         expected = training_loss(
@@ -97,6 +99,11 @@ def test_caches_hold_what_the_models_own_encoders_make(inflated, shards, tmp_pat
     for a, b in zip(*(each.prepare(each.load(3, range(6, 8))) for each in (fresh, cached)), strict=True):
         assert a.shape == b.shape
         torch.testing.assert_close(a.float(), b.float(), atol=5e-3, rtol=2e-3)
+
+
+def test_the_schedule_of_parts_ends_in_pure_noise(temporal_config):
+    stage = build(load(temporal_config), CPU)
+    assert torch.equal(stage.alphas_cumprod, noise_schedule().alphas_cumprod)
 
 
 def test_other_tokenizers_are_another_encoder(inflated):

@@ -63,8 +63,8 @@ def training_loss(
         generator: on the device of ``clean``; one, or one for each sample.
         part, timestep_power, pure_noise: see :func:`draw_timesteps`.
         min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1), or where the noise is
-            predicted min(SNR, gamma) / SNR (Hang et al. 2023). In the former the weight of pure noise is 0, so
-            that the first step of sampling is left untrained by itself.
+            predicted min(SNR, gamma) / SNR (Hang et al. 2023). The former weight of pure noise is 0, so that
+            the first step of sampling is left untrained by itself.
         shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
         prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction",

@@ -261,8 +261,8 @@ class AtRestConfig(ImageConfig):
 @dataclass(frozen=True)
 class TemporalConfig:
     name: str
-    #: folder of a whole model, as `lumiere inflate` makes one, or a shipped one's name: in place of ``codec``,
-    #: ``image``, ``init``, [text] and [model]; its temporal layers go on from where they are
+    #: folder of a whole model, as ``lumiere inflate`` makes one, or a shipped one's name; in place of
+    #: ``codec``, ``image``, ``init``, [text] and [model]: its temporal layers go on from where they are
     bundle: str = ""
     codec: str = ""
     #: folder of the trained image model, or of a space-time net, for its own

@@ -25,6 +25,8 @@ from lumiere.files import replacing
 from lumiere.models import bundle
 
 SHARD_SIZE = "14MB"
+#: of a large model, which no repository holds: in one file up to this
+LARGE_SHARD_SIZE = "5GB"
 Self = TypeVar("Self", bound="BundlePipeline")
 
 

@@ -75,7 +75,7 @@ class LumierePipeline(BundlePipeline):
         scheduler: Any,
         transport: TransportNet | None = None,
         size: int = 128,
-        fps: int = 16,
+        fps: int | float = 16,
         frames: int = 80,
         steps: int = 30,
         guidance: float = 4.0,

@@ -76,6 +76,23 @@ def test_min_snr_weighs_each_sample_as_in_its_paper():
     assert weighted == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_min_snr_of_predicted_noise_keeps_the_noisy_timesteps():
+    clean, gamma = torch.randn(64, 2, 4, 4, generator=seeded(1)), 2.0
+    weighted = training_loss(
+        lambda x, t: torch.zeros_like(x),
+        clean,
+        ALPHAS,
+        seeded(),
+        min_snr_gamma=gamma,
+        prediction_type="epsilon",
+    )
+    t = draw_timesteps(64, 1000, generator := seeded())
+    noise = torch.randn(clean.shape, generator=generator)
+    snr = ALPHAS[t] / (1 - ALPHAS[t])
+    weights = torch.where(snr > gamma, gamma / snr, 1.0)
+    assert weighted == pytest.approx((noise.square().mean((1, 2, 3)) * weights).mean().item(), rel=1e-5)
+
+
 def test_captions_are_dropped_as_often_as_asked():
     context, empty = torch.ones(2000, 3, 2), torch.zeros(1, 3, 2)
     dropped = drop_captions(context, empty, 0.1, seeded())

@@ -7,7 +7,7 @@ import pytest
 from lumiere.errors import InputError
 from lumiere.train.config import CodecConfig, ImageConfig, defaults, dump, flat, load
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*/*.toml"))
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("**/*.toml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -10,8 +10,6 @@ from lumiere.cli.options import path_type
 from lumiere.errors import InputError
 
 DTYPES = ["float32", "float16", "bfloat16"]
-# In one file up to this; a repository would want less.
-SHARD_SIZE = "5GB"
 
 
 @click.command()
@@ -68,13 +66,14 @@ def command(
 
     import torch
 
+    from lumiere.bundled import LARGE_SHARD_SIZE
     from lumiere.checkpoints.inflation import inflate, read_image_model
 
     torch.manual_seed(seed)
     pipe = inflate(read_image_model(checkpoint, prediction_type), size=size, fps=fps, frames=frames)
     net = pipe.unet
     pipe.save_pretrained(
-        out, dtype=None if dtype is None else getattr(torch, dtype), max_shard_size=SHARD_SIZE
+        out, dtype=None if dtype is None else getattr(torch, dtype), max_shard_size=LARGE_SHARD_SIZE
     )
     added, image = (sum(p.numel() for p in part.parameters()) for part in (net.temporal, net.spatial))
     click.echo(f"image model {image / 1e6:,.1f} M parameters, added {added / 1e6:,.1f} M", err=True)

@@ -62,8 +62,9 @@ def training_loss(
         alphas_cumprod: a^2 for each timestep, as diffusers' schedulers have it; its last value may be 0.
         generator: on the device of ``clean``; one, or one for each sample.
         part, timestep_power, pure_noise: see :func:`draw_timesteps`.
-        min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1) (Hang et al. 2023). The
-            weight of pure noise is then 0, so that the first step of sampling is left untrained by itself.
+        min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1), or where the noise is
+            predicted min(SNR, gamma) / SNR (Hang et al. 2023). The former weight of pure noise is 0, so that
+            the first step of sampling is left untrained by itself.
         shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
         prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction",
@@ -93,7 +94,10 @@ def training_loss(
         error = (squares * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp(min=1)
     if min_snr_gamma:
         snr = power.flatten() / (1 - power.flatten())
-        error = error * snr.clamp(max=min_snr_gamma) / (snr + 1)
+        if prediction_type == "epsilon":
+            error = error * min_snr_gamma / snr.clamp(min=min_snr_gamma)
+        else:
+            error = error * snr.clamp(max=min_snr_gamma) / (snr + 1)
     return error.mean()
 
 

@@ -261,9 +261,12 @@ class AtRestConfig(ImageConfig):
 @dataclass(frozen=True)
 class TemporalConfig:
     name: str
-    codec: str
+    #: folder of a whole model, as ``lumiere inflate`` makes one, or a shipped one's name; in place of
+    #: ``codec``, ``image``, ``init``, [text] and [model]: its temporal layers go on from where they are
+    bundle: str = ""
+    codec: str = ""
     #: folder of the trained image model, or of a space-time net, for its own
-    image: str
+    image: str = ""
     stage: Literal["temporal"] = "temporal"
     seed: int = 0
     init: str = ""
@@ -497,11 +500,8 @@ def _check(config: Config) -> None:
     if config.run.max_steps <= 0 and config.run.max_minutes <= 0:
         raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
     _check_stills(config)
-    if isinstance(config, TemporalConfig) and config.lora.layers and not config.init:
-        raise InputError(
-            f'"lora.layers" is {config.lora.layers!r}, and they stand beside trained layers; name the '
-            'space-time net that has them with "init"'
-        )
+    if isinstance(config, TemporalConfig):
+        _check_foundation(config)
     if isinstance(config, CodecConfig):
         model, crop = config.model, config.loss.crop
         if crop % 8 or crop > min(config.data.size):
@@ -531,6 +531,25 @@ def _check(config: Config) -> None:
                     f'"model.{key}" has {count} entries; it must have as many as '
                     f'"model.block_out_channels", {levels}'
                 )
+
+
+def _check_foundation(config: TemporalConfig) -> None:
+    if config.bundle:
+        known = defaults(config)
+        for key, value in flat(config).items():
+            if key.split(".")[0] in ("codec", "image", "init", "text", "model") and value != known[key]:
+                raise InputError(
+                    f'both "bundle" and "{key}" are given; a bundle has its own: leave one of them out'
+                )
+        return
+    for key in ("codec", "image"):
+        if not getattr(config, key):
+            raise InputError(f'the key "{key}" is missing; give "codec" and "image", or a "bundle"')
+    if config.lora.layers and not config.init:
+        raise InputError(
+            f'"lora.layers" is {config.lora.layers!r}, and they stand beside trained layers; name the '
+            'space-time net that has them with "init", or the "bundle"'
+        )
 
 
 def _check_stills(config: Config) -> None:

@@ -43,7 +43,8 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """One sample: its caption, where its media lies in the shard, and what the shard says of its size."""
+    """One sample: its caption, where its media lies in the shard, and what the shard says of its size, length
+    and frame rate."""
 
     key: str
     caption: str
@@ -51,6 +52,7 @@ class Entry:
     length: int
     size: Size | None = None
     frames: int | None = None
+    fps: int | float | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,12 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.where)
 
+    @property
+    def fps(self) -> int | float | None:
+        """Frames per second, if the shards say that all have the same."""
+        rates = {self.entry(i).fps for i in range(len(self))}
+        return rates.pop() if len(rates) == 1 else None
+
     def entry(self, i: int) -> Entry:
         return self.entry_at(*self.where[i])
 
@@ -239,7 +247,8 @@ def _index(path: Path, endings: tuple[str, ...]) -> Shard:
         if key not in about:
             raise InputError(f"sample {key!r} of {path} has no {key}.json; each needs one with a caption")
     entries = [
-        Entry(key, about[key]["caption"], *place, *_extent(about[key])) for key, place in media.items()
+        Entry(key, about[key]["caption"], *place, *_extent(about[key]), _rate(about[key]))
+        for key, place in media.items()
     ]
     return Shard(path, entries, endings if others else ())
 
@@ -263,6 +272,13 @@ def _extent(about: dict[str, Any]) -> tuple[Size | None, int | None]:
     said = [about.get(key) for key in ("height", "width", "frames")]
     numbers = [number for number in said if isinstance(number, int) and number > 0]
     return (Size(*numbers[:2]), numbers[2]) if len(numbers) == len(said) else (None, None)
+
+
+def _rate(about: dict[str, Any]) -> int | float | None:
+    rate = about.get("fps")
+    if not isinstance(rate, int | float) or rate <= 0:
+        return None
+    return int(rate) if rate == int(rate) else rate
 
 
 def _still(data: bytes) -> np.ndarray:

@@ -35,13 +35,15 @@ RAGGED = 4
 
 
 def fingerprint(module: nn.Module) -> str:
-    """A hash of a module's configuration and weights."""
+    """A hash of a module's configuration, weights and tokenizers."""
     digest = hashlib.sha256(type(module).__name__.encode())
     config = {k: v for k, v in dict(getattr(module, "config", {})).items() if not k.startswith("_")}
     digest.update(json.dumps(config, sort_keys=True, default=str).encode())
     for name, value in sorted(module.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    for name, tokenizer in sorted(getattr(module, "tokenizers", {}).items()):
+        digest.update(f"{name}{tokenizer.to_str()}".encode())
     return digest.hexdigest()
 
 

@@ -170,12 +170,22 @@ def make_unet(**model: Any) -> UNet2DConditionModel:
 
 
 def load_temporal(net: STUNet, folder: str) -> None:
-    """Temporal weights of the space-time net in a folder. They may lack the condition's, which stay zero.
+    """Give a net the temporal weights in a folder. Raises :class:`InputError` if they do not fit."""
+    take_temporal(net, temporal_weights(folder), folder)
+
+
+def temporal_weights(folder: str) -> dict[str, Tensor]:
+    """Those of the space-time net in a folder. Raises :class:`InputError` if there is none."""
+    weights: dict[str, Tensor] = load_part(folder, "lumiere.models.stunet", "STUNet").temporal_state_dict()
+    return weights
+
+
+def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
+    """Give a net the temporal ``weights`` of ``folder``. They may lack the condition's, which stay zero.
 
     Raises :class:`InputError` if they do not fit.
     """
-    start = load_part(folder, "lumiere.models.stunet", "STUNet").temporal_state_dict()
-    own = net.temporal_state_dict()
+    start, own = dict(weights), net.temporal_state_dict()
     if CONDITION in own and CONDITION not in start:
         start[CONDITION] = own[CONDITION]
     for name in sorted(own.keys() | start.keys()):

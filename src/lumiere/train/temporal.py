@@ -10,24 +10,15 @@ import torch
 from torch import Tensor
 
 from lumiere.diffusion.objective import drop_captions, training_loss
-from lumiere.diffusion.sampling import make_scheduler, noise_schedule
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
-from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import TemporalConfig
 from lumiere.train.dataset import Choice, Pictures, Size
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
-from lumiere.train.image import check_fits
+from lumiere.train.foundation import read_foundation
 from lumiere.train.lora import add_lora, merged, save_lora
-from lumiere.train.stage import (
-    Stage,
-    default_prompts,
-    load_codec,
-    load_image_model,
-    load_temporal,
-    open_pictures,
-)
+from lumiere.train.stage import Stage, default_prompts, open_pictures
 
 SHOWN = 2
 #: folder of the low-rank weights, beside the bundle's
@@ -53,8 +44,9 @@ class TemporalStage(Stage):
         self.config, self.device = config, device
         stills, clips = open_pictures(config.data, clips_only=not config.data.still_share)
         assert clips is not None
-        text = MiniLMTextEncoder(config.text.length, config.text.scale)
-        self.encode = Encoder(load_codec(config.codec), text, device)
+        self.foundation = read_foundation(config)
+        parts = self.foundation.parts
+        self.encode = Encoder(parts["codec"], parts["text_encoder"], device)
         cache = Path(config.data.cache) if config.data.cache else None
         self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
         self.stills = (
@@ -62,31 +54,16 @@ class TemporalStage(Stage):
         )
         self.chosen = Choice(clips, matching(clips, config.data.captions))
         self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
-        self.schedule: Any = noise_schedule()
-        self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
-        self.net = self._net()
-        parts = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
+        self.alphas_cumprod = self.foundation.alphas_cumprod().to(device)
+        self.net = self.foundation.net(self.condition_channels())
+        frozen = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
         if config.lora.layers:
-            parts["temporal"] = self.net.temporal
-        self._frozen = {name: fingerprint(part) for name, part in parts.items()}
+            frozen["temporal"] = self.net.temporal
+        self._frozen = {name: fingerprint(part) for name, part in frozen.items()}
         if config.lora.layers:
             add_lora(self.net, config.lora)
-        self.net.to(device).train()
-
-    def _net(self) -> STUNet:
-        config = self.config
-        image = load_image_model(config.image)
-        check_fits(image, self.encode.codec, self.encode.text, config.image)
-        resample = config.model.temporal_resample
-        net = STUNet.inflate(
-            image,
-            temporal_resample=list(resample) if resample else None,
-            attention_blocks=config.model.attention_blocks,
-            condition_channels=self.condition_channels(),
-        )
-        if config.init:
-            load_temporal(net, config.init)
-        return net
+        # Backward through frozen spatial layers crashes in channels-last memory (torch 2.13, CPU).
+        self.net.to(device, memory_format=torch.contiguous_format).train()
 
     def condition_channels(self) -> int:
         """Of what the net is told besides the text."""
@@ -145,25 +122,25 @@ class TemporalStage(Stage):
             min_snr_gamma=objective.min_snr_gamma,
             shared_noise=objective.shared_noise,
             weight=weight,
+            prediction_type=self.foundation.parts["scheduler"].config.prediction_type,
         )
 
     def _pipeline(self, net: STUNet) -> Any:
-        from lumiere.pipeline import LumierePipeline
-
-        return LumierePipeline(
-            unet=net,
-            codec=self.encode.codec,
-            text_encoder=self.encode.text,
-            scheduler=make_scheduler("dpm++", self.schedule.config),
-            size=max(self.config.data.size),
-            frames=self.config.data.frames,
+        data = self.config.data
+        rate = self.clips.pictures.fps
+        return self.foundation.pipeline(
+            net,
+            size=max(data.size),
+            frames=data.frames,
             shared_noise=self.config.objective.shared_noise,
+            **({} if rate is None else {"fps": rate}),
         )
 
     def export(self, folder: Path) -> None:
         """Save the whole bundle, low-rank weights merged; these by themselves beside it."""
         layers = self.config.lora.layers
-        self._pipeline(merged(self.net) if layers else self.net).save_pretrained(folder)
+        pipeline = self._pipeline(merged(self.net) if layers else self.net)
+        pipeline.save_pretrained(folder, max_shard_size=self.foundation.shard_size)
         if layers:
             save_lora(self.net, layers, folder.parent / LORA)
 

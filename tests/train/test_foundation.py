@@ -166,3 +166,9 @@ def test_what_is_no_model_is_refused(inflated, shards, tmp_path):
     for folder, message in (tmp_path, "no model at"), (inflated("if-2")[1], "must be a LumierePipeline's"):
         with pytest.raises(InputError, match=message):
             build(load(write_config(tmp_path, shards, folder)), CPU)
+
+
+def test_a_conditioned_model_is_no_start_for_the_temporal_stage(make_pipe, shards, tmp_path):
+    make_pipe(conditioned=True).save_pretrained(tmp_path / "told")
+    with pytest.raises(InputError, match='is told a part of the clip; its stage is "conditioned"'):
+        build(load(write_config(tmp_path, shards, tmp_path / "told")), CPU)

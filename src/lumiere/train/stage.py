@@ -188,6 +188,8 @@ def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
     start, own = dict(weights), net.temporal_state_dict()
     if CONDITION in own and CONDITION not in start:
         start[CONDITION] = own[CONDITION]
+    if CONDITION in start and CONDITION not in own:
+        raise InputError(f'the model of {folder} is told a part of the clip; its stage is "conditioned"')
     for name in sorted(own.keys() | start.keys()):
         if name not in own or name not in start or own[name].shape != start[name].shape:
             raise InputError(f"the weights of {folder} do not fit [model]: {name} differs")

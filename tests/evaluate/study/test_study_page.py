@@ -134,6 +134,7 @@ def test_twenty_raters_at_once(serve: Callable[..., Server], study: Path) -> Non
             if number == LOSES_CONNECTION and len(said) == 2:
                 await until(page, "() => loaded.size === trials.length")  # all clips are on their way,
                 await page.evaluate("() => Promise.all([...loaded.values()]).then(() => 1)")  # and here
+                await until(page, "() => outbox.size() === 0")
                 await context.set_offline(True)
             if number == MOVES_ON and len(said) == 3:
                 url = page.url

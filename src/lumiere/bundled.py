@@ -114,6 +114,7 @@ class BundlePipeline(DiffusionPipeline):
                 raise InputError(f"{target} cannot be written: {bundle.one_line(error)}") from None
             if card.is_file():
                 (folder / card.name).write_bytes(card.read_bytes())
+            bundle.forget_paths(folder)
             bundle.write_manifest(folder)
 
     def _stored_models(self, dtype: torch.dtype | None) -> dict[str, Any]:

@@ -69,6 +69,14 @@ def write_manifest(folder: Path) -> None:
         path.chmod(manifest.stat().st_mode)
 
 
+def forget_paths(folder: Path) -> None:
+    """Take out of the components' configurations where diffusers had read them from."""
+    for path in folder.glob("*/config.json"):
+        config = read_json(path)
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
 def _hashed_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in HASHED)
 

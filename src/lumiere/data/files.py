@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from lumiere.errors import InputError
 from lumiere.files import replacing
@@ -16,3 +18,12 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         remedy = "free space or choose another folder"
         raise InputError(f"cannot write {path}: {error.strerror}; {remedy}") from error
+
+
+def read_manifest(path: Path, form: str) -> dict[str, Any] | None:
+    """What a preparation wrote of itself there, whose ``format`` is ``form``; None if it is not that."""
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return manifest if manifest["format"] == form else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None

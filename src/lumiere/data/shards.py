@@ -36,7 +36,7 @@ from lumiere.data.compose import (
     render,
 )
 from lumiere.data.emoji import in_groups, load_sprites, prepare_sprites, read_index
-from lumiere.data.files import write_whole
+from lumiere.data.files import read_manifest, write_whole
 from lumiere.data.heldout import held_out_prompts
 from lumiere.data.npm import chunks
 from lumiere.data.parallel import write_shards
@@ -192,7 +192,7 @@ def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; --out names a folder")
     asked = dataclasses.asdict(request)
-    found = _read_manifest(out)
+    found = read_manifest(out / MANIFEST, _FORMAT)
     old_shards = [p for kind in _SHARD_SIZES for p in out.glob(f"*-{kind}-[0-9][0-9][0-9][0-9][0-9].tar")]
     if found is None and out.exists() and not all(_may_be_there(path) for path in out.iterdir()):
         raise InputError(f"{out} holds something else than emoji data; choose a new or empty folder")
@@ -216,14 +216,6 @@ def _claim(out: Path, request: Request, overwrite: bool) -> dict[str, Any]:
 def _may_be_there(path: Path) -> bool:
     """Hidden leftovers, and sprites that were prepared on another machine."""
     return path.name.startswith(".") or (path.name.startswith("sprites") and (path / "sprites.json").exists())
-
-
-def _read_manifest(out: Path) -> dict[str, Any] | None:
-    try:
-        manifest = json.loads((out / MANIFEST).read_text("utf-8"))
-        return manifest if manifest["format"] == _FORMAT else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _is_there(path: Path, sizes: dict[str, int]) -> bool:

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 
 from lumiere.data.compose import MOTION_WORDS, with_motion, without_motion
-from lumiere.diffusion.objective import drop_captions, training_loss
+from lumiere.diffusion.objective import drop_captions
 from lumiere.errors import InputError
 from lumiere.train.config import AtRestConfig
 from lumiere.train.dataset import Pictures
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Loaded, fingerprint
 from lumiere.train.image import ImageStage
+from lumiere.train.stage import denoising_loss
 
 #: what captions do not say of motion and a prompt may
 OTHER_WORDS = (
@@ -74,14 +75,11 @@ class AtRestStage(ImageStage):
             predicted: Tensor = net(x.contiguous(memory_format=torch.channels_last), t, told)[0]
             return predicted
 
-        return training_loss(
+        return denoising_loss(
+            objective,
             lambda x, t: predict(self.net, said, x, t),
             latents,
             self.alphas_cumprod,
-            draws.generators,
-            part=draws.part,
-            timestep_power=objective.timestep_power,
-            pure_noise=objective.pure_noise,
-            min_snr_gamma=objective.min_snr_gamma,
+            draws,
             teacher=lambda x, t: predict(self.teacher, plain, x, t),
         )

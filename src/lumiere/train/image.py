@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lumiere.diffusion.guidance import classifier_free
-from lumiere.diffusion.objective import drop_captions, training_loss
+from lumiere.diffusion.objective import drop_captions
 from lumiere.diffusion.sampling import noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.text import MiniLMTextEncoder
@@ -21,6 +21,7 @@ from lumiere.train.stage import (
     Mixture,
     Stage,
     default_prompts,
+    denoising_loss,
     load_codec,
     load_part,
     make_unet,
@@ -86,17 +87,14 @@ class ImageStage(Stage):
     def forward(self, latents: Tensor, context: Tensor, draws: Draws) -> Tensor:
         objective = self.config.objective
         context = drop_captions(context, self.encode.empty, objective.caption_dropout, draws.generators)
-        return training_loss(
+        return denoising_loss(
+            objective,
             lambda x, t: self.net(
                 x.contiguous(memory_format=torch.channels_last), t, context, return_dict=False
             )[0],
             latents,
             self.alphas_cumprod,
-            draws.generators,
-            part=draws.part,
-            timestep_power=objective.timestep_power,
-            pure_noise=objective.pure_noise,
-            min_snr_gamma=objective.min_snr_gamma,
+            draws,
         )
 
     def export(self, folder: Path) -> None:

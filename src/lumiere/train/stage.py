@@ -12,12 +12,14 @@ from diffusers import UNet2DConditionModel  # bundle.load_model takes classes fr
 from torch import Tensor, nn
 
 import lumiere.models.codec  # noqa: F401
+from lumiere.diffusion.objective import training_loss
+from lumiere.diffusion.sampling import Denoiser
 from lumiere.errors import InputError
 from lumiere.models.bundle import load_model, read_json
 from lumiere.models.stunet import STUNet
-from lumiere.train.config import Data
+from lumiere.train.config import Data, Objective
 from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size
-from lumiere.train.draw import numbers
+from lumiere.train.draw import Draws, numbers
 
 CONDITION = "temporal.condition.weight"
 
@@ -79,6 +81,23 @@ class Stage(nn.Module, ABC):
     @abstractmethod
     def draw_samples(self, folder: Path) -> None:
         """Write what shows a person how far training has come."""
+
+
+def denoising_loss(
+    objective: Objective, denoiser: Denoiser, clean: Tensor, alphas_cumprod: Tensor, draws: Draws, **more: Any
+) -> Tensor:
+    """The loss as ``[objective]`` has it; ``more`` are further arguments of :func:`training_loss`."""
+    return training_loss(
+        denoiser,
+        clean,
+        alphas_cumprod,
+        draws.generators,
+        part=draws.part,
+        timestep_power=objective.timestep_power,
+        pure_noise=objective.pure_noise,
+        min_snr_gamma=objective.min_snr_gamma,
+        **more,
+    )
 
 
 class Mixture:

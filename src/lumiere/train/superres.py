@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lumiere.diffusion.noise import rand, randn
-from lumiere.diffusion.objective import training_loss
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
@@ -23,6 +22,7 @@ from lumiere.train.encode import fingerprint, to_video
 from lumiere.train.stage import (
     Mixture,
     Stage,
+    denoising_loss,
     load_part,
     load_temporal,
     make_unet,
@@ -117,15 +117,12 @@ class SuperResolutionStage(Stage):
         low = enlarge(small + level.view(-1, 1, 1, 1, 1) * noise, degrade.crop, degrade.crop)
         residual = self.codec.encode(video - low) / degrade.residual_std
         low = self.codec.encode(low)
-        loss = training_loss(
+        loss = denoising_loss(
+            objective,
             lambda x, t: predict_residual(self.net, x, t, low, level),
             residual,
             self.alphas_cumprod,
-            draws.generators,
-            part=draws.part,
-            timestep_power=objective.timestep_power,
-            pure_noise=objective.pure_noise,
-            min_snr_gamma=objective.min_snr_gamma,
+            draws,
             prediction_type=PREDICTS,
         )
         # Twice the size lacks a tenth of what eight times lacks, and matters as much.

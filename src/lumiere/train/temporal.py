@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lumiere.diffusion.objective import drop_captions, training_loss
+from lumiere.diffusion.objective import drop_captions
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.train.config import TemporalConfig
@@ -18,7 +18,7 @@ from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
 from lumiere.train.foundation import read_foundation
 from lumiere.train.lora import add_lora, merged, save_lora
-from lumiere.train.stage import Stage, default_prompts, open_pictures
+from lumiere.train.stage import Stage, default_prompts, denoising_loss, open_pictures
 
 SHOWN = 2
 #: folder of the low-rank weights, beside the bundle's
@@ -111,15 +111,12 @@ class TemporalStage(Stage):
         """The objective on these samples; ``told`` are further arguments of the net."""
         objective = self.config.objective
         context = drop_captions(context, self.encode.empty, objective.caption_dropout, draws.generators)
-        return training_loss(
+        return denoising_loss(
+            objective,
             lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
             latents,
             self.alphas_cumprod,
-            draws.generators,
-            part=draws.part,
-            timestep_power=objective.timestep_power,
-            pure_noise=objective.pure_noise,
-            min_snr_gamma=objective.min_snr_gamma,
+            draws,
             shared_noise=objective.shared_noise,
             weight=weight,
             prediction_type=self.foundation.parts["scheduler"].config.prediction_type,

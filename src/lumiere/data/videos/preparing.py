@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lumiere.data import on_ray, parallel
-from lumiere.data.files import write_whole
+from lumiere.data.files import read_manifest, write_whole
 from lumiere.data.videos.clips import Settings, Video, crashed, prepare
 from lumiere.data.videos.inputs import find_inputs
 from lumiere.data.videos.scenes import check_detector
@@ -107,7 +107,7 @@ def _plain(settings: Settings) -> dict[str, Any]:
 
 def _claim(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
     """Whether ``out`` is complete; begun if it is not there. Nothing that is not ours is written over."""
-    manifest = _read_manifest(out)
+    manifest = read_manifest(out / MANIFEST, _FORMAT)
     if manifest is None and out.exists() and any(path.name[0] != "." for path in out.iterdir()):
         raise InputError(f"{out} holds something else than prepared videos; choose a new or empty folder")
     if manifest is not None and not overwrite:
@@ -128,14 +128,6 @@ def _claim(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
             path.unlink(missing_ok=True)
     write_whole(out / MANIFEST, _json({"format": _FORMAT, "complete": False, "request": request}))
     return False
-
-
-def _read_manifest(out: Path) -> dict[str, Any] | None:
-    try:
-        manifest = json.loads((out / MANIFEST).read_text("utf-8"))
-        return manifest if manifest["format"] == _FORMAT else None
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _left(videos: list[Video], lines: list[Line], out: Path) -> list[Video]:

@@ -84,14 +84,23 @@ def _job(line: Line, folder: Path, ending: str, verb: str, seed: int, given: Map
     verb, identity = str(options.pop("verb", verb)), options.pop("id", None)
     common = {name: value for name, value in given.items() if name in options_of(verb)}
     call = make_call(verb, {"seed": seed + line.number} | common | options)
-    if identity is None:
-        said = options.get("prompt") or Path(call.arguments[0]).stem
-        name = f"{line.number:05d}-{slug(str(said))}"
-    elif _ID.fullmatch(name := str(identity)) is None:
-        raise InputError(f"id is {name!r}; give letters, digits, - and _ for the name of a file")
+    name = clip_name(line.number, str(options.get("prompt") or Path(call.arguments[0]).stem), identity)
     path = folder / (name + ending)
     about = {"file": path.name, "seed": call.parsed().params["seed"], "command": str(call)}
     return Job(line.number, path, call, about if identity is None else {"id": name, **about})
+
+
+def clip_name(line: int, said: str, identity: object = None) -> str:
+    """What the clip of a line is called, without its ending: by its number and what it says, or its ``id``.
+
+    Raises:
+        InputError: the ``id`` is no name for a file.
+    """
+    if identity is None:
+        return f"{line:05d}-{slug(said)}"
+    if _ID.fullmatch(name := str(identity)) is None:
+        raise InputError(f"id is {name!r}; give letters, digits, - and _ for the name of a file")
+    return name
 
 
 def with_settings(jobs: Iterable[Job]) -> tuple[list[Job], list[tuple[Job, InputError]]]:
@@ -106,10 +115,11 @@ def with_settings(jobs: Iterable[Job]) -> tuple[list[Job], list[tuple[Job, Input
     return settled, lacking
 
 
-def is_made(job: Job, overwrite: bool) -> bool:
-    """Whether a job's clip is there.
+def is_made(path: Path, wanted: Mapping[str, Any], overwrite: bool) -> bool:
+    """Whether a clip is there.
 
     Args:
+        wanted: the settings that it has to be made with.
         overwrite: whatever else is there is as good as nothing.
 
     Raises:
@@ -117,21 +127,19 @@ def is_made(job: Job, overwrite: bool) -> bool:
     """
     from lumiere.video import read_metadata
 
-    if not (job.path.exists() or job.path.is_symlink()):
+    if not (path.exists() or path.is_symlink()):
         return False
     try:
-        settings = noted_call(read_metadata(job.path))
+        settings = noted_call(read_metadata(path))
     except InputError:
         settings = None
-    if settings == job.settings or overwrite:
-        return settings == job.settings
+    if settings == wanted or overwrite:
+        return settings == wanted
     if settings is None:
-        raise InputError(f"{job.path} was not made by a batch; give another --out, or --overwrite")
-    name = next(name for name in {**job.settings, **settings} if settings.get(name) != job.settings.get(name))
-    there, asked = (each.get(name, "the default") for each in (settings, job.settings))
-    raise InputError(
-        f"{job.path} was made with {name} {there}, not {asked}; give another --out, or --overwrite"
-    )
+        raise InputError(f"{path} was not made by a batch; give another --out, or --overwrite")
+    name = next(name for name in {**wanted, **settings} if settings.get(name) != wanted.get(name))
+    there, asked = (each.get(name, "the default") for each in (settings, wanted))
+    raise InputError(f"{path} was made with {name} {there}, not {asked}; give another --out, or --overwrite")
 
 
 def _digests() -> Callable[[Path], str]:

@@ -84,7 +84,7 @@ class Worker:
     def make(self, job: Job) -> Result:
         """Make the clip of a job, unless it is there."""
         try:
-            if is_made(job, self._overwrite):
+            if is_made(job.path, job.settings, self._overwrite):
                 return found(job)
             job.call.make(f"--out={job.path}", *self._options, settings=job.settings, parent=self._context)
             return Result(job, "made", digest_of(job.path))
@@ -126,15 +126,26 @@ def open_batch(folder: Path) -> Iterator[Manifest]:
     Raises:
         InputError: another batch works there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / MANIFEST
+    with alone_in(folder):
+        with path.open("w", encoding="utf-8") as file:
+            manifest = Manifest(path, file)
+            yield manifest
+        manifest.sort()
+        remove_unfinished(folder)  # a worker may have died
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """A folder, made where it is missing, that no other batch works in. What a killed one left is removed.
+
+    Raises:
+        InputError: another batch works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=0):
             remove_unfinished(folder)
-            with path.open("w", encoding="utf-8") as file:
-                manifest = Manifest(path, file)
-                yield manifest
-            manifest.sort()
-            remove_unfinished(folder)  # a worker may have died
+            yield
     except Timeout:
         raise InputError(f"another batch works in {folder}; wait for it, or give another --out") from None

@@ -114,28 +114,42 @@ def _text_encoder(folder: Path, entries: dict[str, tuple[str, ...]], index: dict
     )
 
 
+def load_model(kind: Any, folder: Path, dtype: torch.dtype | None = None) -> Any:
+    """A model of diffusers or of transformers from its folder, every weight of it.
+
+    Args:
+        dtype: default: the type that its weights are in.
+
+    Raises:
+        InputError: weights are missing, only there as pickles, or of another configuration.
+    """
+    model, report = _read(kind, folder, dtype)
+    _check(folder, report, "missing_keys")  # older files hold positions, which are no weights
+    return model
+
+
 def _load(kind: Any, folder: Path) -> Any:
     """A model of diffusers, every weight of it and no other."""
-    model, report = _read(kind, folder, "diffusion_pytorch_model")
+    model, report = _read(kind, folder)
     _check(folder, report, "missing_keys", "unexpected_keys")
     return model
 
 
 def _load_text(kind: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
     """A model of transformers, and its configuration."""
-    model, report = _read(kind, folder, "model")
-    _check(folder, report, "missing_keys")  # older files hold positions, which are no weights
+    model = load_model(kind, folder)
     return model, {key: value for key, value in model.config.to_dict().items() if key not in UNRELATED}
 
 
-def _read(kind: Any, folder: Path, name: str) -> tuple[Any, Any]:
-    """A model in the type that its weights, files of this name, are in, and a report on those."""
-    variant, dtype = _weights(folder, name)
+def _read(kind: Any, folder: Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
+    """A model in a type, or in that of its weights, and a report on those."""
+    name = "diffusion_pytorch_model" if issubclass(kind, diffusers.ModelMixin) else "model"
+    variant, stored = _weights(folder, name)
     try:
         model, report = kind.from_pretrained(
             folder,
             variant=variant,
-            torch_dtype=dtype,
+            torch_dtype=dtype or stored,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,

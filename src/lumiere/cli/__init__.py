@@ -31,6 +31,7 @@ VERBS = {
     "style": ("lumiere.cli.style", "Fit a style to pictures."),
     "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
     "batch": ("lumiere.cli.batch", "Make the clips of a file of prompts or calls."),
+    "rival": ("lumiere.cli.rival", "Make another video model's clips of the same prompts."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture and measure one line of pixels over time."),
     "metrics": ("lumiere.cli.metrics", "Measure clips, and how far they are from real ones."),

@@ -109,7 +109,7 @@ def command(
     if not planned:
         raise InputError(f"{file}:{jobs[0].line}: {lacking[0][1]}")
     check_parent(folder.absolute() / MANIFEST)
-    made = {job.line for job in planned if is_made(job, overwrite)}
+    made = {job.line for job in planned if is_made(job.path, job.settings, overwrite)}
     there = [job for job in planned if job.line in made]
     left = [job for job in planned if job.line not in made]
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import diffusers
 import numpy as np
 import torch
 import transformers
-from diffusers import AnimateDiffPipeline, DDIMScheduler, DiffusionPipeline, MotionAdapter
+from diffusers import DDIMScheduler, DiffusionPipeline, MotionAdapter
 from PIL import Image
 
 from lumiere import __version__
@@ -32,6 +33,8 @@ _FRAMES = ("num_frames", "video_length", "frames")
 _RATES = ("fps", "frame_rate")
 #: of AnimateDiff, ModelScope and ZeroScope, whose pipelines do not say it
 _USUAL_RATE = 8
+#: what a motion adapter makes AnimateDiff of
+_IMAGE_MODEL = "StableDiffusionPipeline"
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 _TOLD = ("num_inference_steps", "guidance_scale", "height", "width")
 _NOT_THE_CALLERS = {"self", "kwargs", "prompt", "image", "generator", "output_type", "return_dict"}
@@ -70,10 +73,14 @@ class Rival:
             InputError: a part is missing, is a pickle, or does not fit its configuration.
         """
         with quiet():
-            models = {name: load_model(model, path, dtype) for name, model, path in self._models()}
+            models = {
+                name: load_model(part, path, dtype)
+                for name, part, path in self._parts()
+                if issubclass(part, torch.nn.Module)
+            }
             try:
                 pipe = self.kind.from_pretrained(
-                    self.folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, **models
+                    self.folder, use_safetensors=True, local_files_only=True, **models
                 )
             except (OSError, ValueError, TypeError, RuntimeError, AttributeError, ImportError) as error:
                 raise InputError(f"{self.folder} cannot be loaded: {one_line(error)}") from None
@@ -88,8 +95,8 @@ class Rival:
             )
         return pipe.to(device)
 
-    def _models(self) -> Iterator[tuple[str, type[torch.nn.Module], Path]]:
-        """The parts that have weights: name, class and folder.
+    def _parts(self) -> Iterator[tuple[str, type, Path]]:
+        """What it is made of: name, class and folder.
 
         Raises:
             InputError: a part is of no known class.
@@ -106,8 +113,7 @@ class Rival:
             kind = getattr(module, class_name, None)
             if not isinstance(kind, type):
                 raise InputError(f"{self.folder / INDEX} names a {library}.{class_name}, which is not known")
-            if issubclass(kind, torch.nn.Module):
-                yield name, kind, self.folder / name
+            yield name, kind, self.folder / name
 
     def make(self, pipe: Any, case: Case, picture: np.ndarray | None = None) -> Clip:
         """A clip, by the pipeline that :meth:`load` gave.
@@ -157,9 +163,10 @@ class Rival:
         }
 
     @cached_property
-    def _digests(self) -> dict[str, str]:
-        folders = {"pipeline": self.folder, "motion_adapter": self.motion_adapter}
-        return {name: digest_of(folder) for name, folder in folders.items() if folder is not None}
+    def _digest(self) -> str:
+        """SHA-256 of what it is made of; what else lies in the folder does not count."""
+        parts = "".join(f"{name} {digest_of(path)}\n" for name, _, path in self._parts())
+        return sha256(parts.encode()).hexdigest()
 
     def settings(self, case: Case, dtype: str, picture: Path | None) -> dict[str, Any]:
         """All that decides on a case's clip, as JSON holds it: of files and folders their SHA-256."""
@@ -172,7 +179,7 @@ class Rival:
             "fps": self.fps,
             "dtype": dtype,
             **image,
-            **self._digests,
+            "pipeline": self._digest,
         }
 
 
@@ -196,7 +203,7 @@ def find_rival(folder: Path, options: Mapping[str, Any], motion_adapter: Path | 
     if frames is None or not {"prompt", "image"} & parameters.keys():
         raise InputError(
             f"{folder} is a {kind.__name__}, which makes no clips of a prompt or a picture"
-            + ("; give it a --motion-adapter" if kind is diffusers.StableDiffusionPipeline else "")
+            + ("; give it a --motion-adapter" if kind.__name__ == _IMAGE_MODEL else "")
         )
     if "num_frames" in told:
         told[frames] = told.pop("num_frames")
@@ -221,18 +228,17 @@ def _kind(folder: Path, motion_adapter: Path | None) -> Any:
     if not (folder / INDEX).is_file():
         raise InputError(f"{folder} has no {INDEX}; give the folder of a whole pipeline that diffusers saved")
     name = read_json(folder / INDEX).get("_class_name")
-    with quiet():
-        kind = getattr(diffusers, str(name), None)
+    with quiet():  # the module is imported here
+        kind = getattr(diffusers, "AnimateDiffPipeline" if motion_adapter else str(name), None)
     if not isinstance(kind, type) or not issubclass(kind, DiffusionPipeline):
         raise InputError(f"{folder} is a {name}, which diffusers {diffusers.__version__} does not know")
-    if motion_adapter is None:
-        return kind
-    if kind is not diffusers.StableDiffusionPipeline:
-        raise InputError(f"{folder} is a {name}; a --motion-adapter goes with a StableDiffusionPipeline")
-    config = motion_adapter / "config.json"
-    if not config.is_file() or read_json(config).get("_class_name") != "MotionAdapter":
-        raise InputError(f"{motion_adapter} is no motion adapter; give a folder that diffusers saved one in")
-    return AnimateDiffPipeline
+    if motion_adapter is not None:
+        config = motion_adapter / "config.json"
+        if not config.is_file() or read_json(config).get("_class_name") != "MotionAdapter":
+            raise InputError(f"{motion_adapter} is no motion adapter; give the folder of a MotionAdapter")
+        if name != _IMAGE_MODEL:
+            raise InputError(f"{folder} is a {name}; a --motion-adapter goes with a {_IMAGE_MODEL}")
+    return kind
 
 
 def _parameters(kind: Any) -> Mapping[str, inspect.Parameter]:

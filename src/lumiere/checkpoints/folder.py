@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +147,16 @@ def _read(kind: Any, folder: Path, dtype: torch.dtype | None = None) -> tuple[An
     name = "diffusion_pytorch_model" if issubclass(kind, diffusers.ModelMixin) else "model"
     variant, stored = _weights(folder, name)
     try:
-        model, report = kind.from_pretrained(
-            folder,
-            variant=variant,
-            torch_dtype=dtype or stored,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # older releases know no other name of torch_dtype
+            model, report = kind.from_pretrained(
+                folder,
+                variant=variant,
+                torch_dtype=dtype or stored,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{folder} cannot be loaded: {one_line(error)}") from None
     return model, report

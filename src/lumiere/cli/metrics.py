@@ -65,7 +65,8 @@ def command() -> None:
 @click.option(
     "--prompts",
     type=path_type,
-    help='.jsonl with lines {"clip": "000.mp4", "prompt": "a crab"}.  [default: the clips\' own metadata]',
+    help='.jsonl with lines {"clip": "000.mp4", "prompt": "a crab"}, or a folder of clips of the same names '
+    "that say theirs.  [default: the clips' own metadata]",
 )
 @click.option("--text-model", type=path_type, help="Folder of CLIP or X-CLIP, for text alignment.")
 @features_option

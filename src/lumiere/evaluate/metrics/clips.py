@@ -129,10 +129,14 @@ def pair(ours: Sequence[Source], others: Sequence[Source]) -> list[tuple[Source,
     return [(source, theirs[stem]) for stem, source in mine.items()]
 
 
+def _stem(source: Source) -> str:
+    return source.name.removesuffix(Path(source.name).suffix)
+
+
 def _by_stem(sources: Sequence[Source]) -> dict[str, Source]:
     stems: dict[str, Source] = {}
     for source in sources:
-        stem = source.name.removesuffix(Path(source.name).suffix)
+        stem = _stem(source)
         if stem in stems:
             raise InputError(
                 f"{stems[stem].path} and {source.path} have the same name; clips are paired by it"
@@ -145,14 +149,18 @@ def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = Fals
     """Each clip's prompt: what ``file`` says, else what the clip's own metadata say, None where they do not.
 
     Args:
-        file: .jsonl, one object a line with ``clip`` (a name, or its last part) and ``prompt``; or .json, one
-            object of prompts by clip. It must name all clips.
+        file: .jsonl, one object a line with ``clip`` (a name, or its last part) and ``prompt``; .json, one
+            object of prompts by clip; or a folder of clips of the same names that say theirs. It must name
+            all clips.
         needed: so must the metadata.
 
     Raises:
         InputError: the file is not so, or clips have no prompt; the message lists them.
     """
-    if file is not None:
+    if file is not None and file.is_dir():
+        namesakes = _by_stem(find([file]))
+        prompts = [each.prompt() if (each := namesakes.get(_stem(source))) else None for source in sources]
+    elif file is not None:
         told = _read_prompts(file)
         prompts = [told.get(source.name) or told.get(Path(source.name).name) for source in sources]
     else:

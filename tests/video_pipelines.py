@@ -61,9 +61,9 @@ def stable_video_diffusion() -> StableVideoDiffusionPipeline:
         projection_dim=8,
         num_hidden_layers=1,
         num_attention_heads=2,
-        image_size=16,
+        image_size=224,
         intermediate_size=8,
-        patch_size=4,
+        patch_size=56,
     )
     unet = random_model(
         UNetSpatioTemporalConditionModel,
@@ -89,5 +89,5 @@ def stable_video_diffusion() -> StableVideoDiffusionPipeline:
         image_encoder=random_model(CLIPVisionModelWithProjection, vision),
         unet=unet,
         scheduler=EulerDiscreteScheduler(prediction_type="v_prediction", use_karras_sigmas=True),
-        feature_extractor=CLIPImageProcessor(crop_size=16, size=16),
+        feature_extractor=CLIPImageProcessor(),
     )

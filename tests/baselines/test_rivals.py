@@ -119,6 +119,10 @@ class Toy(diffusers.DiffusionPipeline):
     stops_at = None
     gives = "frames"
 
+    def __init__(self):
+        super().__init__()
+        self.register_modules()
+
     def __call__(
         self, prompt, speed=1, image=None, frames=3, frame_rate=24, generator=None, output_type="pil"
     ):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lumiere.batch.lines import Line, read_lines
 from lumiere.batch.plan import clip_name
+from lumiere.conditions import read_picture
 from lumiere.errors import InputError
 from lumiere.evaluate.metrics.clips import MOVIES, find, prompts_of
 from lumiere.evaluate.study.pairing import listed
-from lumiere.video import PICTURE_ENDINGS
-
-if TYPE_CHECKING:
-    import numpy as np
+from lumiere.video import PICTURE_ENDINGS, stream
 
 _KEYS = {"prompt", "id", "clip", "seed"}
 _LARGEST_SEED = 2**53
@@ -121,9 +120,6 @@ def first_frame(path: Path) -> np.ndarray:
     Raises:
         InputError: it is neither.
     """
-    from lumiere.conditions import read_picture
-    from lumiere.video import stream
-
     if path.suffix.lower() in PICTURE_ENDINGS:
         return read_picture(path)
     return next(stream(path)[1])

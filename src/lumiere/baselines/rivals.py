@@ -105,15 +105,15 @@ class Rival:
             yield "motion_adapter", MotionAdapter, self.motion_adapter
         wanted = inspect.signature(self.kind.__init__).parameters
         for name, entry in read_json(self.folder / INDEX).items():
-            if name not in wanted or not isinstance(entry, list) or entry == [None, None]:
+            if name not in wanted or not isinstance(entry, list) or entry in ([], [None, None]):
                 continue
-            library, class_name = map(str, entry)
+            library, class_name = str(entry[0]), str(entry[-1])
             # libraries are named here: a folder does not choose what code runs
             module = _LIBRARIES.get(library) or getattr(diffusers.pipelines, library, None)
-            kind = getattr(module, class_name, None)
-            if not isinstance(kind, type):
+            if module is None:
                 raise InputError(f"{self.folder / INDEX} names a {library}.{class_name}, which is not known")
-            yield name, kind, self.folder / name
+            # diffusers knows some classes by newer names, none of which has weights
+            yield name, getattr(module, class_name, object), self.folder / name
 
     def make(self, pipe: Any, case: Case, picture: np.ndarray | None = None) -> Clip:
         """A clip, by the pipeline that :meth:`load` gave.
@@ -249,7 +249,7 @@ def _pixels(made: Any, kind: Any) -> np.ndarray:
     """The frames of what a pipeline gave, uint8 t x h x w x 3."""
     clips = getattr(made, "frames", None)
     frames = np.asarray(clips[0]) if clips is not None and len(clips) else np.empty(0)
-    if frames.ndim != 4 or frames.shape[3] != 3:
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype.kind != "f":
         raise InputError(f"{kind.__name__} gives no frames, but a {type(made).__name__}")
     if not np.isfinite(frames).all():
         raise InputError(f"{kind.__name__} gives frames that are no numbers; try another --dtype")

@@ -105,18 +105,16 @@ def command(
     lumiere rival stable-diffusion-v1-5 clips/ours --motion-adapter motion-adapter --out clips/animatediff
     lumiere rival svd clips/ours --images clips/ours --set decode_chunk_size=4 --out clips/svd
     """
-    from lumiere.baselines.cases import find_pictures, first_frame, read_cases
-
-    cases = read_cases(prompts, seed)
-
     import torch
     from tqdm import tqdm
 
+    from lumiere.baselines.cases import find_pictures, first_frame, read_cases
     from lumiere.baselines.rivals import find_rival, parse_argument
     from lumiere.batch.plan import is_made
     from lumiere.batch.work import alone_in
     from lumiere.files import check_parent, remove_unfinished
 
+    cases = read_cases(prompts, seed)
     told = {name: value for name, value in options.items() if value is not None}
     rival = find_rival(pipeline, told | dict(map(parse_argument, others)), motion_adapter)
     if rival.needs_picture and images is None:

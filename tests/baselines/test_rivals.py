@@ -119,9 +119,9 @@ class Toy(diffusers.DiffusionPipeline):
     stops_at = None
     gives = "frames"
 
-    def __init__(self):
+    def __init__(self, scheduler):
         super().__init__()
-        self.register_modules()
+        self.register_modules(scheduler=scheduler)
 
     def __call__(
         self, prompt, speed=1, image=None, frames=3, frame_rate=24, generator=None, output_type="pil"
@@ -138,7 +138,7 @@ class Toy(diffusers.DiffusionPipeline):
 def toy(run, monkeypatch):
     """Makes clips with the toy; the options are the verb's."""
     monkeypatch.setattr(diffusers, "Toy", Toy, raising=False)
-    Toy().save_pretrained("toy")
+    Toy(diffusers.DDIMScheduler()).save_pretrained("toy")
     return lambda *options: run("rival", "toy", "p.txt", "--out", "out", *options)
 
 

@@ -248,7 +248,7 @@ def _parameters(kind: Any) -> Mapping[str, inspect.Parameter]:
 def _pixels(made: Any, kind: Any) -> np.ndarray:
     """The frames of what a pipeline gave, uint8 t x h x w x 3."""
     clips = getattr(made, "frames", None)
-    frames = np.asarray(clips[0]) if clips is not None and len(clips) else np.empty(0)
+    frames: np.ndarray = np.asarray(clips[0]) if clips is not None and len(clips) else np.empty(0)
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype.kind != "f":
         raise InputError(f"{kind.__name__} gives no frames, but a {type(made).__name__}")
     if not np.isfinite(frames).all():

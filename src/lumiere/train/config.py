@@ -183,8 +183,6 @@ class Inflation:
     #: which resizes resample time, finest first; all if empty
     temporal_resample: tuple[bool, ...] = ()
     attention_blocks: int = 1
-    #: whether temporal layers begin as the identity, as the paper's do, or at random
-    identity: bool = True
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,9 @@ def spanned(frames: int, stride: int) -> int:
 def window(
     clip: np.ndarray, frames: int, position: float, name: str, stride: int = 1
 ) -> tuple[np.ndarray, int]:
-    """``frames`` of a clip, one each ``stride``, starting at ``position`` (0 to 1) of all possible starts; and
-    the index of the first, in strides. Raises :class:`InputError`, with the clip's name, if it is shorter."""
+    """``frames`` of a clip, one each ``stride``, starting at ``position`` (0 to 1) of all possible starts;
+    and the index of the first, in strides. Raises :class:`InputError`, with the clip's name, if it is too
+    short."""
     span = spanned(frames, stride)
     if len(clip) < span:
         asked = f"data.frames asks for {frames}" + (f", one each {stride}" if stride > 1 else "")

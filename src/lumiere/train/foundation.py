@@ -11,7 +11,6 @@ from torch import Tensor
 from lumiere.bundled import LARGE_SHARD_SIZE
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule
 from lumiere.models.stunet import STUNet
-from lumiere.models.temporal import start_at_random
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import TemporalConfig
 from lumiere.train.image import check_fits
@@ -28,8 +27,6 @@ class Foundation:
     parts: dict[str, Any]
     settings: dict[str, Any]
     inflation: dict[str, Any]
-    #: whether temporal layers that are not trained yet begin as the identity
-    identity: bool
     temporal: dict[str, Tensor]
     trained: str
     #: as :meth:`~lumiere.bundled.BundlePipeline.save_pretrained` has it
@@ -39,8 +36,6 @@ class Foundation:
         """Inflate the image model, which is taken over. Raises :class:`InputError` for weights to go on from
         that do not fit."""
         net = STUNet.inflate(self.image, condition_channels=condition_channels, **self.inflation)
-        if not self.identity:
-            start_at_random(net.temporal)
         if self.temporal:
             take_temporal(net, self.temporal, self.trained)
         return net
@@ -75,7 +70,6 @@ def _of_bundle(folder: str) -> Foundation:
         parts,
         {name: pipeline.config[name] for name in pipeline.defaults},
         {name: net.config[name] for name in kept},
-        True,
         net.temporal_state_dict(),
         folder,
         LARGE_SHARD_SIZE,
@@ -96,4 +90,4 @@ def _of_parts(config: TemporalConfig) -> Foundation:
         "attention_blocks": config.model.attention_blocks,
     }
     temporal = temporal_weights(config.init) if config.init else {}
-    return Foundation(image, parts, {}, inflation, config.model.identity, temporal, config.init, None)
+    return Foundation(image, parts, {}, inflation, temporal, config.init, None)

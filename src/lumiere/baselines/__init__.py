@@ -1,0 +1,1 @@
+"""What the one-pass model is compared with."""

@@ -146,9 +146,8 @@ def held_out_periodic(labels: dict[str, str], count: int) -> list[PeriodicPrompt
 def _held_out_scenes(
     rng: np.random.Generator, codes: list[str], motion: PeriodicMotion, frequency: float
 ) -> list[PeriodicScene]:
-    held_out = rng.permutation(
-        [code for code in codes if motion_is_held_out(code, motion, frequency)]
-    ).tolist()
+    held_out = [code for code in codes if motion_is_held_out(code, motion, frequency)]
+    rng.shuffle(held_out)
     colours = rng.permutation(list(COLOURS)).tolist()
     size = sum(_SIZES[motion]) / 2
     return [
@@ -161,7 +160,7 @@ def _held_out_scenes(
             (0.0, 0.0),
         )
         for turn in range(len(colours))
-        for number, code in enumerate(rng.permutation(held_out).tolist())
+        for number, code in enumerate(held_out)
     ]
 
 

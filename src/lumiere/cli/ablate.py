@@ -8,6 +8,7 @@ import click
 
 from lumiere.cli.options import (
     device_option,
+    dtype_option,
     model_option,
     overwrite_option,
     path_type,
@@ -120,7 +121,18 @@ def multidiffusion(
 )
 @click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
 @click.option("--out", type=path_type, default=Path("out/ablate-cascade"), show_default=True)
-def cascade(model: str, data: Path, train_steps: int, prompts: int, seed: int, out: Path) -> None:
+@dtype_option
+@device_option
+def cascade(
+    model: str,
+    data: Path,
+    train_steps: int,
+    prompts: int,
+    seed: int,
+    out: Path,
+    dtype: str,
+    device: str | None,
+) -> None:
     """Compare one pass with keyframes and temporal super-resolution, and with parts of itself left out.
 
     Trained alike, from the image model of --model, on the clips of --data and on others that bounce and spin
@@ -136,8 +148,11 @@ def cascade(model: str, data: Path, train_steps: int, prompts: int, seed: int, o
     lumiere ablate cascade --data data/emoji
     lumiere ablate cascade --data data/emoji --train-steps 50 --prompts 4 --out out/quick
     """
+    import torch
+
     from lumiere.evaluate.ablation.cascade import run
     from lumiere.evaluate.ablation.tables import table
 
-    for told in run(model, data, train_steps, prompts, seed, out)["tables"]:
+    kind = getattr(torch, dtype)
+    for told in run(model, data, train_steps, prompts, out, seed, kind, pick_device(device))["tables"]:
         click.echo(table(told) + "\n")

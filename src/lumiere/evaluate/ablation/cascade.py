@@ -62,9 +62,10 @@ CASCADE = "keyframes, then the frames between"
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make a clip of a prompt with a seed, and the sets of prompts that it is asked for."""
+    """A way to make a clip of a prompt with a seed, loaded when it is needed; and the sets of prompts that it
+    is asked for."""
 
-    make: Make
+    load: Callable[[], Make]
     sets: tuple[str, ...] = (TEXT, PERIODIC)
 
 
@@ -89,48 +90,64 @@ def train_all(pipe: LumierePipeline, clips: Sequence[str], one_pass_steps: int, 
 
 
 def methods(
-    shipped: LumierePipeline, folders: Mapping[str, Path], sprites: dict[str, Sprite], **load: Any
+    shipped: LumierePipeline, folders: Mapping[str, Path], sprites: dict[str, Sprite]
 ) -> dict[str, Method]:
-    """What is compared, by name; ``load`` are options of :meth:`LumierePipeline.from_pretrained`."""
+    """What is compared, by name."""
     options = {
         "num_inference_steps": shipped.config["steps"],
         "guidance_scale": shipped.config["guidance"],
         "guidance_rescale": shipped.config["guidance_rescale"],
     }
-    cascade = KeyframeCascade.from_pretrained(folders[variants.KEYFRAMES], folders[variants.BETWEEN], **load)
-    for pipe in (shipped, cascade.keyframes, cascade.between):
-        pipe.set_progress_bar_config(disable=True)
+
+    def loaded(name: str) -> LumierePipeline:
+        pipe = LumierePipeline.from_pretrained(folders[name], shipped.unet.dtype)
+        return _quiet(pipe.to(shipped.device))
 
     def calls(pipe: Any) -> Make:
         return lambda prompt, seed: pipe(prompt.prompt, seed=seed, **options)
 
-    def trained(name: str) -> Make:
-        pipe = LumierePipeline.from_pretrained(folders[name], **load)
-        pipe.set_progress_bar_config(disable=True)
-        return calls(pipe)
+    def trained(name: str) -> Callable[[], Make]:
+        return lambda: calls(loaded(name))
 
-    def untold(prompt: Prompt, seed: int) -> Clip:
-        made = cascade.keyframes(prompt.prompt, seed=seed, **options)
-        return cascade.fill(made.frames, "", seed=seed, **options | {"guidance_scale": 1.0})
+    def cascade() -> KeyframeCascade:
+        return KeyframeCascade(loaded(variants.KEYFRAMES), loaded(variants.BETWEEN))
 
-    def true_keyframes(prompt: Prompt, seed: int, text: str | None = None) -> Clip:
-        frames = real(prompt, sprites)[:: cascade.interval][: cascade.keyframes.config["frames"]]
-        return cascade.fill(frames, prompt.prompt if text is None else text, seed=seed, **options)
+    def untold() -> Make:
+        both = cascade()
 
-    alone = frame_by_frame(shipped)
-    alone.set_progress_bar_config(disable=True)
+        def make(prompt: Prompt, seed: int) -> Clip:
+            keyframes = both.keyframes(prompt.prompt, seed=seed, **options).frames
+            return both.fill(keyframes, "", seed=seed, **options)
+
+        return make
+
+    def between_real() -> Make:
+        both = cascade()
+        count = both.keyframes.config["frames"]
+
+        def make(prompt: Prompt, seed: int) -> Clip:
+            keyframes = real(prompt, sprites)[:: both.interval][:count]
+            return both.fill(keyframes, prompt.prompt, seed=seed, **options)
+
+        return make
+
     return {
-        REAL: Method(lambda prompt, _: Clip(real(prompt, sprites), FPS)),
+        REAL: Method(lambda: lambda prompt, _: Clip(real(prompt, sprites), FPS)),
         ONE_PASS: Method(trained(variants.ONE_PASS)),
-        CASCADE: Method(calls(cascade)),
-        "the same, between not told the prompt": Method(untold, (PERIODIC,)),
-        "real keyframes, then the frames between": Method(true_keyframes, (PERIODIC,)),
+        CASCADE: Method(lambda: calls(cascade())),
+        "keyframes, then the frames between, untold": Method(untold, (PERIODIC,)),
+        "real keyframes, then the frames between": Method(between_real, (PERIODIC,)),
         "no temporal resampling": Method(trained(variants.NO_RESAMPLING)),
-        "frame by frame": Method(calls(alone), (TEXT,)),
+        "frame by frame": Method(lambda: calls(_quiet(frame_by_frame(shipped))), (TEXT,)),
         "one pass, started at random": Method(trained(variants.RANDOM), (TEXT,)),
         "one pass, convolution alone": Method(trained(variants.CONVOLUTION), (TEXT,)),
-        "one pass, as shipped": Method(calls(shipped), (TEXT,)),
+        "one pass, as shipped": Method(lambda: calls(_quiet(shipped)), (TEXT,)),
     }
+
+
+def _quiet(pipe: LumierePipeline) -> LumierePipeline:
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def real(prompt: Prompt, sprites: dict[str, Sprite]) -> np.ndarray:
@@ -146,10 +163,15 @@ def clip_folder(out: Path, which: str, name: str) -> Path:
 
 def make_clips(method: Method, prompts: Sequence[Prompt], folder: Path, seed: int, length: int) -> None:
     """Make what is not there yet: the first ``length`` frames, a file for each prompt's number."""
-    for number, prompt in enumerate(tqdm(prompts, folder.name, unit="clip", disable=None)):
-        path = folder / f"{number:03d}.mp4"
+    paths = [folder / f"{number:03d}.mp4" for number in range(len(prompts))]
+    if all(path.exists() for path in paths):
+        return
+    make = method.load()
+    for number, (path, prompt) in enumerate(
+        zip(paths, tqdm(prompts, folder.name, disable=None), strict=True)
+    ):
         if not path.exists():
-            made = method.make(prompt, seed + number)
+            made = make(prompt, seed + number)
             about = {"prompt": prompt.prompt, "seed": seed + number}
             Clip(made.frames[:length], FPS, made.metadata | about).save(path)
 
@@ -364,8 +386,20 @@ def check_settings(out: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def run(model: str, data: Path, one_pass_steps: int, prompts: int, seed: int, out: Path) -> dict[str, Any]:
+def run(
+    model: str,
+    data: Path,
+    one_pass_steps: int,
+    prompts: int,
+    out: Path,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> dict[str, Any]:
     """Train, make and measure all; gives what figures.json holds.
+
+    Args:
+        dtype: that clips are made in; training has mixed precision in any case.
 
     Raises:
         InputError: an argument is out of its range, data do not fit, or ``out`` has other settings.
@@ -383,6 +417,7 @@ def run(model: str, data: Path, one_pass_steps: int, prompts: int, seed: int, ou
         TEXT: choose_prompts(labels, prompts),
         PERIODIC: periodic.held_out_periodic(labels, prompts),
     }
+    frames = variants.length(shipped)
     settings = {
         "model": shipped.model_name,
         "model_sha256": sha256(bundle / MANIFEST),
@@ -390,6 +425,7 @@ def run(model: str, data: Path, one_pass_steps: int, prompts: int, seed: int, ou
         "steps": shipped.config["steps"],
         "guidance": shipped.config["guidance"],
         "seed": seed,
+        "dtype": str(dtype).removeprefix("torch."),
         "objects": len(labels),
     }
     check_settings(out, settings)
@@ -397,7 +433,8 @@ def run(model: str, data: Path, one_pass_steps: int, prompts: int, seed: int, ou
     periodic.compose(out / "data", data, PERIODIC_CLIPS, 0, groups, usable_cores())
     clips = [str(data / "train-clips-*.tar"), str(out / "data" / "train-clips-*.tar")]
     folders = train_all(shipped, clips, one_pass_steps, out / "models")
-    compared = methods(shipped, folders, known)
-    ablation = Ablation(out, compared, chosen, settings, variants.length(shipped))
+    del shipped
+    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, known)
+    ablation = Ablation(out, compared, chosen, settings, frames)
     ablation.make()
     return ablation.measure(Recogniser.load(), load_features())

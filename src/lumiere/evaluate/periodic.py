@@ -2,8 +2,9 @@
 
 A clip is compared with itself at every lag, as YIN does with sound (de Cheveigne and Kawahara 2002): the mean
 squared difference of whole coarse frames, over its mean at all smaller lags, dips to nought at a period. It
-says nothing of what moves, so that bouncing, spinning and swaying are measured alike. What looks the same more
-than once a turn, such as a wheel with equal spokes, is measured by that.
+says nothing of what moves, so that bouncing, spinning and swaying are measured alike. What looks the same
+more than once a turn, such as a wheel with equal spokes, is measured by that; keyframes that fade into each
+other by when the same fade comes again, which may be after several turns.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _minima(values: np.ndarray) -> list[int]:
 
 
 def _period(difference: np.ndarray, first: int) -> float:
-    """The period near ``first``, from the dips at its multiples, the farthest of which is the most precise."""
+    """The period near ``first``, from the dips at its multiples: the farthest is the most precise."""
     minima = np.array(_minima(difference))
     period = float(first)
     for times in range(1, len(difference) // first + 1):

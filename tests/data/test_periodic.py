@@ -117,7 +117,7 @@ def test_shards_are_what_training_reads(sprites: dict[str, Sprite], tmp_path: Pa
     (tmp_path / "a" / "train-clips-00000.tar").unlink()
     assert compose(tmp_path / "a", SAMPLE, 3, seed=0)
     assert (tmp_path / "a" / "train-clips-00000.tar").read_bytes() == shard
-    with pytest.raises(InputError, match="holds .* clips 3, seed 0, .*; ask for the same"):
+    with pytest.raises(InputError, match=r"holds .* clips 3, seed 0, .*; ask for the same"):
         compose(tmp_path / "a", SAMPLE, 3, seed=1)
 
 
@@ -133,5 +133,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "complete already; nothing to do" in capsys.readouterr().out
     assert run("--sprites", str(SAMPLE), "--group", "cats") == 2
     assert "--group is 'cats'; choose from smileys-emotion" in capsys.readouterr().err
+    assert run("--sprites", str(SAMPLE), "--group", "flags") == 2
+    assert "has no sprite of flags" in capsys.readouterr().err
     assert run("--sprites", str(tmp_path / "none")) == 2
     assert "holds no sprites.json" in capsys.readouterr().err

@@ -176,7 +176,8 @@ def compose(
         groups: Unicode groups of the objects; without any, all.
 
     Raises:
-        InputError: ``sprites`` holds none of ``groups``, ``out`` holds something else, or a file cannot be written.
+        InputError: ``sprites`` holds none of ``groups``, ``out`` holds something else, or a file cannot be
+            written.
     """
     request = Request(0, clips, 0, seed, sorted(set(groups)))
     composer = _PeriodicComposer(load_sprites(sprites, request.groups))

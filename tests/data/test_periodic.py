@@ -105,7 +105,10 @@ def test_shards_are_what_training_reads(sprites: dict[str, Sprite], tmp_path: Pa
     for number, said in enumerate(about):
         scene = PeriodicScene(
             **said["scene"]
-            | {"background": Background("solid", tuple(said["scene"]["background"]["colours"]))}
+            | {
+                "background": Background("solid", tuple(said["scene"]["background"]["colours"])),
+                "offset": tuple(said["scene"]["offset"]),
+            }
         )
         assert clips.caption(number) == caption(scene, {code: s.label for code, s in sprites.items()})
         frames, truth = clips.read(number), render(scene, sprites)

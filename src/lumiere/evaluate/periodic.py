@@ -64,7 +64,7 @@ def frequency(frames: np.ndarray, fps: int | float) -> Frequency | None:
     first = next(dips, None)
     if first is None:
         return None
-    return Frequency(float(fps * _PER_FRAME / _period(difference, first)), float(1 - share[first]))
+    return Frequency(fps * _PER_FRAME / _period(difference, first), float(1 - share[first]))
 
 
 def relative_error(measured: float, true: float) -> float:
@@ -118,4 +118,4 @@ def _period(difference: np.ndarray, first: int) -> float:
         before, bottom, after = difference[nearest - 1 : nearest + 2]
         bend = before - 2 * bottom + after
         period = (nearest + (0.5 * (before - after) / bend if bend > 0 else 0.0)) / times
-    return period
+    return float(period)

@@ -176,10 +176,13 @@ def compose(
         groups: Unicode groups of the objects; without any, all.
 
     Raises:
-        InputError: ``sprites`` holds none, ``out`` holds something else, or a file cannot be written.
+        InputError: ``sprites`` holds none of ``groups``, ``out`` holds something else, or a file cannot be
+            written.
     """
     request = Request(0, clips, 0, seed, sorted(set(groups)))
     composer = _PeriodicComposer(load_sprites(sprites, request.groups))
+    if not composer.codes:
+        raise InputError(f"{sprites} has no sprite of {', '.join(request.groups) or 'any group'}")
     claim(out, {"format": _FORMAT, "clips": clips, "seed": seed, "objects": " ".join(composer.codes)})
     missing = [shard for shard in request.shards() if not (out / shard.filename).exists()]
     if not missing:

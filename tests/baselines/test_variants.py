@@ -22,12 +22,35 @@ def prediction(pipe, sample: torch.Tensor) -> torch.Tensor:
         return pipe.unet(sample, 500, context, return_dict=False)[0]
 
 
-def test_all_but_the_random_one_start_as_the_image_model(long_pipe) -> None:
+def test_from_nothing_they_begin_as_the_image_model_unless_at_random(long_pipe) -> None:
     still = torch.randn(1, 48, 1, 8, 8).expand(-1, -1, 8, -1, -1)
-    alone = prediction(frame_by_frame(long_pipe), still)
-    for name, variant in variants.variants(long_pipe).items():
-        made = prediction(variant.start(long_pipe), still)
-        assert torch.allclose(made, alone, atol=1e-5) == (name != variants.RANDOM), name
+    alone, known = prediction(frame_by_frame(long_pipe), still), variants.variants(long_pipe)
+    for name in (variants.IDENTITY, variants.RANDOM):
+        made = prediction(known[name].start(long_pipe), still)
+        assert torch.allclose(made, alone, atol=1e-5) == (name == variants.IDENTITY)
+
+
+def test_the_others_begin_with_the_layers_that_fit(long_pipe) -> None:
+    sample, known = torch.randn(1, 48, 8, 8, 8), variants.variants(long_pipe)
+    assert torch.equal(
+        prediction(known[variants.ONE_PASS].start(long_pipe), sample), prediction(long_pipe, sample)
+    )
+    trained = long_pipe.unet.temporal_state_dict()
+    for name, lacking in ((variants.NO_RESAMPLING, "resample"), (variants.CONVOLUTION, "layers")):
+        own = known[name].start(long_pipe).unet.temporal_state_dict()
+        assert all(torch.equal(own[key], trained[key]) for key in own.keys() & trained.keys())
+        assert all(lacking in key for key in trained.keys() - own.keys())
+
+
+def test_a_keyframe_is_where_it_is_in_the_clip(long_pipe) -> None:
+    slow = variants.variants(long_pipe)[variants.KEYFRAMES].start(long_pipe)
+    seen = {}
+    for pipe in (slow, long_pipe):
+        pipe.unet.temporal.position.register_forward_hook(lambda _, given, __: seen.update(places=given[2]))
+        prediction(pipe, torch.randn(1, 48, 16, 8, 8))
+        seen[pipe is slow] = seen.pop("places").flatten().tolist()
+    assert seen[False] == list(range(16)) and seen[True] == list(range(0, 80, 5))
+    assert slow.config["fps"] * 5 == long_pipe.config["fps"] and slow.config["frames"] == 16
 
 
 def test_frame_by_frame_no_frame_sees_another(long_pipe) -> None:

@@ -1,5 +1,5 @@
-"""The one-pass model and what it is compared with, trained alike: on the same clips, from the same image
-model, for the same number of operations.
+"""The one-pass model and what it is compared with, trained alike: on the same clips, for the same number of
+operations, from the layers of the same model as far as they fit.
 """
 
 from __future__ import annotations
@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from lumiere.baselines.untrained import unsampled, untrained
 from lumiere.benchmark import count_operations
+from lumiere.diffusion.conditioning import condition_channels
 from lumiere.errors import InputError
 from lumiere.models.temporal import start_at_random
 from lumiere.pipeline import LumierePipeline
@@ -24,7 +25,12 @@ INTERVAL = 5
 _STEPS = 3
 
 ONE_PASS, KEYFRAMES, BETWEEN = "one-pass", "keyframes", "between-keyframes"
-NO_RESAMPLING, RANDOM, CONVOLUTION = "no-temporal-resampling", "random-start", "convolution-alone"
+NO_RESAMPLING, CONVOLUTION = "no-temporal-resampling", "convolution-alone"
+IDENTITY, RANDOM = "identity-start", "random-start"
+
+#: clips that are trained on: all but those that spin at a known frequency, since the shipped image model has
+#: not learnt to turn anything
+CAPTIONS = "^(?!.*spinning at )"
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,12 @@ class Variant:
     """What is trained.
 
     Attributes:
-        frames, stride: of a window of a clip.
-        batch: windows in a step.
+        frames, stride: of a clip.
+        batch: clips in a step.
         share: of the operations that all may take.
         inflation: options of :meth:`~lumiere.models.stunet.STUNet.inflate`.
-        at_random: whether temporal layers begin at random, and not as the identity.
+        begins: where its temporal layers do: as those of the given model, as far as it has them, and else as
+            the identity; all as the identity; or all at random.
         keyframe_interval: as :class:`~lumiere.train.config.ConditionedConfig` has it.
     """
 
@@ -45,13 +52,19 @@ class Variant:
     batch: int = 1
     share: float = 1.0
     inflation: dict[str, Any] = field(default_factory=dict)
-    at_random: bool = False
+    begins: Literal["trained", "identity", "random"] = "trained"
     keyframe_interval: int = 0
 
     def start(self, pipe: LumierePipeline) -> LumierePipeline:
-        """The image model of ``pipe`` with this variant's temporal layers, untrained."""
-        made = untrained(pipe, **self.inflation)
-        if self.at_random:
+        """The image model of ``pipe`` with this variant's temporal layers, before its training."""
+        made = untrained(pipe, frame_stride=self.stride, **self.inflation)
+        fps = pipe.config["fps"]
+        made.register_to_config(fps=fps if self.stride == 1 else fps / self.stride, frames=self.frames)
+        if self.begins == "trained":
+            own, trained = made.unet.state_dict(), pipe.unet.temporal_state_dict()
+            fitting = {key: value for key, value in trained.items() if key in own}
+            made.unet.load_state_dict(fitting, strict=False)
+        elif self.begins == "random":
             start_at_random(made.unet.temporal)
         return made
 
@@ -67,13 +80,15 @@ def variants(pipe: LumierePipeline) -> dict[str, Variant]:
         raise InputError(f"the model makes clips of {frames} frames; keyframes need {segment} or more")
     keyframes = (frames - 1) // (segment - 1) * _STEPS + 1
     slow = {"temporal_resample": unsampled(pipe)}
+    told = slow | {"condition_channels": condition_channels(pipe.codec)}
     return {
         ONE_PASS: Variant(frames),
         KEYFRAMES: Variant(keyframes, INTERVAL, 2, 0.5, slow),
-        BETWEEN: Variant(segment, 1, 2, 0.5, slow, keyframe_interval=INTERVAL),
+        BETWEEN: Variant(segment, 1, 2, 0.5, told, keyframe_interval=INTERVAL),
         NO_RESAMPLING: Variant(frames, inflation=slow),
-        RANDOM: Variant(frames, at_random=True),
         CONVOLUTION: Variant(frames, inflation={"attention_blocks": 0}),
+        IDENTITY: Variant(frames, begins="identity"),
+        RANDOM: Variant(frames, begins="random"),
     }
 
 
@@ -119,6 +134,7 @@ def configuration(
         "bundle": str(start),
         "data": {
             "clips": list(clips),
+            "captions": CAPTIONS,
             "size": [side, side],
             "frames": variant.frames,
             "frame_stride": variant.stride,
@@ -126,7 +142,7 @@ def configuration(
             "cache": str(cache),
             "cache_clips": True,
         },
-        "objective": {"timestep_power": 0.1, "shared_noise": pipe.config["shared_noise"]},
+        "objective": {"timestep_power": 0.3, "shared_noise": pipe.config["shared_noise"]},
         "optim": {"lr": 1e-3, "betas": [0.9, 0.98], "warmup_steps": 50, "cooldown": 0.5, "ema_decay": 0.98},
         "run": {
             "out": str(out),

@@ -12,7 +12,7 @@ from PIL import Image
 from lumiere.cli import main
 from lumiere.data import h264
 from lumiere.data.shards import tar
-from lumiere.evaluate.ablation import smaller, ways
+from lumiere.evaluate.ablation.multidiffusion import smaller, ways
 from lumiere.video import Clip
 
 WAYS = ["truth", "bicubic", "Lanczos", "overlap 0", "overlap 2", "overlap 3", "one window"]

@@ -15,7 +15,8 @@ from PIL import Image
 from lumiere.data import h264, shards
 from lumiere.data.compose import Background, Scene, caption, held_out_combinations, render
 from lumiere.data.emoji import load_sprites, prepare_sprites
-from lumiere.data.shards import MANIFEST, Composer, Request, prepare
+from lumiere.data.files import MANIFEST
+from lumiere.data.shards import Composer, Request, prepare
 from lumiere.errors import InputError
 
 REQUEST = Request(stills=6, clips=1, held_out=1, seed=3)

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device, steps_option
+from lumiere.cli.options import (
+    device_option,
+    dtype_option,
+    model_option,
+    overwrite_option,
+    path_type,
+    pick_device,
+    steps_option,
+)
 
 EXPLAINED = """\
 warped: difference from the frame before, moved along the true clip's optical flow (of 255)
@@ -76,7 +84,7 @@ def multidiffusion(
     import itertools
 
     from lumiere.errors import InputError
-    from lumiere.evaluate.ablation import run, table, true_clips
+    from lumiere.evaluate.ablation.multidiffusion import run, table, true_clips
     from lumiere.superres import UpscalePipeline
 
     if out.exists() and any(out.iterdir()) and not overwrite:
@@ -94,3 +102,57 @@ def multidiffusion(
         noise_level=noise_level,
     )
     click.echo(f"{table(rows)}\n\n{EXPLAINED}")
+
+
+@command.command()
+@model_option
+@click.option(
+    "--data", type=path_type, required=True, help="What `lumiere data emoji` made: clips and sprites."
+)
+@click.option(
+    "--train-steps",
+    type=click.IntRange(1),
+    default=600,
+    show_default=True,
+    help="Of the one-pass model; the others train for as many operations.",
+)
+@click.option(
+    "--prompts", type=click.IntRange(2), default=100, show_default=True, help="Of either set, held out."
+)
+@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
+@click.option("--out", type=path_type, default=Path("out/ablate-cascade"), show_default=True)
+@dtype_option
+@device_option
+def cascade(
+    model: str,
+    data: Path,
+    train_steps: int,
+    prompts: int,
+    seed: int,
+    out: Path,
+    dtype: str,
+    device: str | None,
+) -> None:
+    """Compare one pass with keyframes and temporal super-resolution, and with parts of itself left out.
+
+    From the layers of --model, as far as they fit, each goes on training, on the clips of --data and on
+    others that bounce at a known frequency, with as many operations: the space-time net; a keyframe model, of
+    every 5th frame, and the model of the frames between; the net without temporal resampling; the net with
+    convolution in place of attention; and, from nothing, begun as the identity or at random. Beside them
+    stand the image model frame by frame, the real clips, and --model as it is.
+
+    The folder gets the models, the clips, results.jsonl, figures.json (for `lumiere report`) and x-t slices.
+    What is finished is kept: the same command goes on after a stop.
+
+    \b
+    lumiere ablate cascade --data data/emoji
+    lumiere ablate cascade --data data/emoji --train-steps 50 --prompts 4 --out out/quick
+    """
+    import torch
+
+    from lumiere.evaluate.ablation.cascade import run
+    from lumiere.evaluate.ablation.tables import table
+
+    kind = getattr(torch, dtype)
+    for told in run(model, data, train_steps, prompts, out, seed, kind, pick_device(device))["tables"]:
+        click.echo(table(told) + "\n")

@@ -12,6 +12,12 @@ from lumiere.errors import InputError
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Parallel workers. [default: the cores there are]"
 )
+group_option = click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    help="Only the objects of this Unicode group, such as animals-nature; may be repeated. [default: all]",
+)
 
 
 @click.group()
@@ -36,12 +42,7 @@ def command() -> None:
     show_default=True,
     help="Held-out clips, and as many stills.",
 )
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    help="Only the objects of this Unicode group, such as animals-nature; may be repeated. [default: all]",
-)
+@group_option
 @click.option(
     "--size",
     type=click.Choice(["128", "256"]),
@@ -79,17 +80,47 @@ def emoji(
     lumiere data emoji --out data/emoji
     lumiere data emoji --out data/emoji --stills 0 --clips 0 --held-out 0     the sprites alone
     """
-    from lumiere.data.emoji import GROUPS
     from lumiere.data.npm import default_cache
     from lumiere.data.parallel import usable_cores
     from lumiere.data.shards import Request, prepare
 
-    for group in groups:
-        if group not in GROUPS:
-            raise InputError(f"--group is {group!r}; choose from {', '.join(GROUPS)}")
+    _check_groups(groups)
     request = Request(stills, clips, held_out, seed, sorted(set(groups)), int(size))
     made = prepare(out, request, cache or default_cache(), workers or usable_cores(), overwrite)
     _tell(out, made)
+
+
+@command.command()
+@click.option("--sprites", required=True, type=path_type, help="A folder that lumiere data emoji made.")
+@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option(
+    "--clips",
+    type=click.IntRange(1),
+    default=2_000,
+    show_default=True,
+    help="Training clips, 80 frames each.",
+)
+@group_option
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the scenes.")
+@workers_option
+def periodic(
+    sprites: Path, out: Path, clips: int, groups: tuple[str, ...], seed: int, workers: int | None
+) -> None:
+    """Compose captioned clips of one object that bounces or spins at a known frequency.
+
+    The frequencies are 0.8, 1.2, 2 and 2.4 hertz. Sampled 3.2 times a second, as by a cascade's keyframes,
+    the outer two look alike, and so do the inner two. Some combinations of object, motion and frequency are
+    held out. What an interrupted run finished is kept, and the same command goes on from there.
+
+    \b
+    lumiere data emoji --out data/emoji --stills 0 --clips 0 --held-out 0     the sprites alone
+    lumiere data periodic --sprites data/emoji --out data/periodic --group animals-nature
+    """
+    from lumiere.data.parallel import usable_cores
+    from lumiere.data.periodic import compose
+
+    _check_groups(groups)
+    _tell(out, compose(out, sprites, clips, seed, groups, workers or usable_cores()))
 
 
 @command.command()
@@ -247,6 +278,14 @@ def videos(
         others = ", ".join(f"{count} {ending}" for ending, count in report.ignored.most_common())
         click.echo(f"not videos by their names: {others}")
     _tell(out, report.made)
+
+
+def _check_groups(groups: tuple[str, ...]) -> None:
+    from lumiere.data.emoji import GROUPS
+
+    for group in groups:
+        if group not in GROUPS:
+            raise InputError(f"--group is {group!r}; choose from {', '.join(GROUPS)}")
 
 
 def _tell(out: Path, made: bool) -> None:

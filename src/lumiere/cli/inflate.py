@@ -6,10 +6,8 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import path_type
+from lumiere.cli.options import DTYPES, path_type
 from lumiere.errors import InputError
-
-DTYPES = ["float32", "float16", "bfloat16"]
 
 
 @click.command()

@@ -27,6 +27,14 @@ class FloatRange(click.FloatRange):
 #: far more than any memory holds
 MOST_FRAMES = 1_000_000
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+DTYPES = ["float32", "float16", "bfloat16"]
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    default="float32",
+    show_default=True,
+    help="What the nets compute in.",
+)
 device_option = click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
 steps_option = click.option(
     "--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"

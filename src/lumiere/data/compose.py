@@ -180,10 +180,16 @@ def own_tags(sprites: Sequence[Sprite]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _with_article(label: str) -> str:
+def with_article(label: str) -> str:
     if label.endswith("s") and not label.endswith("ss"):
         return label
     return ("an " if label[0].lower() in "aeiou" else "a ") + label
+
+
+def in_words(background: Background) -> str:
+    """The background with its article, such as "an orange background"."""
+    phrase = _BACKGROUND_PHRASES[background.kind].format(*background.colours)
+    return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
 def caption(
@@ -202,7 +208,7 @@ def caption(
 
     def name(code: str) -> str:
         options = () if plain or synonyms is None or rng.random() > 0.15 else synonyms[code]
-        return _with_article(str(rng.choice(options)) if options else labels[code])
+        return with_article(str(rng.choice(options)) if options else labels[code])
 
     names = [name(code) for code in scene.objects]
     subject = {
@@ -213,8 +219,7 @@ def caption(
     }[scene.relation].format(*names)
     phrases = _MOTION_PHRASES[scene.motion]
     motion = phrases[0] if plain else str(rng.choice(phrases))
-    phrase = _BACKGROUND_PHRASES[scene.background.kind].format(*scene.background.colours)
-    background = ("an " if phrase[0] in "aeiou" else "a ") + phrase
+    background = in_words(scene.background)
     if not plain and rng.random() < 0.04:
         motion = ""
     subject = f"{subject} {motion}".strip()
@@ -296,18 +301,42 @@ def render(
     index = torch.arange(start, start + num_frames)
     x, y, size, angle = trajectory(scene, index / FPS, CLIP_FRAMES / FPS)
     canvas = paint(scene.background, side).expand(num_frames, -1, -1, -1)
-    cos, sin = torch.cos(angle), torch.sin(angle)
     for code, (slot_x, slot_y) in zip(scene.objects, _slots(scene), strict=True):
         frames = sprites[code].frames
-        layer = torch.from_numpy(frames[index.numpy() % len(frames)]).permute(0, 3, 1, 2) / 255.0
-        if size.min() < 0.6:
-            layer = F.avg_pool2d(layer, 2)
-        centre_x, centre_y = 2 * (x + slot_x * size), 2 * (y + slot_y * size)
-        rows = [
-            torch.stack([cos, sin, -(cos * centre_x + sin * centre_y)], -1) / size[:, None],
-            torch.stack([-sin, cos, -(-sin * centre_x + cos * centre_y)], -1) / size[:, None],
-        ]
-        grid = F.affine_grid(torch.stack(rows, 1), [num_frames, 4, side, side], align_corners=False)
-        layer = F.grid_sample(layer, grid, align_corners=False)
-        canvas = layer[:, :3] + canvas * (1 - layer[:, 3:])
+        shown = frames[index.numpy() % len(frames)]
+        canvas = place(shown, canvas, x + slot_x * size, y + slot_y * size, size, angle)
+    return to_uint8(canvas)
+
+
+def place(
+    frames: np.ndarray,
+    canvas: torch.Tensor,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    size: torch.Tensor,
+    angle: torch.Tensor,
+) -> torch.Tensor:
+    """Frames of a sprite on a canvas: t x 3 x s x s, in [0, 1].
+
+    Args:
+        frames: uint8, t x s x s x 4, premultiplied RGBA.
+        canvas: t x 3 x s x s, in [0, 1].
+        x, y, size, angle: of each frame, as :func:`trajectory` gives them.
+    """
+    layer = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255.0
+    if size.min() < 0.6:
+        layer = F.avg_pool2d(layer, 2)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    centre_x, centre_y = 2 * x, 2 * y
+    rows = [
+        torch.stack([cos, sin, -(cos * centre_x + sin * centre_y)], -1) / size[:, None],
+        torch.stack([-sin, cos, -(-sin * centre_x + cos * centre_y)], -1) / size[:, None],
+    ]
+    grid = F.affine_grid(torch.stack(rows, 1), [len(canvas), 4, *canvas.shape[2:]], align_corners=False)
+    layer = F.grid_sample(layer, grid, align_corners=False)
+    return layer[:, :3] + canvas * (1 - layer[:, 3:])
+
+
+def to_uint8(canvas: torch.Tensor) -> np.ndarray:
+    """t x 3 x h x w in [0, 1] as frames: t x h x w x 3."""
     return (canvas * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()

@@ -36,13 +36,12 @@ from lumiere.data.compose import (
     render,
 )
 from lumiere.data.emoji import in_groups, load_sprites, prepare_sprites, read_index
-from lumiere.data.files import read_manifest, write_whole
+from lumiere.data.files import MANIFEST, read_manifest, to_json, write_whole
 from lumiere.data.heldout import held_out_prompts
 from lumiere.data.npm import chunks
 from lumiere.data.parallel import write_shards
 from lumiere.errors import InputError
 
-MANIFEST = "manifest.json"
 PROMPTS = "heldout-prompts.json"
 _FORMAT = "lumiere-emoji/1"
 CLIP_CRF = 18  # about 40 dB and 32 KiB a clip
@@ -134,10 +133,11 @@ class Composer:
         for _ in range(shard.samples):
             if stop is not None and stop.is_set():
                 raise InterruptedError
-            samples.append(self._sample(shard, rng))
+            samples.append(self.sample(shard, rng))
         return tar(shard.number, samples)
 
-    def _sample(self, shard: Shard, rng: np.random.Generator) -> dict[str, bytes]:
+    def sample(self, shard: Shard, rng: np.random.Generator) -> dict[str, bytes]:
+        """One sample's files, by their endings."""
         scene = random_scene(rng, self.codes, shard.held_out)
         about: dict[str, Any] = {
             "caption": caption(scene, self.labels, self.synonyms, None if shard.held_out else rng),
@@ -270,10 +270,6 @@ def _sha256(path: Path) -> str:
     for chunk in chunks(path):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def to_json(value: Any, indent: int | None = None) -> bytes:
-    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode()
 
 
 def tar(shard: int, samples: Sequence[dict[str, bytes]]) -> bytes:

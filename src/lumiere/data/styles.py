@@ -10,9 +10,8 @@ from PIL import Image
 
 from lumiere.conditions import read_cutout
 from lumiere.data.drawings import Drawing, check_rasteriser, read_drawings
-from lumiere.data.files import write_whole
+from lumiere.data.files import MANIFEST, to_json, write_whole
 from lumiere.data.npm import Package
-from lumiere.data.shards import MANIFEST, to_json
 from lumiere.errors import InputError
 
 STYLES = {

@@ -6,12 +6,10 @@ To train on, each drawing, on a background, is cut into squares of 256 pixels, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 
@@ -29,11 +27,10 @@ from lumiere.data.compose import (
     render,
 )
 from lumiere.data.drawings import Drawing, check_rasteriser, read_drawings
-from lumiere.data.files import write_whole
+from lumiere.data.files import claim, to_json, write_whole
 from lumiere.data.npm import Package
 from lumiere.data.parallel import write_shards
-from lumiere.data.shards import CLIP_CRF, MANIFEST, lossless_webp, tar, to_json
-from lumiere.errors import InputError
+from lumiere.data.shards import CLIP_CRF, lossless_webp, tar
 
 DRAWINGS = Package(
     "@iconify-json/fluent-emoji",
@@ -75,7 +72,7 @@ def compose(out: Path, stills: int, held_out: int, seed: int, cache: Path, worke
     """
     check_rasteriser()
     request = {"format": _FORMAT, "source": DRAWINGS.filename}
-    _claim(out, request | {"stills": stills, "held_out": held_out, "seed": seed})
+    claim(out, request | {"stills": stills, "held_out": held_out, "seed": seed})
     shards = [_Shard("heldout-clips", number, 1) for number in range(held_out)]
     shards += [
         _Shard("train-stills", number, min(SHARD, stills - first))
@@ -99,20 +96,6 @@ def compose(out: Path, stills: int, held_out: int, seed: int, cache: Path, worke
 
     write_shards(write, missing, sum(shard.samples for shard in missing), "sample", workers)
     return True
-
-
-def _claim(out: Path, request: dict[str, Any]) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; --out names a folder")
-    manifest = out / MANIFEST
-    try:
-        found = json.loads(manifest.read_text("utf-8")) if manifest.exists() else None
-    except ValueError:
-        found = {}
-    if (found is None and out.exists() and any(out.iterdir())) or found not in (None, request):
-        was = ", ".join(f"{key} {found[key]}" for key in request if key in found) if found else "other data"
-        raise InputError(f"{out} holds {was}; ask for the same, or choose another folder")
-    write_whole(manifest, to_json(request, indent=1))
 
 
 def _still_samples(drawing: Drawing, rng: np.random.Generator) -> list[dict[str, bytes]]:

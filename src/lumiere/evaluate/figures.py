@@ -104,7 +104,7 @@ def background_colour(frames: np.ndarray) -> str:
     return list(COLOURS)[int(distances.argmin())]
 
 
-def _coarse(frames: np.ndarray, cells: int) -> np.ndarray:
+def coarse(frames: np.ndarray, cells: int) -> np.ndarray:
     """The means of about ``cells`` x ``cells`` blocks of each frame, float32."""
     time, height, width, channels = frames.shape
     rows, columns = max(1, height // cells), max(1, width // cells)
@@ -120,7 +120,7 @@ def foreground(frames: np.ndarray) -> np.ndarray:
     noise and count nothing, over 24 they count fully.
     """
     background = lab(np.median(_border(frames), axis=1))
-    distance = np.linalg.norm(lab(_coarse(frames, 64)) - background[:, None, None], axis=-1)
+    distance = np.linalg.norm(lab(coarse(frames, 64)) - background[:, None, None], axis=-1)
     return ((distance - 8) / 16).clip(0, 1)
 
 
@@ -198,10 +198,10 @@ def change_between_eighths(frames: np.ndarray) -> float:
     Each picture is the mean of the frames around it on a coarse grid, less its background colour, and small
     differences count nothing: so noise, flicker and a change of light are no motion.
     """
-    coarse = _coarse(frames, _CELLS) - np.median(_border(frames), axis=1)[:, None, None]
+    grid = coarse(frames, _CELLS) - np.median(_border(frames), axis=1)[:, None, None]
     half = max(0, min(2, len(frames) // 16 - 1))
     places = np.linspace(half, len(frames) - 1 - half, 9).round().astype(int)
-    pictures = np.stack([coarse[place - half : place + half + 1].mean(0) for place in places])
+    pictures = np.stack([grid[place - half : place + half + 1].mean(0) for place in places])
     return float((np.abs(np.diff(pictures, axis=0)) - _DEAD_ZONE).clip(0).mean())
 
 

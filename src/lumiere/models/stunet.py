@@ -151,6 +151,8 @@ class STUNet(ModelMixin, ConfigMixin):
         condition_channels: channels of what a call is told as its ``condition``; its weights begin at zero.
         codec_factor: pixels along a side of one place of a sample; for an image model that is told the size
             of its picture (Stable Diffusion XL).
+        frame_stride: how far each frame is from the next, on the scale of the frames' places in their clip;
+            above 1 for a model of keyframes.
 
     On a CPU without gradients, ``net.to(memory_format=torch.channels_last)`` is faster.
 
@@ -169,6 +171,7 @@ class STUNet(ModelMixin, ConfigMixin):
         attention_blocks: int = 1,
         condition_channels: int = 0,
         codec_factor: int = 8,
+        frame_stride: int = 1,
     ):
         super().__init__()
         unet = UNet2DConditionModel.from_config(spatial_config)
@@ -202,6 +205,7 @@ class STUNet(ModelMixin, ConfigMixin):
         attention_blocks: int = 1,
         condition_channels: int = 0,
         codec_factor: int = 8,
+        frame_stride: int = 1,
     ) -> STUNet:
         """A space-time net around ``unet2d`` itself, which it takes over and freezes; no weight is copied."""
         spatial_config = {key: value for key, value in unet2d.config.items() if not key.startswith("_")}
@@ -212,6 +216,7 @@ class STUNet(ModelMixin, ConfigMixin):
                 attention_blocks=attention_blocks,
                 condition_channels=condition_channels,
                 codec_factor=codec_factor,
+                frame_stride=frame_stride,
             )
         net._assemble(unet2d)
         return net
@@ -279,7 +284,7 @@ class STUNet(ModelMixin, ConfigMixin):
         # Frames join the batch, the last repeated up to a length that resampling divides
         padding = -frames % self.temporal_factor
         first = torch.as_tensor(first_frame, device=sample.device).view(-1, 1)
-        places = first + torch.arange(frames + padding, device=sample.device)
+        places = self.config.frame_stride * (first + torch.arange(frames + padding, device=sample.device))
         conditions = _PerFrame(emb, context, temporal.position(emb, context, places))
         layer = self._layer(conditions)
 

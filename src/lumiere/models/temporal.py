@@ -285,3 +285,21 @@ class TemporalAttentionBlock(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, emb, height)
         return tokens.unflatten(1, (height, -1)).permute(0, 3, 4, 1, 2).flatten(0, 1)
+
+
+@torch.no_grad()
+def start_at_random(layers: nn.Module) -> None:
+    """Draw the weights of all ``layers`` that would begin as zero or the identity, as PyTorch draws a new
+    layer's: what the paper's initialisation is compared with."""
+    for module in layers.modules():
+        if isinstance(module, TimeConv):
+            _draw(module.weight, module.bias)
+        elif isinstance(module, TemporalAttentionLayer):
+            for last in (module.out, module.feed_out):
+                last.reset_parameters()
+
+
+def _draw(weight: Tensor, bias: Tensor) -> None:
+    bound = weight[0].numel() ** -0.5
+    nn.init.uniform_(weight, -bound, bound)
+    nn.init.uniform_(bias, -bound, bound)

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor
 
 from lumiere.diffusion.conditioning import condition_channels, encode_condition
+from lumiere.train.config import ConditionedConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Loaded, to_video
-from lumiere.train.masks import random_given
+from lumiere.train.masks import keyframes_given, random_given
 from lumiere.train.temporal import TemporalStage
 
 
 class ConditionedStage(TemporalStage):
+    config: ConditionedConfig
+
     def condition_channels(self) -> int:
         return condition_channels(self.encode.codec)
 
@@ -27,11 +30,18 @@ class ConditionedStage(TemporalStage):
         for n in samples:
             rng = numbers("sample", self.config.seed, n)
             i, position = self.chosen.pick(rng, size)
-            windows.append(self.clips.window(i, data.frames, position))
+            cut = data.frames, position
+            loaded, first = self.clips.window(i, *cut, data.frame_stride)
             pictures = self.clips.pictures
-            frames, _ = window(pictures.read(i), data.frames, position, pictures.name(i))
+            frames, _ = window(pictures.read(i), *cut, pictures.name(i), data.frame_stride)
             pixels.append(torch.from_numpy(frames))
-            given.append(torch.from_numpy(random_given(rng, frames)))
+            if every := self.config.keyframe_interval:
+                # What fills in between keyframes does not know where in the clip they are.
+                first, known = 0, keyframes_given(frames, every)
+            else:
+                known = random_given(rng, frames)
+            windows.append((loaded, first))
+            given.append(torch.from_numpy(known))
         return windows, torch.stack(pixels), torch.stack(given)
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:

@@ -36,6 +36,8 @@ class Data:
     buckets: bool = False
     #: length of the windows cut from clips; those that their shards say are shorter are left out
     frames: int = 80
+    #: of these windows, every so many frames of the clip are one
+    frame_stride: int = 1
     #: of the temporal stage's clips, only those whose caption this regular expression finds; all if empty
     captions: str = ""
     #: of the images that stages of single pictures see, the share that are frames of clips
@@ -302,6 +304,9 @@ class ConditionedConfig(TemporalConfig):
     """The temporal layers once more, told a part of the clip; see :mod:`lumiere.train.masks`."""
 
     stage: Literal["conditioned"] = "conditioned"  # type: ignore[assignment]
+    #: if above 0, every so many frames of a window are given, from the first on, and nothing else: temporal
+    #: super-resolution between keyframes
+    keyframe_interval: int = 0
 
 
 @dataclass(frozen=True)
@@ -563,7 +568,7 @@ def _check_stills(config: Config) -> None:
 
 
 _ABOVE_ZERO = {
-    "data": "size frames batch_size workers",
+    "data": "size frames frame_stride batch_size workers",
     "optim": "lr accumulate ema_every clip_norm",
     "run": "keep log_steps checkpoint_steps",
     "objective": "timestep_power",
@@ -580,6 +585,7 @@ RANGES = {
     "data.clip_share": (0.0, 1.0),
     "data.still_share": (0.0, 1.0),
     "samples.frames": (0, 10**6),
+    "keyframe_interval": (0, 10**6),
     "optim.ema_decay": (0.0, 1.0),
     "optim.cooldown": (0.0, 1.0),
     "optim.warmup_steps": (0, 10**9),

@@ -73,13 +73,23 @@ class Shard:
         return digest.hexdigest()
 
 
-def window(clip: np.ndarray, frames: int, position: float, name: str) -> tuple[np.ndarray, int]:
-    """``frames`` consecutive ones, starting at ``position`` (0 to 1) of all possible starts; and the index of
-    the first. Raises :class:`InputError`, with the clip's name, if it has fewer."""
-    if len(clip) < frames:
-        raise InputError(f"{name} has {len(clip)} frames; data.frames asks for {frames}")
-    start = int(position * (len(clip) - frames + 1))
-    return clip[start : start + frames], start
+def spanned(frames: int, stride: int) -> int:
+    """How many frames of a clip a window of ``frames`` reaches over, of which it has each ``stride``-th."""
+    return (frames - 1) * stride + 1
+
+
+def window(
+    clip: np.ndarray, frames: int, position: float, name: str, stride: int = 1
+) -> tuple[np.ndarray, int]:
+    """``frames`` of a clip, one each ``stride``, starting at ``position`` (0 to 1) of all possible starts;
+    and the index of the first, in strides. Raises :class:`InputError`, with the clip's name, if it is too
+    short."""
+    span = spanned(frames, stride)
+    if len(clip) < span:
+        asked = f"data.frames asks for {frames}" + (f", one each {stride}" if stride > 1 else "")
+        raise InputError(f"{name} has {len(clip)} frames; {asked}")
+    start = int(position * (len(clip) - span + 1))
+    return clip[start : start + span : stride], start // stride
 
 
 class Pictures:

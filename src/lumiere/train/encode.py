@@ -145,11 +145,11 @@ class Source:
         n = int(position * len(latents))
         return torch.from_numpy(latents[n : n + 1].copy()), self._text(i)
 
-    def window(self, i: int, frames: int, position: float) -> tuple[Loaded, int]:
+    def window(self, i: int, frames: int, position: float, stride: int = 1) -> tuple[Loaded, int]:
         """As :func:`lumiere.train.dataset.window`, of one clip."""
         shard, place = self.pictures.where[i]
         clip = self.pictures.read(i) if self.latents is None else self.latents[shard][place]
-        chosen, first = window(clip, frames, position, self.pictures.name(i))
+        chosen, first = window(clip, frames, position, self.pictures.name(i), stride)
         return (torch.from_numpy(chosen.copy()), self._text(i)), first
 
     def _text(self, i: int) -> str | Tensor:

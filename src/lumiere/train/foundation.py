@@ -64,7 +64,7 @@ def _of_bundle(folder: str) -> Foundation:
     pipeline = LumierePipeline.from_pretrained(folder)
     parts = dict(pipeline.components)
     net = parts.pop("unet")
-    kept = ("temporal_resample", "attention_blocks", "codec_factor")
+    kept = ("temporal_resample", "attention_blocks", "codec_factor", "frame_stride")
     return Foundation(
         net.spatial,
         parts,

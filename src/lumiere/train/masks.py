@@ -54,6 +54,17 @@ def random_given(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
     return given
 
 
+def keyframes_given(clip: np.ndarray, interval: int) -> np.ndarray:
+    """Which pixels are given if every ``interval``-th frame is, from the first on: bool, t x h x w.
+
+    Args:
+        clip: uint8, t x h x w x 3.
+    """
+    given = np.zeros(clip.shape[:3], bool)
+    given[::interval] = True
+    return given
+
+
 def _some_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
     match rng.integers(3):
         case 0:

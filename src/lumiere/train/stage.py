@@ -18,7 +18,7 @@ from lumiere.errors import InputError
 from lumiere.models.bundle import load_model, read_json
 from lumiere.models.stunet import STUNet
 from lumiere.train.config import Data, Objective
-from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size
+from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size, spanned
 from lumiere.train.draw import Draws, numbers
 
 CONDITION = "temporal.condition.weight"
@@ -149,7 +149,8 @@ def open_pictures(data: Data, clips_only: bool = False) -> tuple[Pictures | None
     stills = Pictures(data.stills, STILLS, data.size) if data.stills and not clips_only else None
     clips = None
     if data.clips:
-        size, least = None if data.buckets else data.size, data.frames if clips_only else 0
+        size = None if data.buckets else data.size
+        least = spanned(data.frames, data.frame_stride) if clips_only else 0
         clips = Pictures(data.clips, CLIPS, size, least)
     return stills, clips
 

@@ -87,7 +87,7 @@ class TemporalStage(Stage):
 
     def _window(self, rng: Any, size: Size) -> tuple[Loaded, int]:
         i, position = self.chosen.pick(rng, size)
-        return self.clips.window(i, self.config.data.frames, position)
+        return self.clips.window(i, self.config.data.frames, position, self.config.data.frame_stride)
 
     def size(self, step: int) -> Size:
         """That of a step's clips, the same in all processes."""
@@ -130,7 +130,7 @@ class TemporalStage(Stage):
             size=max(data.size),
             frames=data.frames,
             shared_noise=self.config.objective.shared_noise,
-            **({} if rate is None else {"fps": rate}),
+            **({} if rate is None else {"fps": rate / data.frame_stride if data.frame_stride > 1 else rate}),
         )
 
     def export(self, folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a part of the method does, by leaving it out."""

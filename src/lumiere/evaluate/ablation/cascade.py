@@ -1,0 +1,459 @@
+"""One pass, or keyframes and what lies between them? Models that were trained alike make the same prompts
+(section 1 of arXiv 2401.12945).
+
+Two sets of prompts that training never said: the evaluation's, and motion of known frequency, half of it
+faster than keyframes can tell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lumiere.baselines import variants
+from lumiere.baselines.cascade import KeyframeCascade
+from lumiere.baselines.untrained import frame_by_frame
+from lumiere.conditions import from_frames
+from lumiere.data import periodic
+from lumiere.data.compose import FPS, Scene, Sprite, render
+from lumiere.data.emoji import load_sprites
+from lumiere.data.heldout import HeldOutPrompt
+from lumiere.data.parallel import usable_cores
+from lumiere.data.periodic import PeriodicPrompt
+from lumiere.errors import InputError
+from lumiere.evaluate.ablation.tables import Cell, mean_cell, median_cell, share_cell, value_cell
+from lumiere.evaluate.metrics import bootstrap
+from lumiere.evaluate.metrics.features import Features, load_features
+from lumiere.evaluate.metrics.frechet import frechet_distance
+from lumiere.evaluate.metrics.motion_smoothness import motion_smoothness
+from lumiere.evaluate.metrics.warping_error import warping_error
+from lumiere.evaluate.periodic import aliased, frequency, relative_error
+from lumiere.evaluate.prompts import choose_prompts, judge, write_text
+from lumiere.evaluate.recogniser import Recogniser
+from lumiere.evaluate.sheet import stacked
+from lumiere.evaluate.xt_slice import xt_slice
+from lumiere.models.bundle import MANIFEST, objects, read_json, resolve, sha256
+from lumiere.pipeline import LumierePipeline
+from lumiere.train.loop import MODEL, Trainer
+from lumiere.video import Clip, save_picture
+
+TEXT, PERIODIC = "text", "periodic"
+KEYFRAME_RATE = FPS / variants.INTERVAL
+#: of the frequency: a clip this near has it
+NEAR = 0.1
+#: prompts of each set whose slices are drawn, evenly spaced
+SHOWN = 4
+#: that are trained on, beside the data's
+PERIODIC_CLIPS = 750
+
+Prompt = HeldOutPrompt | PeriodicPrompt
+Make = Callable[[Prompt, int], Clip]
+REAL = "real clips"
+ONE_PASS = "one pass"
+CASCADE = "keyframes, then the frames between"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make a clip of a prompt with a seed, loaded when it is needed; and the sets of prompts that it
+    is asked for."""
+
+    load: Callable[[], Make]
+    sets: tuple[str, ...] = (TEXT, PERIODIC)
+
+
+def train_all(pipe: LumierePipeline, clips: Sequence[str], one_pass_steps: int, out: Path) -> dict[str, Path]:
+    """Train each of ``lumiere.baselines.variants`` of ``pipe``, or go on with it; gives the models' folders.
+
+    Raises:
+        InputError: data or weights do not fit.
+        KeyboardInterrupt: a run was interrupted; what it learnt is saved.
+    """
+    folders = {}
+    for name, steps in variants.steps_of(pipe, one_pass_steps).items():
+        start, run = out / name / "start", out / name / "run"
+        if not start.exists():
+            torch.manual_seed(0)
+            variants.variants(pipe)[name].start(pipe).save_pretrained(start)
+        config = variants.configuration(name, pipe, start, clips, steps, run, out / "cache")
+        if Trainer(config, resume=True).run():
+            raise KeyboardInterrupt
+        folders[name] = run / MODEL
+    return folders
+
+
+def methods(
+    shipped: LumierePipeline, folders: Mapping[str, Path], sprites: dict[str, Sprite]
+) -> dict[str, Method]:
+    """What is compared, by name."""
+    options = {
+        "num_inference_steps": shipped.config["steps"],
+        "guidance_scale": shipped.config["guidance"],
+        "guidance_rescale": shipped.config["guidance_rescale"],
+    }
+
+    def loaded(name: str) -> LumierePipeline:
+        pipe = LumierePipeline.from_pretrained(folders[name], shipped.unet.dtype)
+        return _quiet(pipe.to(shipped.device))
+
+    def calls(pipe: Any) -> Make:
+        return lambda prompt, seed: pipe(prompt.prompt, seed=seed, **options)
+
+    def trained(name: str) -> Callable[[], Make]:
+        return lambda: calls(loaded(name))
+
+    def cascade() -> KeyframeCascade:
+        return KeyframeCascade(loaded(variants.KEYFRAMES), loaded(variants.BETWEEN))
+
+    def untold() -> Make:
+        both = cascade()
+
+        def make(prompt: Prompt, seed: int) -> Clip:
+            keyframes = both.keyframes(prompt.prompt, seed=seed, **options).frames
+            return both.fill(keyframes, "", seed=seed, **options)
+
+        return make
+
+    def between_real() -> Make:
+        both = cascade()
+        count = both.keyframes.config["frames"]
+
+        def make(prompt: Prompt, seed: int) -> Clip:
+            keyframes = real(prompt, sprites)[:: both.interval][:count]
+            return both.fill(keyframes, prompt.prompt, seed=seed, **options)
+
+        return make
+
+    def given(frames: Callable[[int], Sequence[int]]) -> Callable[[], Make]:
+        """The shipped model, given these frames of the real clip."""
+
+        def make(prompt: Prompt, seed: int) -> Clip:
+            clip = real(prompt, sprites)[: shipped.config["frames"]]
+            told = from_frames({n: clip[n] for n in frames(len(clip))}, len(clip))
+            return _quiet(shipped)(prompt.prompt, condition=told, seed=seed, **options)
+
+        return lambda: make
+
+    conditioned = {
+        "as shipped, given every 5th real frame": Method(
+            given(lambda length: range(0, length, variants.INTERVAL)), (PERIODIC,)
+        ),
+        "as shipped, given as many real frames at the start": Method(
+            given(lambda length: range(-(-length // variants.INTERVAL))), (PERIODIC,)
+        ),
+    }
+    return {
+        REAL: Method(lambda: lambda prompt, _: Clip(real(prompt, sprites), FPS)),
+        ONE_PASS: Method(trained(variants.ONE_PASS)),
+        CASCADE: Method(lambda: calls(cascade())),
+        "keyframes, then the frames between, untold": Method(untold, (PERIODIC,)),
+        "real keyframes, then the frames between": Method(between_real, (PERIODIC,)),
+        **(conditioned if shipped.unet.config.condition_channels else {}),
+        "no temporal resampling": Method(trained(variants.NO_RESAMPLING)),
+        "frame by frame": Method(lambda: calls(_quiet(frame_by_frame(shipped))), (TEXT,)),
+        "one pass, convolution alone": Method(trained(variants.CONVOLUTION), (TEXT,)),
+        "one pass, begun as the identity": Method(trained(variants.IDENTITY), (TEXT,)),
+        "one pass, begun at random": Method(trained(variants.RANDOM), (TEXT,)),
+        "one pass, as shipped": Method(lambda: calls(_quiet(shipped)), (TEXT,)),
+    }
+
+
+def _quiet(pipe: LumierePipeline) -> LumierePipeline:
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def bouncing(labels: dict[str, str], count: int) -> list[PeriodicPrompt]:
+    """The first ``count`` held-out prompts of a bounce, all frequencies in turn. Raises :class:`InputError`
+    unless there are that many."""
+    chosen = periodic.held_out_periodic(labels, 2 * count)
+    return [prompt for prompt in chosen if prompt.scene.motion == "bounce"][:count]
+
+
+def real(prompt: Prompt, sprites: dict[str, Sprite]) -> np.ndarray:
+    """The clip that the prompt describes, composed: uint8, t x s x s x 3."""
+    draw: Any = render if isinstance(prompt.scene, Scene) else periodic.render
+    return draw(prompt.scene, sprites)
+
+
+def clip_folder(out: Path, which: str, name: str) -> Path:
+    """Where a method's clips of a set of prompts are."""
+    return out / "clips" / which / name.replace(",", "").replace(" ", "-")
+
+
+def make_clips(method: Method, prompts: Sequence[Prompt], folder: Path, seed: int, length: int) -> None:
+    """Make what is not there yet: the first ``length`` frames, a file for each prompt's number."""
+    paths = [folder / f"{number:03d}.mp4" for number in range(len(prompts))]
+    if all(path.exists() for path in paths):
+        return
+    make = method.load()
+    for number, (path, prompt) in enumerate(
+        zip(paths, tqdm(prompts, folder.name, disable=None), strict=True)
+    ):
+        if not path.exists():
+            made = make(prompt, seed + number)
+            about = {"prompt": prompt.prompt, "seed": seed + number}
+            Clip(made.frames[:length], FPS, made.metadata | about).save(path)
+
+
+def measure_text(
+    clip: Clip, prompt: HeldOutPrompt, recogniser: Recogniser, features: Features
+) -> dict[str, Any]:
+    """What the evaluation asks, and the motion's quality."""
+    judged = judge(clip.frames, prompt, recogniser)
+    return {
+        **judged["answers"],
+        "warping": 1000 * warping_error(clip.frames).error,
+        "smoothness": motion_smoothness(clip.frames),
+        "features": features(clip.frames, prompt.prompt)[0].tolist(),
+    }
+
+
+def measure_periodic(clip: Clip, prompt: PeriodicPrompt) -> dict[str, Any]:
+    """The frequency of the clip's motion, hertz, and what it is to the one asked for; None without any."""
+    found = frequency(clip.frames, FPS)
+    measured = None if found is None else found.hertz
+    asked = prompt.scene.frequency
+    return {
+        "motion": prompt.scene.motion,
+        "asked": asked,
+        "hertz": measured,
+        "error": None if measured is None else relative_error(measured, asked),
+        "aliased": None if measured is None else aliased(measured, asked, KEYFRAME_RATE),
+    }
+
+
+TEXT_COLUMNS = (
+    "background right",
+    "direction right",
+    "size right",
+    "bounce right",
+    "object (top 1)",
+    "object (top 5)",
+    "moves",
+    "warping error x 1000",
+    "motion smoothness",
+    "Frechet distance of recogniser features (not FVD)",
+)
+_ASKED = ("background", "direction", "size", "bounce", "top1", "top5", "moves")
+PERIODIC_COLUMNS = (
+    f"frequency within {NEAR:.0%}",
+    f"of those below {KEYFRAME_RATE / 2:g} Hz",
+    "of those above",
+    "of those above: the alias instead",
+    "no period found",
+    "error of the frequency, median",
+)
+
+
+def text_row(lines: Sequence[dict[str, Any]], true: np.ndarray | None) -> list[Cell | None]:
+    """Cells of :data:`TEXT_COLUMNS`; ``true`` are the features of the real clips of the same prompts."""
+    cells = [share_cell([line[key] for line in lines if line[key] is not None]) for key in _ASKED]
+    cells += [mean_cell([line[key] for line in lines], key) for key in ("warping", "smoothness")]
+    distance = None
+    if true is not None and len(true) > 1:
+        made = np.array([line["features"] for line in lines])
+        low, high = bootstrap.interval(frechet_distance, made, true, resamples=20)
+        distance = value_cell(frechet_distance(made, true), low, high, "distance")
+    return [*cells, distance]
+
+
+def periodic_row(lines: Sequence[dict[str, Any]]) -> list[Cell | None]:
+    """Cells of :data:`PERIODIC_COLUMNS`. A clip in which nothing repeats is wrong."""
+    near = [line["error"] is not None and line["error"] <= NEAR for line in lines]
+    fast = [line["asked"] > KEYFRAME_RATE / 2 for line in lines]
+    both = list(zip(near, fast, lines, strict=True))
+    return [
+        share_cell(near),
+        share_cell([right for right, above, _ in both if not above]),
+        share_cell([right for right, above, _ in both if above]),
+        share_cell([bool(line["aliased"]) for _, above, line in both if above]),
+        share_cell([line["hertz"] is None for line in lines]),
+        median_cell([line["error"] for line in lines if line["error"] is not None], "relative"),
+    ]
+
+
+def slices(out: Path, which: str, names: Sequence[str], prompts: Sequence[Prompt], number: int) -> str:
+    """Write the x-t slices of one prompt's clips, one below the other; gives the file's name."""
+    shown = prompts[number].scene.motion in ("up", "down", "bounce")
+    pictures = []
+    for name in names:
+        clip = Clip.load(clip_folder(out, which, name) / f"{number:03d}.mp4")
+        pictures.append(xt_slice(clip, column=clip.width // 2 if shown else None))
+    file = f"slices-{which}-{number:03d}.png"
+    save_picture(stacked(pictures, names), out / file, overwrite=True)
+    return file
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """All that is made and measured, in the folder ``out``.
+
+    Attributes:
+        settings: whatever the clips depend on; a folder of other settings is refused.
+        length: frames of every clip, those of the cascade.
+    """
+
+    out: Path
+    methods: Mapping[str, Method]
+    prompts: Mapping[str, Sequence[Any]]
+    settings: Mapping[str, Any]
+    length: int
+
+    def names(self, which: str) -> list[str]:
+        return [name for name, method in self.methods.items() if which in method.sets]
+
+    def make(self) -> None:
+        """Make all clips that are not there yet."""
+        for which, prompts in self.prompts.items():
+            for name in self.names(which):
+                folder = clip_folder(self.out, which, name)
+                make_clips(self.methods[name], prompts, folder, self.settings["seed"], self.length)
+
+    def measure(self, recogniser: Recogniser, features: Features) -> dict[str, Any]:
+        """The figures, as ``lumiere report`` reads them; each clip's are in results.jsonl."""
+        how: dict[str, Callable[..., dict[str, Any]]] = {
+            TEXT: partial(measure_text, recogniser=recogniser, features=features),
+            PERIODIC: measure_periodic,
+        }
+        lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for which, prompts in self.prompts.items():
+            for name in self.names(which):
+                folder = clip_folder(self.out, which, name)
+                lines[which, name] = [
+                    how[which](Clip.load(folder / f"{number:03d}.mp4"), prompt)
+                    for number, prompt in enumerate(tqdm(prompts, f"measuring {folder.name}", disable=None))
+                ]
+        write_text(self.out / "results.jsonl", "".join(self._lines(lines)))
+        true = np.array([line["features"] for line in lines[TEXT, REAL]])
+        tables = [
+            self._table(
+                "Prompts of the evaluation",
+                TEXT_COLUMNS,
+                {
+                    name: text_row(lines[TEXT, name], None if name == REAL else true)
+                    for name in self.names(TEXT)
+                },
+                len(self.prompts[TEXT]),
+            )
+        ]
+        rows = {name: periodic_row(lines[PERIODIC, name]) for name in self.names(PERIODIC)}
+        known = "Bouncing at 0.8, 1.2, 2 or 2.4 hertz"
+        tables.append(self._table(known, PERIODIC_COLUMNS, rows, len(self.prompts[PERIODIC])))
+        figures = {
+            "kind": "ablation",
+            "title": "One pass, or keyframes and the frames between",
+            "about": dict(self.settings),
+            "tables": tables,
+            "pictures": list(self._pictures()),
+            "clips": list(self._clips()),
+        }
+        write_text(self.out / "figures.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+        return figures
+
+    def _table(
+        self, title: str, columns: Sequence[str], rows: Mapping[str, list[Cell | None]], clips: int
+    ) -> dict[str, Any]:
+        return {
+            "title": title,
+            "note": f"{clips} prompts, the same for all; 95 % intervals.",
+            "columns": ["method", "clips", *columns],
+            "rows": [{"method": name, "clips": clips, "cells": cells} for name, cells in rows.items()],
+        }
+
+    def _lines(self, lines: Mapping[tuple[str, str], Sequence[dict[str, Any]]]) -> Iterator[str]:
+        for (which, name), measured in lines.items():
+            for number, (prompt, line) in enumerate(zip(self.prompts[which], measured, strict=True)):
+                about = {"set": which, "method": name, "number": number, "prompt": prompt.prompt}
+                yield json.dumps(about | line, ensure_ascii=False) + "\n"
+
+    def _pictures(self) -> Iterator[dict[str, str]]:
+        for which, prompts in self.prompts.items():
+            for number in np.linspace(0, len(prompts) - 1, SHOWN).round().astype(int).tolist():
+                file = slices(self.out, which, self.names(which), prompts, number)
+                yield {"file": file, "caption": prompts[number].prompt}
+
+    def _clips(self) -> Iterator[dict[str, str]]:
+        for which, prompts in self.prompts.items():
+            for name in self.names(which):
+                folder = clip_folder(self.out, which, name).relative_to(self.out)
+                for number, prompt in enumerate(prompts):
+                    file = (folder / f"{number:03d}.mp4").as_posix()
+                    yield {"file": file, "method": name, "prompt": prompt.prompt}
+
+
+def check_settings(out: Path, settings: Mapping[str, Any]) -> None:
+    """Keep the settings with what is made by them. Raises :class:`InputError` if the folder has others."""
+    path = out / "settings.json"
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(settings, indent=1) + "\n")
+        return
+    there = read_json(path)
+    if differing := [key for key in settings if there.get(key) != settings[key]]:
+        key = differing[0]
+        raise InputError(
+            f"{out} was made with {key} {there.get(key)}, not {settings[key]}; choose another --out"
+        )
+
+
+def run(
+    model: str,
+    data: Path,
+    one_pass_steps: int,
+    prompts: int,
+    out: Path,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Train, make and measure all; gives what figures.json holds.
+
+    Args:
+        dtype: that clips are made in; training has mixed precision in any case.
+
+    Raises:
+        InputError: an argument is out of its range, data do not fit, or ``out`` has other settings.
+    """
+    bundle = resolve(model)
+    shipped = LumierePipeline.from_pretrained(bundle)
+    sprites = {sprite.code: sprite for sprite in load_sprites(data)}
+    labels = objects(bundle) or {code: sprite.label for code, sprite in sprites.items()}
+    if lacking := labels.keys() - sprites.keys():
+        raise InputError(
+            f"{data} lacks {len(lacking)} of the model's objects, such as {labels[min(lacking)]}"
+        )
+    known = {code: sprites[code] for code in labels}
+    chosen: dict[str, Sequence[Any]] = {
+        TEXT: choose_prompts(labels, prompts),
+        PERIODIC: bouncing(labels, prompts),
+    }
+    frames = variants.length(shipped)
+    settings = {
+        "model": shipped.model_name,
+        "model_sha256": sha256(bundle / MANIFEST),
+        "train_steps": variants.steps_of(shipped, one_pass_steps),
+        "steps": shipped.config["steps"],
+        "guidance": shipped.config["guidance"],
+        "seed": seed,
+        "dtype": str(dtype).removeprefix("torch."),
+        "objects": len(labels),
+    }
+    check_settings(out, settings)
+    groups = sorted({sprite.group for sprite in known.values()})
+    periodic.compose(out / "data", data, PERIODIC_CLIPS, 0, groups, usable_cores())
+    clips = [str(data / "train-clips-*.tar"), str(out / "data" / "train-clips-*.tar")]
+    folders = train_all(shipped, clips, one_pass_steps, out / "models")
+    del shipped
+    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, known)
+    ablation = Ablation(out, compared, chosen, settings, frames)
+    ablation.make()
+    return ablation.measure(Recogniser.load(), load_features())

@@ -63,3 +63,45 @@ def test_its_clips_are_their_scenes(sprites: dict[str, Sprite]) -> None:
         frames, truth = h264.decode(sample["mp4"]), render(sample["scene"], sprites)
         assert frames.shape == truth.shape == (80, 128, 128, 3)
         assert 10 * np.log10(255**2 / np.mean((frames.astype(float) - truth) ** 2)) > 36
+
+
+@pytest.mark.parametrize(
+    ("objects", "relation", "motion", "quarters"),
+    [
+        (
+            ("1f427", "1f680"),
+            "beside",
+            "spin",
+            [
+                [128.18, 73.05, 130.06],
+                [141.76, 81.22, 131.51],
+                [134.17, 80.46, 138.53],
+                [131.54, 74.59, 131.64],
+            ],
+        ),
+        (
+            ("2b50", "2764"),
+            "above",
+            "bounce",
+            [[141.3, 72.71, 110.38], [129.23, 87.1, 127.03], [131.41, 65.9, 123.15], [127.17, 68.25, 131.92]],
+        ),
+        (
+            ("1f98b", "1f427", "2b50"),
+            "row",
+            "grow",
+            [
+                [125.02, 66.41, 121.08],
+                [128.84, 84.37, 129.73],
+                [126.48, 67.51, 122.66],
+                [126.2, 78.24, 131.1],
+            ],
+        ),
+    ],
+)
+def test_several_objects_are_drawn_as_ever(
+    sprites: dict[str, Sprite], objects: tuple, relation: str, motion: str, quarters: list
+) -> None:
+    background = Background("stripes", ("red", "blue"))
+    picture = render(Scene(objects, relation, background, motion, 0.46, (0.02, -0.03)), sprites, 1, 11)[0]
+    means = picture.reshape(2, 64, 2, 64, 3).mean((1, 3))
+    assert np.abs(means.reshape(4, 3) - quarters).max() < 0.05

@@ -120,7 +120,7 @@ def test_shards_are_what_training_reads(sprites: dict[str, Sprite], tmp_path: Pa
     (tmp_path / "a" / "train-clips-00000.tar").unlink()
     assert compose(tmp_path / "a", SAMPLE, 3, seed=0)
     assert (tmp_path / "a" / "train-clips-00000.tar").read_bytes() == shard
-    with pytest.raises(InputError, match=r"holds .* clips 3, seed 0, .*; ask for the same"):
+    with pytest.raises(InputError, match=r"holds .* objects 6, clips 3, seed 0; ask for the same"):
         compose(tmp_path / "a", SAMPLE, 3, seed=1)
 
 

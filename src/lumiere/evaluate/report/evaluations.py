@@ -46,7 +46,7 @@ def _text_to_video(content: dict[str, Any], file: Path) -> Section:
         *_judged(names["model"], file.with_name("results.jsonl"), file.with_name("clips")),
         *_judged("real", file.with_name("real.jsonl"), file.with_name("real-clips")),
     )
-    table = Table("What the clips show", columns, rows, (_SHARES,))
+    table = Table("", columns, rows, (_SHARES,))
     return Section("Text to video, on held-out prompts", (table,), (), clips, comparable=True)
 
 
@@ -74,9 +74,9 @@ def _task(content: dict[str, Any], file: Path) -> Section:
         if (clip := file.with_name(f"{place:03d}.mp4")).is_file()
     )
     sheet = file.with_name("sheet.png")
-    pictures = (Picture(sheet, f"{model}: cases, eight frames of each"),) if sheet.is_file() else ()
+    pictures = (Picture(sheet, f"{model}: frames of more cases", folded=True),) if sheet.is_file() else ()
     rows = (Row(model, tuple(cells), count(content["prompts"])),)
-    table = Table("What was measured", tuple(columns), rows, (f"{_SHARES} {_MEANS}",))
+    table = Table("", tuple(columns), rows, (f"{_SHARES} {_MEANS}",))
     return Section(f"Task: {file.absolute().parent.name}", (table,), pictures, clips, comparable=True)
 
 

@@ -13,8 +13,8 @@ _PAIRS = 10
 _ARROWS = {"+": " ↑", "-": " ↓"}
 _NOTE = "↑ is better when larger, ↓ when smaller. Intervals, of 95 %, are bootstrapped over the clips."
 _NEAREST_NOTE = (
-    "Distance: of features, in standard deviations of the other set; a copy is at 0. Closer than: the share of "
-    "that set's own clips that have no neighbour in it as near; of a copy 100 %."
+    "Distance: of features, in standard deviations of the other set; a copy is at 0. Closer than: the share"
+    " of that set's own clips that have no neighbour in it as near; of a copy 100 %."
 )
 
 
@@ -35,7 +35,7 @@ def _values(values: list[dict[str, Any]], method: str) -> Section:
         for value in values
         for doubt in value["warnings"]
     ]
-    table = Table("Metrics", columns, (Row(method, cells),), (_NOTE, *doubts), "clips")
+    table = Table("", columns, (Row(method, cells),), (_NOTE, *doubts), "clips")
     return Section("Metrics of clips", (table,), comparable=True)
 
 

@@ -9,12 +9,12 @@ from html import escape
 from pathlib import Path
 
 from lumiere.evaluate.report import media
-from lumiere.evaluate.report.section import Section, ShownClip
+from lumiere.evaluate.report.section import Picture, Section, ShownClip
 from lumiere.evaluate.report.tables import Colours, name_html, table_html
 from lumiere.files import check_output, replacing
 
-_STYLE = Path(__file__).withname_html("page.css")
-_SCRIPT = Path(__file__).withname_html("page.js")
+_STYLE = Path(__file__).with_name("page.css")
+_SCRIPT = Path(__file__).with_name("page.js")
 _COLOURS = 8  # in the style
 # Nothing but what is in the page: should the words of a prompt ever become markup, they still reach nobody.
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src {style}; script-src {script}"
@@ -69,7 +69,7 @@ def html(sections: Sequence[Section], title: str, clips: int = 6) -> str:
         {(source.name, source.facts.get("SHA-256")) for section in sections for source in section.sources}
     )
     tables = _many(sum(len(section.tables) for section in sections), "table")
-    contains = f"{tables} from {_many(files, 'file')} of figures."
+    contains = f"{tables} from {_many(files, 'file')} of figures." if files else f"{tables}."
     return _PAGE.format(
         policy=escape(_POLICY.format(style=_hashed(style), script=_hashed(script))),
         title=escape(title),
@@ -105,21 +105,23 @@ def _section(section: Section, number: int, clips: int) -> str:
     )
     colours = {method: f"m{place % _COLOURS}" for place, method in enumerate(methods)}
     parts = [table_html(table, section.sources, colours) for table in section.tables]
-    parts += [_picture(picture.file, picture.caption) for picture in section.pictures]
     if shown := media.comparisons(section.clips, clips):
         parts.append(_clips(shown, section.clips, colours))
+    parts += map(_picture, section.pictures)
     return (
         f'<section id="section-{number}" aria-labelledby="title-{number}">\n'
         f'<h2 id="title-{number}">{escape(section.title)}</h2>\n' + "\n".join(parts) + "\n</section>"
     )
 
 
-def _picture(file: Path, caption: str) -> str:
-    image = _image(file, caption)
-    words = escape(caption)
-    return (
-        f'<figure class="picture"><div class="table">{image}</div><figcaption>{words}</figcaption></figure>'
+def _picture(picture: Picture) -> str:
+    image, caption = (
+        f'<div class="table">{_image(picture.file, picture.caption)}</div>',
+        escape(picture.caption),
     )
+    if picture.folded:
+        return f"<details><summary>{caption}</summary>{image}</details>"
+    return f'<figure class="picture">{image}<figcaption>{caption}</figcaption></figure>'
 
 
 def _image(file: Path, description: str, css: str = "") -> str:

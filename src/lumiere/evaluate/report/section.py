@@ -48,7 +48,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of figures; ``methods`` says what the rows are, ``counts`` what their ``clips`` count."""
+    """Rows of figures; ``methods`` says what the rows are, ``counts`` what their ``clips`` count.
+
+    The only table of a section needs no title.
+    """
 
     title: str
     columns: tuple[Column, ...]
@@ -60,8 +63,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
+    """``folded``: it is long, and shown when it is asked for."""
+
     file: Path
     caption: str
+    folded: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ _COLUMNS = {
     "phase": Column("phase", "of the period"),
 }
 _NOTE = (
-    "Along one line of pixels: change is that from frame to frame, roughness what remains of it along smooth "
-    "motion, jitter how far what is seen lies from its smooth path. Each is of one clip: none has an interval."
+    "Along one line of pixels: change is that from frame to frame, roughness what remains of it along "
+    "smooth motion, jitter how far what is seen lies from its smooth path. Each is of one clip: none has an"
+    " interval."
 )
 
 
@@ -35,7 +36,7 @@ def read(content: Any, file: Path) -> Section | None:
         Row(name, tuple(cell(video, key) for key in _COLUMNS))
         for name, video in zip(names, videos, strict=True)
     )
-    table = Table("Along the slice", tuple(_COLUMNS.values()), rows, (_NOTE,), "clip")
+    table = Table("", tuple(_COLUMNS.values()), rows, (_NOTE,), "clip")
     return Section(_TITLE, (table,), comparable=True)
 
 

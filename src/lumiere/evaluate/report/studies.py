@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from lumiere.evaluate.study.report import Preference, Report
 
 _NOTE = (
-    "How often the method was preferred, with 95 % intervals (Wilson), beside the half of a coin; "
-    "p: exact binomial test against a coin, two-sided, not corrected for the number of comparisons; alpha: "
-    "Krippendorff's, of the raters' agreement. Interval and p take all answers as independent of each other."
+    "How often the method was preferred, with 95 % intervals (Wilson), beside the half of a coin; p: exact "
+    "binomial test against a coin, two-sided, not corrected for the number of comparisons; alpha: "
+    "Krippendorff's, of the raters' agreement. Interval and p take all answers as independent of each "
+    "other."
 )
 
 

@@ -16,7 +16,7 @@ Colours = Mapping[str, str]
 
 
 def table_html(table: Table, sources: Sequence[Source], colours: Colours) -> str:
-    """Methods go down; but where there are more figures than methods, and few of these, the figures do."""
+    """Methods go down; but where there are many figures of few methods, the figures do."""
     formats = [
         Format.of(column.unit, [row.cells[index] for row in table.rows])
         for index, column in enumerate(table.columns)
@@ -32,7 +32,7 @@ def table_html(table: Table, sources: Sequence[Source], colours: Colours) -> str
         heads.insert(0, escape(table.counts))
         for row, printed in zip(table.rows, cells, strict=True):
             printed.insert(0, NOTHING if row.clips is None else str(row.clips))
-    if len(names) < len(heads) and len(names) <= 3:
+    if len(names) <= 3 and len(heads) > 4:
         heads, names, cells = names, heads, [list(column) for column in zip(*cells, strict=True)]
         corner = ""
     top = "".join(f'<th scope="col">{head}</th>' for head in (escape(corner), *heads))
@@ -46,8 +46,8 @@ def table_html(table: Table, sources: Sequence[Source], colours: Colours) -> str
         for index, (column, form) in enumerate(zip(table.columns, formats, strict=True))
     )
     return (
-        f"<h3>{escape(table.title)}</h3>\n"
-        f'<div class="table"><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>\n'
+        (f"<h3>{escape(table.title)}</h3>\n" if table.title else "")
+        + f'<div class="table"><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>\n'
         + (f'<div class="plots">{plots}</div>\n' if plots else "")
         + f"{notes}\n{_provenance(sources)}"
     )

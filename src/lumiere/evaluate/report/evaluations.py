@@ -38,6 +38,7 @@ def _text_to_video(content: dict[str, Any], file: Path) -> Section:
         Row(
             names.get(method, method),
             tuple(cell(summary[question], "share", summary[question]["of"]) for question in asked),
+            is_reference=method == "real",
         )
         for method, summary in figures.items()
     )

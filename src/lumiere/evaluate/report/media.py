@@ -12,7 +12,7 @@ from PIL import Image
 
 from lumiere.errors import InputError
 from lumiere.evaluate.report.section import ShownClip
-from lumiere.video import probe
+from lumiere.video import stream
 
 _VIDEOS = {".mp4": "video/mp4", ".webm": "video/webm"}
 _PICTURES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
@@ -23,19 +23,21 @@ _WEBP_QUALITY, _WEBP_SIDE = 80, 16383
 
 @dataclass(frozen=True)
 class Medium:
-    """A file as a data URI, and its size in pixels."""
+    """A file as a data URI, its size in pixels, and of a clip the first frame."""
 
     uri: str
     width: int
     height: int
+    poster: str = ""
 
 
 def video(file: Path) -> Medium:
     """A clip as it is in its file. Raises :class:`InputError` unless it is an MP4 or WebM."""
     if file.suffix.lower() not in _VIDEOS:
         raise InputError(f"{file} is no clip that a page can play; it must be .mp4 or .webm")
-    info = probe(file)
-    return Medium(_uri(_VIDEOS[file.suffix.lower()], file.read_bytes()), info.width, info.height)
+    info, frames = stream(file)
+    poster = _webp(Image.fromarray(next(frames)))
+    return Medium(_uri(_VIDEOS[file.suffix.lower()], file.read_bytes()), info.width, info.height, poster)
 
 
 def picture(file: Path) -> Medium:
@@ -46,12 +48,16 @@ def picture(file: Path) -> Medium:
             image.load()
             made = Medium(_uri(_PICTURES[str(image.format)], data), *image.size)
             if len(data) > _LARGE_PICTURE and max(image.size) <= _WEBP_SIDE:
-                smaller = io.BytesIO()
-                image.convert("RGB").save(smaller, "WEBP", quality=_WEBP_QUALITY)
-                made = Medium(_uri("image/webp", smaller.getvalue()), *image.size)
+                made = Medium(_webp(image), *image.size)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{file} cannot be read as a picture, PNG, JPEG or WebP: {error}") from None
     return made
+
+
+def _webp(image: Image.Image) -> str:
+    written = io.BytesIO()
+    image.convert("RGB").save(written, "WEBP", quality=_WEBP_QUALITY)
+    return _uri("image/webp", written.getvalue())
 
 
 def _uri(kind: str, data: bytes) -> str:

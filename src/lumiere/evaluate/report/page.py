@@ -158,7 +158,7 @@ def _clip(clip: ShownClip, colours: Colours) -> str:
     drawn = "" if clip.xt_slice is None else _image(clip.xt_slice, f"x-t slice of {clip.method}", "slice")
     return (
         f'<div class="clip"><video src="{made.uri}" width="{made.width}" height="{made.height}" loop="" '
-        'muted="" playsinline="" controls="" preload="metadata" '
+        f'muted="" playsinline="" controls="" preload="metadata" poster="{made.poster}" '
         f'aria-label="{escape(clip.method)}: {escape(clip.prompt)}"></video>'
         f"{drawn}{name_html(clip.method, colours)}</div>"
     )

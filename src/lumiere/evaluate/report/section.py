@@ -39,11 +39,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A method's cells, one a column; None is what was not asked. ``clips``: how many it was measured on."""
+    """A method's cells, one a column; None is what was not asked.
+
+    Attributes:
+        clips: how many it was measured on.
+        is_reference: it is what the methods are to be like, and stands after all of them.
+    """
 
     method: str
     cells: tuple[Cell | None, ...]
     clips: int | None = None
+    is_reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,6 @@ def _both(one: Table, other: Table) -> Table:
     return replace(
         one,
         columns=tuple(columns.values()),
-        rows=tuple(rows.values()),
+        rows=tuple(sorted(rows.values(), key=lambda row: row.is_reference)),
         notes=tuple(dict.fromkeys((*one.notes, *other.notes))),
     )

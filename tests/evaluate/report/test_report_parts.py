@@ -43,8 +43,14 @@ def test_a_scale_holds_all_that_is_drawn(numbers: list[Cell], reference: float |
     ends = [end for cell in numbers for end in (cell.low, cell.mean, cell.high)] + [reference]
     places = [scale.percent(end) for end in ends if end is not None]
     assert min(places) >= -1e-6 and max(places) <= 100 + 1e-6
-    assert max(places) - min(places) >= 20 or len(set(places)) == 1
+    assert max(places) - min(places) >= 20 or max(places) - min(places) <= 1e-3
     assert float(scale.labels[0]) < float(scale.labels[1])
+
+
+def test_a_scale_of_shares_is_whole_unless_they_are_differences() -> None:
+    share = Column("", "share")
+    assert Scale.of(share, [Cell(0.9, 0.8, 0.95)]) == Scale(0.0, 1.0, ("0 %", "100 %"))
+    assert Scale.of(share, [Cell(-0.031, -0.052, 0.012)]).labels == ("-6 %", "2 %")
 
 
 @given(numbers=cells())

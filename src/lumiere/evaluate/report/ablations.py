@@ -61,21 +61,26 @@ def _table(table: dict[str, Any]) -> Table:
     methods, clips, *titles = map(text, table["columns"])
     if clips != "clips":
         raise ValueError(f"the second column is {clips!r}, not 'clips'")
+    found = objects(table["rows"])
+    for line in found:
+        if len(line["cells"]) != len(titles):
+            raise ValueError(f"{line['method']!r} has {len(line['cells'])} cells for {len(titles)} columns")
     columns = []
     for index, title in enumerate(titles):
-        cells = [row["cells"][index] for row in objects(table["rows"])]
-        units = {text(each.get("unit", "")) for each in cells if each is not None}
+        units = {text(line["cells"][index].get("unit", "")) for line in found if line["cells"][index]}
         if len(units) > 1:
             raise ValueError(f"the column {title!r} has several units: {', '.join(sorted(units))}")
         columns.append(Column(title, *units))
-    rows = []
-    for row in table["rows"]:
-        if len(row["cells"]) != len(columns):
-            raise ValueError(f"{row['method']!r} has {len(row['cells'])} cells for {len(columns)} columns")
-        cells = [None if each is None else cell(each) for each in row["cells"]]
-        rows.append(Row(text(row["method"]), tuple(cells), count(row["clips"])))
+    rows = tuple(
+        Row(
+            text(line["method"]),
+            tuple(None if each is None else cell(each) for each in line["cells"]),
+            count(line["clips"]),
+        )
+        for line in found
+    )
     notes = (text(table["note"]),) if table.get("note") else ()
-    return Table(text(table["title"]), tuple(columns), tuple(rows), notes, methods)
+    return Table(text(table["title"]), tuple(columns), rows, notes, methods)
 
 
 def _inside(folder: Path, name: Any) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from lumiere.evaluate.report.numbers import ROUNDING
 from lumiere.evaluate.report.section import Cell, Column
 
 # a width of 4 is marked in ones, one of 1 to 3 in tenths
@@ -30,18 +31,22 @@ class Scale:
     @classmethod
     def of(cls, column: Column, cells: Sequence[Cell]) -> Scale:
         """0 to 1 of shares; else round numbers around the numbers, their intervals and the reference."""
-        if column.unit == "share":
-            return cls(0.0, 1.0, ("0 %", "100 %"))
         ends = [end for cell in cells for end in (cell.mean, cell.low, cell.high) if end is not None]
         if column.reference is not None:
             ends.append(column.reference)
-        width = max(ends) - min(ends) or abs(ends[0]) or 1.0
+        factor, sign = (100, " %") if column.unit == "share" else (1, "")
+        if column.unit == "share" and min(ends) >= 0 and max(ends) <= 1:
+            ends = [0.0, 1.0]
+        low, high = factor * min(ends), factor * max(ends)
+        width, largest = high - low, max(abs(low), abs(high))
+        if width <= ROUNDING * largest:
+            width = largest or 1.0
         exponent = math.floor(math.log10(width)) - (math.log10(width) % 1 < _COARSER)
-        left, right = math.floor(min(ends) / 10**exponent), math.ceil(max(ends) / 10**exponent)
+        step = 10.0**exponent
+        left, right = math.floor(low / step), math.ceil(high / step)
         left, right = left - (left == right), right + (left == right)
-        decimals = max(0, -exponent)
-        printed = (f"{end * 10.0**exponent:.{decimals}f}" for end in (left, right))
-        return cls(left * 10.0**exponent, right * 10.0**exponent, (next(printed), next(printed)))
+        printed = [f"{end * step:.{max(0, -exponent)}f}{sign}" for end in (left, right)]
+        return cls(left * step / factor, right * step / factor, (printed[0], printed[1]))
 
     def percent(self, number: float) -> float:
         return 100 * (number - self.left) / (self.right - self.left)

@@ -32,17 +32,20 @@ def _text_to_video(content: dict[str, Any], file: Path) -> Section:
     from lumiere.evaluate.prompts import QUESTIONS
 
     figures = content["figures"]
-    asked = [question for question in QUESTIONS if any(question in summary for summary in figures.values())]
+    asked = list(dict.fromkeys(question for summary in figures.values() for question in summary))
     names = {"model": text(content["settings"].get("model", "model"))}
     rows = tuple(
         Row(
             names.get(method, method),
-            tuple(cell(summary[question], "share", summary[question]["of"]) for question in asked),
+            tuple(
+                cell(summary[question], "share", summary[question]["of"]) if question in summary else None
+                for question in asked
+            ),
             is_reference=method == "real",
         )
         for method, summary in figures.items()
     )
-    columns = tuple(Column(QUESTIONS[question], "share") for question in asked)
+    columns = tuple(Column(QUESTIONS.get(question, question), "share") for question in asked)
     clips = (
         *_judged(names["model"], file.with_name("results.jsonl"), file.with_name("clips")),
         *_judged("real", file.with_name("real.jsonl"), file.with_name("real-clips")),

@@ -10,6 +10,8 @@ from statistics import median
 from lumiere.evaluate.report.section import Cell
 
 NOTHING = "-"
+# What differs by a smaller share is the same number, computed in another order.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class Format:
         widths = [
             (cell.high - cell.low) / 2
             for cell in there
-            if cell.low is not None and cell.high is not None and cell.high > cell.low
+            if cell.low is not None
+            and cell.high is not None
+            and cell.high - cell.low > ROUNDING * abs(cell.mean)
         ]
         largest = max((abs(cell.mean) for cell in there), default=0.0)
         if widths:

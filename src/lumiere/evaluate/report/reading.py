@@ -74,15 +74,13 @@ def _read(file: Path, folder: str) -> Section:
 def _facts(content: Any, file: Path, data: bytes) -> dict[str, Any]:
     """What the file says of how it was measured, and when it was written."""
     written = datetime.fromtimestamp(int(file.stat().st_mtime), timezone.utc)
-    said = (
-        {key: value for key, value in content.items() if key not in _SHOWN}
-        if isinstance(content, dict)
-        else {}
-    )
-    if isinstance(content, dict) and "values" in content:
-        said["metrics"] = {
-            value["about"].get("metric", value["title"]): value["about"] for value in content["values"]
-        }
+    said: dict[str, Any] = {}
+    if isinstance(content, dict):
+        said = {key: value for key, value in content.items() if key not in _SHOWN}
+        for value in content.get("values", []):
+            said[value["title"].strip()] = {
+                key: value for key, value in value["about"].items() if key != "metric"
+            }
     return {
         "file": file.name,
         "written": f"{written:%Y-%m-%d %H:%M} UTC",

@@ -65,8 +65,9 @@ def name_html(method: str, colours: Colours) -> str:
 def _cell(cell: Cell | None, form: Format, clips: int | None) -> str:
     if cell is None:
         return NOTHING
-    said = [form.interval(cell), f"of {cell.of}" if cell.of is not None and cell.of != clips else ""]
-    return f"{form.value(cell.mean)} <small>{' '.join(filter(None, said))}</small>"
+    of = f"of {cell.of}" if cell.of is not None and cell.of != clips else ""
+    said = " ".join(filter(None, (form.interval(cell), of)))
+    return form.value(cell.mean) + (f" <small>{said}</small>" if said else "")
 
 
 def _plot(column: Column, form: Format, rows: Iterable[tuple[Row, Cell | None]], colours: Colours) -> str:

@@ -70,7 +70,7 @@ def _table(table: dict[str, Any]) -> Table:
         units = {text(line["cells"][index].get("unit", "")) for line in found if line["cells"][index]}
         if len(units) > 1:
             raise ValueError(f"the column {title!r} has several units: {', '.join(sorted(units))}")
-        columns.append(Column(title, *units))
+        columns.append(Column(title, units.pop() if units else ""))
     rows = tuple(
         Row(
             text(line["method"]),
@@ -98,27 +98,12 @@ def _multidiffusion(figures: list[dict[str, Any]], file: Path) -> Section:
         by_way.setdefault(line["way"], []).append(line)
     rows, differences = [], []
     for row in figures:
-        way = text(row["way"])
-        clips, measured = count(row["clips"]), by_way.get(way, [])
+        way, clips = text(row["way"]), count(row["clips"])
+        measured = by_way.get(way, [])
         known = measured if len(measured) == clips else []
-        means = [_mean(number(row[name]), [_value(each, name) for each in known]) for name in _MEANS]
-        if way == _TRUTH:  # it is without an error
-            means = [means[index] if name == "warped" else None for index, name in enumerate(_MEANS)]
-        memory = optional(row["memory"])
-        costs = [
-            optional(row["seam"]),
-            optional(row["control"]),
-            _over(row["seconds"], whole["seconds"]),
-            _over(row["frames_denoised"], whole["frames_denoised"]),
-            memory and memory / 1e9,
-        ]
-        rows.append(Row(way, (*means, *(None if cost is None else Cell(cost) for cost in costs)), clips))
+        rows.append(Row(way, (*_means(row, known), *_costs(row, whole)), clips))
         if known and way not in (_TRUTH, _WHOLE):
-            wholes = {each["clip"]: each for each in by_way[_WHOLE]}
-            pairs = [(each, wholes[each["clip"]]) for each in known]
-            paired = {name: [_value(a, name) - _value(b, name) for a, b in pairs] for name in _MEANS}
-            cells = tuple(_mean(float(np.mean(values)), values) for values in paired.values())
-            differences.append(Row(way, cells, clips))
+            differences.append(Row(way, _differences(known, by_way[_WHOLE]), clips))
     tables = [Table("Beside the true clips", (*_MEANS.values(), *_COSTS), tuple(rows), (_NOTE,))]
     if differences:
         columns = tuple(Column(column.title, column.unit, reference=0.0) for column in _MEANS.values())
@@ -128,6 +113,38 @@ def _multidiffusion(figures: list[dict[str, Any]], file: Path) -> Section:
     pictures = (Picture(slices, caption),) if slices.is_file() else ()
     title = f"Ablation: MultiDiffusion, {file.absolute().parent.name}"
     return Section(title, tuple(tables), pictures)
+
+
+def _means(row: dict[str, Any], measured: Sequence[dict[str, Any]]) -> list[Cell | None]:
+    """The means of a way, with the intervals that its clips give; the truth is without an error."""
+    return [
+        None
+        if row["way"] == _TRUTH and name != "warped"
+        else _mean(number(row[name]), [_value(each, name) for each in measured])
+        for name in _MEANS
+    ]
+
+
+def _differences(
+    measured: Sequence[dict[str, Any]], whole: Sequence[dict[str, Any]]
+) -> tuple[Cell | None, ...]:
+    beside = {each["clip"]: each for each in whole}
+    paired = [
+        [_value(each, name) - _value(beside[each["clip"]], name) for each in measured] for name in _MEANS
+    ]
+    return tuple(_mean(float(np.mean(values)), values) for values in paired)
+
+
+def _costs(row: dict[str, Any], whole: dict[str, Any]) -> list[Cell | None]:
+    memory = optional(row["memory"])
+    costs = (
+        optional(row["seam"]),
+        optional(row["control"]),
+        _over(row["seconds"], whole["seconds"]),
+        _over(row["frames_denoised"], whole["frames_denoised"]),
+        None if memory is None else memory / 1e9,
+    )
+    return [None if cost is None else Cell(cost) for cost in costs]
 
 
 def _value(line: dict[str, Any], name: str) -> float:

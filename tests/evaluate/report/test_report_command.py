@@ -238,6 +238,13 @@ def test_a_broken_clip_leaves_the_page_that_was_there(run: Run, tmp_path: Path) 
     assert run("report", folder, "--out", tmp_path / "report.pdf")[0] == 2
 
 
+def test_damaged_results_are_named(run: Run, measured: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(measured["task"], tmp_path / "animate"))
+    (folder / "results.jsonl").write_text('{"prompt":')
+    code, _, err = run("report", folder, "--out", tmp_path / "report.html")
+    assert code == 2 and f"{folder / 'results.jsonl'} is damaged" in err
+
+
 def test_a_large_picture_is_made_smaller(run: Run, tmp_path: Path) -> None:
     import numpy as np
 

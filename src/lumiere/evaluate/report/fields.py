@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lumiere.errors import InputError
 from lumiere.evaluate.report.section import Cell
 
 
@@ -64,9 +65,13 @@ def flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
-    """The objects of a file of JSON Lines; none if it is not there."""
-    written = file.read_text("utf-8").splitlines() if file.is_file() else []
-    return objects([json.loads(line) for line in written])
+    """The objects of a file of JSON Lines; none if it is not there. Raises :class:`InputError` for others."""
+    if not file.is_file():
+        return []
+    try:
+        return objects([json.loads(line) for line in file.read_text("utf-8").splitlines()])
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({error}); measure anew") from None
 
 
 def distinct(paths: Iterable[Path]) -> list[str]:

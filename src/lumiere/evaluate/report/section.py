@@ -115,7 +115,7 @@ def merged(sections: Iterable[Section]) -> list[Section]:
     groups: dict[object, list[Section]] = {}
     for number, section in enumerate(sections):
         groups.setdefault(section.title if section.comparable else number, []).append(section)
-    return [_joined(group) for group in groups.values()]
+    return [group[0] if len(group) == 1 else _joined(group) for group in groups.values()]
 
 
 def _joined(group: Sequence[Section]) -> Section:

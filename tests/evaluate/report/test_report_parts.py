@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere.evaluate.report.chart import Scale
@@ -22,6 +22,7 @@ def cells(draw: st.DrawFn) -> list[Cell]:
     return [Cell(mean, low, high) for low, mean, high in draw(st.lists(ends, min_size=1, max_size=5))]
 
 
+@settings(deadline=None)
 @given(prompts=st.integers(1, 60), count=st.integers(0, 70), more=st.integers(0, 60))
 def test_clips_are_evenly_spaced(prompts: int, count: int, more: int) -> None:
     """Of the prompts that both methods have; ``more`` are one method's alone."""
@@ -37,6 +38,7 @@ def test_clips_are_evenly_spaced(prompts: int, count: int, more: int) -> None:
         assert abs(places[0] - (prompts - 1 - places[-1])) <= 1
 
 
+@settings(deadline=None)
 @given(numbers=cells(), reference=st.none() | finite)
 def test_a_scale_holds_all_that_is_drawn(numbers: list[Cell], reference: float | None) -> None:
     scale = Scale.of(Column("", reference=reference), numbers)
@@ -53,6 +55,7 @@ def test_a_scale_of_shares_is_whole_unless_they_are_differences() -> None:
     assert Scale.of(share, [Cell(-0.031, -0.052, 0.012)]).labels == ("-6 %", "2 %")
 
 
+@settings(deadline=None)
 @given(numbers=cells())
 def test_digits_tell_an_interval_from_its_mean(numbers: list[Cell]) -> None:
     form = Format.of("", numbers)

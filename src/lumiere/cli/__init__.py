@@ -41,6 +41,7 @@ VERBS = {
     "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),
     "study": ("lumiere.cli.study", "Ask people which of two clips is better."),
     "ablate": ("lumiere.cli.ablate", "Measure what a part of the method does, by leaving it out."),
+    "report": ("lumiere.cli.report", "Put what was measured into one page."),
     "bench": ("lumiere.cli.bench", "Time one denoising step beside other networks."),
 }
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended

@@ -153,12 +153,13 @@ def report(study: Path, failures: int, as_json: bool, html: Path | None, overwri
     """
     import json
 
-    from lumiere.evaluate.study.chart import check_page, write_page
+    from lumiere.evaluate.report.page import check_page, write_page
+    from lumiere.evaluate.report.studies import section
     from lumiere.evaluate.study.report import Report, table
 
     if html is not None:
         check_page(html, overwrite)
     found = Report.of(study, failures)
     if html is not None:
-        write_page(found, html, overwrite)
+        write_page([section(found)], html, "User study", overwrite=overwrite)
     click.echo(json.dumps(found.facts(), indent=2, ensure_ascii=False) if as_json else table(found))

@@ -1,0 +1,5 @@
+"""One page of everything that was measured.
+
+``reading`` recognises what the other verbs wrote, a file of this folder for each kind; all of it becomes
+sections of tables, pictures and clips (``section``), and ``page`` writes those as one HTML file.
+"""

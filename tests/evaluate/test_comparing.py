@@ -31,7 +31,7 @@ def test_what_both_were_asked_is_compared_prompt_by_prompt(tmp_path: Path) -> No
     many = [{"top1": n % 2 == 0 or n < 10, "direction": True} for n in range(60)]
     (row,) = compare(_write(tmp_path / "few", few), _write(tmp_path / "many", many))
     assert (row.ours, row.theirs, row.prompts) == (20 / 40, 25 / 40, 40)
-    assert row.low < row.value == pytest.approx(-5 / 40) < row.high < 0
+    assert row.value == pytest.approx(-5 / 40) and row.low < row.value < row.high < 0
     result = _run(tmp_path / "few", tmp_path / "many", "--json", tmp_path / "out.json")
     assert result.exit_code == 0 and "object right (top 1)" in result.output and "-12.5" in result.output
     (told,) = json.loads((tmp_path / "out.json").read_text())["differences"]

@@ -80,10 +80,10 @@ def command(
     describe: what a perfect model would reach. The prompts are about the objects that the model was trained
     on; which one a clip shows is asked among all that there are.
 
-    Pairs asks for two objects, each of which must be found on its side; synonyms for an object by a tag of its
-    own, beside the same by its label. The other tasks are those of the conditioned model: it is given a part
-    of the real clip, which is put back into its own. `lumiere metrics compare` sets two evaluations side by
-    side.
+    Pairs asks for two objects, each of which must be found on its side; synonyms for an object by a tag of
+    its own, beside the same by its label. The other tasks are those of the conditioned model: it is given a
+    part of the real clip, which is put back into its own. `lumiere metrics compare` sets two evaluations side
+    by side.
 
     The folder gets the clips, figures.json, a line of JSON per clip, a sheet of all clips and an x-t slice of
     each. Finished clips are kept: the same command, once more, makes the missing ones.

@@ -13,8 +13,6 @@ from lumiere.evaluate.figures import border_colours, foreground, measure
 from lumiere.evaluate.prompts import first
 from lumiere.evaluate.recogniser import Recogniser, ranking, span
 
-_DRAWN = 300
-
 
 def choose_pairs(labels: Mapping[str, str], _: Mapping[str, Sprite], count: int) -> list[HeldOutPrompt]:
     """The first ``count`` prompts of two objects that training never shows together.
@@ -22,7 +20,7 @@ def choose_pairs(labels: Mapping[str, str], _: Mapping[str, Sprite], count: int)
     None of them spins, for sides change when a pair turns. Raises :class:`InputError` unless there are that
     many.
     """
-    prompts = held_out_prompts(dict(labels), _DRAWN)
+    prompts = held_out_prompts(dict(labels), pairs=2 * count)
     pairs = [each for each in prompts if each.scene.relation != "alone" and each.scene.motion != "spin"]
     return first(pairs, count)
 

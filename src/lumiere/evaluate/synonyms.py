@@ -19,7 +19,7 @@ def choose_tagged(
     Raises :class:`InputError` unless there are that many.
     """
     tags = own_tags(list(sprites.values()))
-    alone = [prompt for prompt in held_out_prompts(dict(labels), pairs=0)]
+    alone = held_out_prompts(dict(labels), pairs=0)
     return first([prompt for prompt in alone if tags[prompt.scene.objects[0]]], count)
 
 

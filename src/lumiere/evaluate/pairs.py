@@ -26,6 +26,7 @@ def choose_pairs(labels: Mapping[str, str], _: Mapping[str, Sprite], count: int)
 
 
 def pairs(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Figures, Shown]:
+    """Both objects in the clip that the model makes, and in the real one, which is the ceiling."""
     scene = prompt.scene
     made, real = bench.pipe(prompt.prompt, seed=seed, **bench.sampling).frames, bench.real(scene)
     figures = measure(made, scene)

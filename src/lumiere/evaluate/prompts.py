@@ -195,7 +195,7 @@ def judge_folder(
     """Judge the prompts' clips in ``folder``; write ``out.jsonl``, the sheet ``out.png`` and x-t slices.
 
     The slice is of the middle row, or of the middle column where the motion is up and down. Twenty of them,
-    drawn at random, always the same numbers, are in ``out-slices.png``.
+    drawn at random by a fixed seed, are in ``out-slices.png``.
     """
     results, shown, slices = [], [], []
     pairs = list(zip(clip_paths(folder, prompts), prompts, strict=True))

@@ -259,7 +259,10 @@ def frechet_ratio(ours: Seen, true: Seen, net: Features) -> Value:
     spread = bootstrap.Z * float(np.std([ratio(True) for _ in range(_HALVINGS)], ddof=1))
     title = "Frechet distance over that of the true clips -"
     about = {"metric": "frechet_ratio", "clips": half, "draws": _HALVINGS, "features": net.about}
-    return Value(title, value, max(0.0, value - spread), value + spread, 2 * half, about)
+    doubts = []
+    if half <= (width := ours.features.shape[1]):
+        doubts.append(f"{half} clips a half for {width} features: clips that vary less than true ones gain")
+    return Value(title, value, max(0.0, value - spread), value + spread, 2 * half, about, doubts)
 
 
 def inception(ours: Seen, net: Features, splits: int = 1) -> Value | None:

@@ -30,5 +30,11 @@ def test_prompts_do_not_change() -> None:
     assert held_out_prompts(LABELS) == held_out_prompts(dict(reversed(LABELS.items())))
 
 
+def test_more_pairs_leave_the_prompts_as_they_are() -> None:
+    more = held_out_prompts(LABELS, pairs=70)
+    assert len(more) == 340 and more[:300] == held_out_prompts(LABELS)
+    assert all("pair" in prompt.held_out for prompt in more[270:])
+
+
 def test_few_objects_give_few_prompts() -> None:
     assert len(held_out_prompts({"1": "one", "2": "two"})) < 270

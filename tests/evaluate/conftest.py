@@ -35,9 +35,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = encode_sprite(frames)
         (folder / f"{code}.mp4").write_bytes(file)
         digest = hashlib.sha256(file).hexdigest()
-        sprites.append(
-            {"code": code, "label": LABELS[code], "tags": [], "group": "symbols", "sha256": digest}
-        )
+        entry = {"code": code, "label": LABELS[code], "tags": [f"{LABELS[code]}us"], "group": "symbols"}
+        sprites.append(entry | {"sha256": digest})
     index = {"format": "lumiere-sprites/1", "sprites": sprites}
     (folder / "sprites.json").write_text(json.dumps(index))
     return folder

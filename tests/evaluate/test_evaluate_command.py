@@ -52,7 +52,8 @@ def test_a_model_is_measured_beside_real_clips(
         assert info.metadata["prompt"] == line["prompt"] and info.metadata["seed"] == 5 + number
     for kind in ("clips", "real-clips"):
         assert len(list((out / kind / "xt-slices").glob("*.png"))) == 2
-    assert (out / "results.png").exists() and (out / "real.png").exists()
+    for sheet in ("results", "real", "results-slices", "real-slices"):
+        assert (out / f"{sheet}.png").exists()
 
     before = _times(out / "clips")
     result = _run(*arguments, "--prompts", 2, "--steps", 2)

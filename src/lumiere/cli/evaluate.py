@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     from lumiere.pipeline import LumierePipeline
 
 TEXT, STYLE = "text", "style"
-TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop", "extend", "edit", STYLE)
+TASKS = (
+    TEXT,
+    "pairs",
+    "synonyms",
+    "animate",
+    "cinemagraph",
+    "inpaint",
+    "add",
+    "transition",
+    "loop",
+    "extend",
+    "edit",
+    STYLE,
+)
 
 
 @click.command()
@@ -33,7 +46,7 @@ TASKS = (TEXT, "animate", "cinemagraph", "inpaint", "add", "transition", "loop",
     help="What to do; may be given several times.",
 )
 @click.option(
-    "--prompts", type=click.IntRange(1), help="How many; at most 270.  [default: 100; of a task, 5 to 50]"
+    "--prompts", type=click.IntRange(1), help="How many; at most 270.  [default: 100; of some tasks fewer]"
 )
 @steps_option
 @guidance_option
@@ -67,8 +80,10 @@ def command(
     describe: what a perfect model would reach. The prompts are about the objects that the model was trained
     on; which one a clip shows is asked among all that there are.
 
-    The other tasks are those of the conditioned model: it is given a part of the real clip, which is put back
-    into its own.
+    Pairs asks for two objects, each of which must be found on its side; synonyms for an object by a tag of
+    its own, beside the same by its label. The other tasks are those of the conditioned model: it is given a
+    part of the real clip, which is put back into its own. `lumiere metrics compare` sets two evaluations side
+    by side.
 
     The folder gets the clips, figures.json, a line of JSON per clip, a sheet of all clips and an x-t slice of
     each. Finished clips are kept: the same command, once more, makes the missing ones.
@@ -76,6 +91,7 @@ def command(
     \b
     lumiere evaluate emoji
     lumiere evaluate emoji --prompts 20 --steps 10 --out out/quick
+    lumiere evaluate emoji --task pairs --task synonyms --data data/emoji
     lumiere evaluate emoji --task animate --task inpaint --data data/emoji
     lumiere evaluate --real-only --data data/emoji
     """
@@ -161,9 +177,10 @@ class _Asked:
         from lumiere.files import check_parent
 
         known = known_tasks.TASKS
-        chosen = {task: choose_prompts(self.labels, self.prompts or known[task].cases) for task in tasks}
         if not self.sprites and (needing := [task for task in tasks if known[task].needs_real]):
             raise InputError(f"{needing[0]} needs real clips; say with --data what `lumiere data emoji` made")
+        counts = {task: self.prompts or known[task].cases for task in tasks}
+        chosen = {task: known[task].choose(self.labels, self.sprites, counts[task]) for task in tasks}
         if STYLE in tasks and self.styles is None:
             raise InputError("style needs references; say with --styles what `lumiere data styles` made")
         if any(known[task].needs_opencv for task in tasks):

@@ -61,7 +61,11 @@ def command() -> None:
 @click.option(
     "--real", type=path_type, multiple=True, help="Real clips: adds the Frechet distance from them."
 )
-@click.option("--paired", type=path_type, help="True clips of the same names: adds PSNR and SSIM.")
+@click.option(
+    "--paired",
+    type=path_type,
+    help="True clips of the same names: adds PSNR, SSIM, and warping error and Frechet distance over theirs.",
+)
 @click.option(
     "--prompts",
     type=path_type,
@@ -97,6 +101,7 @@ def clips(
     \b
     lumiere metrics clips out/clips
     lumiere metrics clips out/clips --real out/real-clips --json metrics.json
+    lumiere metrics clips out/clips --real out/real-clips --paired out/real-clips --cache out/metrics
     lumiere metrics clips out/clips --real data/real --features i3d_torchscript.pt --stride 1
     lumiere metrics clips out/clips --prompts prompts.jsonl --text-model models/clip-vit-base-patch32
     """
@@ -117,7 +122,7 @@ def clips(
         raise InputError(
             f"{len(sources)} clips and {len(real_sources)} real ones; a Frechet distance needs two of each"
         )
-    partners = [truth for _, truth in pair(sources, find([paired]))] if paired else []
+    partners = [report.Loaded(truth) for _, truth in pair(sources, find([paired]))] if paired else []
     texts = prompts_of(sources, prompts, needed=text_model is not None)
     device = pick_device(device)
     net = load_features(features, frames, stride, device)
@@ -131,14 +136,19 @@ def clips(
         if text := texts[index]:
             figure = figure | report.measure_text(loaded, text, recogniser, align)
         if partners:
-            figure = figure | report.measure_pair(loaded, partners[index])
+            figure = figure | report.measure_pair(loaded, partners[index], recogniser, kept)
         figures.append(figure)
     values = report.summarise(figures)
+    if len(partners) > 1:
+        values.append(report.warping_ratio(figures))
     seen = report.look(sources, net, kept, "looking at the clips")
     if real:
         values.append(
             report.frechet(seen, report.look(real_sources, net, kept, "looking at real clips"), net)
         )
+    if len(partners) >= 4:
+        true = report.look([partner.source for partner in partners], net, kept, "looking at the true clips")
+        values.append(report.frechet_ratio(seen, true, net))
     if score := report.inception(seen, net):
         values.append(score)
     each = [
@@ -210,6 +220,32 @@ def nearest(
         click.echo(sheet)
     about = {"pairs": [dataclasses.asdict(pair) for pair in found], "features": net.about}
     _write_json(json_file, about)
+
+
+@command.command()
+@click.argument("ours", type=path_type)
+@click.argument("theirs", type=path_type)
+@json_option
+@overwrite_option
+def compare(ours: Path, theirs: Path, json_file: Path | None, overwrite: bool) -> None:
+    """Compare two folders of `lumiere evaluate`: what they say of the prompts that they have in common.
+
+    The same prompts from the same noise differ less than two sets of prompts do, so that the interval of the
+    difference, bootstrapped over prompts, is narrower than those of the shares. A difference whose interval
+    does not hold 0 is more than chance.
+
+    \b
+    lumiere evaluate emoji --steps 4 --out out/steps-4
+    lumiere metrics compare out/steps-4 out/evaluate-emoji
+    """
+    import dataclasses
+
+    from lumiere.evaluate.comparing import compare, table
+
+    _check_json(json_file, overwrite)
+    differences = compare(ours, theirs)
+    click.echo(table(differences, ours.name, theirs.name))
+    _write_json(json_file, {"differences": [dataclasses.asdict(each) for each in differences]})
 
 
 @command.command("ucf101-prompts")

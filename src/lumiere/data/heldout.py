@@ -9,7 +9,6 @@ import numpy as np
 from lumiere.data.compose import COLOURS, MOTIONS, Background, Scene, caption, held_out_combinations
 
 _ROUNDS = 3
-_PAIRS = 30
 
 
 @dataclass(frozen=True)
@@ -21,12 +20,13 @@ class HeldOutPrompt:
     held_out: list[str]
 
 
-def held_out_prompts(labels: dict[str, str]) -> list[HeldOutPrompt]:
+def held_out_prompts(labels: dict[str, str], pairs: int = 30) -> list[HeldOutPrompt]:
     """300 prompts, the same ones for the same objects: ``labels`` are the objects' names by code.
 
     The first 270 are of one object on one colour: three rounds of every motion with every colour, so that the
-    first 90 are balanced exactly, and no object comes twice. The last 30 are pairs of objects that training
-    never shows together. With few objects some of these do not exist, and are left out.
+    first 90 are balanced exactly, and no object comes twice. The last ``pairs`` are of two objects that
+    training never shows together; more of them leave the first ones as they are. With few objects some of
+    these do not exist, and are left out.
     """
     rng = np.random.default_rng(113)
     codes = sorted(labels)
@@ -41,13 +41,13 @@ def held_out_prompts(labels: dict[str, str]) -> list[HeldOutPrompt]:
                 used.add(code)
                 scenes.append(scene)
                 break
-    scenes += _pairs(rng, codes) if len(codes) > 1 else []
+    scenes += _pairs(rng, codes, pairs) if len(codes) > 1 else []
     return [HeldOutPrompt(caption(scene, labels), scene, held_out_combinations(scene)) for scene in scenes]
 
 
-def _pairs(rng: np.random.Generator, codes: list[str]) -> list[Scene]:
+def _pairs(rng: np.random.Generator, codes: list[str], count: int) -> list[Scene]:
     scenes: list[Scene] = []
-    for _ in range(100 * _PAIRS):
+    for _ in range(100 * count):
         n = len(scenes)
         objects = tuple(rng.choice(codes, 2, replace=False).tolist())
         background = Background("solid", (list(COLOURS)[n % len(COLOURS)],))
@@ -56,6 +56,6 @@ def _pairs(rng: np.random.Generator, codes: list[str]) -> list[Scene]:
         )
         if "pair" in held_out_combinations(scene):
             scenes.append(scene)
-        if len(scenes) == _PAIRS:
+        if len(scenes) == count:
             break
     return scenes

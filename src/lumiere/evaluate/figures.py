@@ -98,6 +98,11 @@ def border_colour(frames: np.ndarray) -> np.ndarray:
     return np.asarray(np.median(_border(frames).reshape(-1, 3), axis=0))
 
 
+def border_colours(frames: np.ndarray) -> np.ndarray:
+    """The median of each frame's outer ring: t x 3, of 255."""
+    return np.asarray(np.median(_border(frames), axis=1))
+
+
 def background_colour(frames: np.ndarray) -> str:
     """The named colour nearest, in Lab, to the median of the frames' outer ring."""
     distances = np.linalg.norm(lab(np.array(list(COLOURS.values()))) - lab(border_colour(frames)), axis=-1)
@@ -119,7 +124,7 @@ def foreground(frames: np.ndarray) -> np.ndarray:
     The background is the median colour of each frame's outer ring. Differences in Lab under 8 are shading or
     noise and count nothing, over 24 they count fully.
     """
-    background = lab(np.median(_border(frames), axis=1))
+    background = lab(border_colours(frames))
     distance = np.linalg.norm(lab(coarse(frames, 64)) - background[:, None, None], axis=-1)
     return ((distance - 8) / 16).clip(0, 1)
 
@@ -198,7 +203,7 @@ def change_between_eighths(frames: np.ndarray) -> float:
     Each picture is the mean of the frames around it on a coarse grid, less its background colour, and small
     differences count nothing: so noise, flicker and a change of light are no motion.
     """
-    grid = coarse(frames, _CELLS) - np.median(_border(frames), axis=1)[:, None, None]
+    grid = coarse(frames, _CELLS) - border_colours(frames)[:, None, None]
     half = max(0, min(2, len(frames) // 16 - 1))
     places = np.linspace(half, len(frames) - 1 - half, 9).round().astype(int)
     pictures = np.stack([grid[place - half : place + half + 1].mean(0) for place in places])

@@ -20,7 +20,7 @@ from lumiere.data.heldout import HeldOutPrompt, held_out_prompts
 from lumiere.errors import InputError
 from lumiere.evaluate.figures import measure, wilson
 from lumiere.evaluate.recogniser import Recogniser, ranking
-from lumiere.evaluate.sheet import contact_sheet
+from lumiere.evaluate.sheet import abreast, contact_sheet, stacked
 from lumiere.evaluate.xt_slice import xt_slice
 from lumiere.files import replacing
 from lumiere.pipeline import LumierePipeline
@@ -31,6 +31,7 @@ Result = dict[str, Any]
 REAL_RESULTS = Path(__file__).with_name("real.jsonl")
 _SHEET_COLUMNS = 4
 _SHEET_FRAMES = 4
+_SLICES, _SLICE_ROWS = 20, 5
 # What is asked of each clip, and of which clips.
 QUESTIONS: dict[str, str] = {
     "background": "background colour right",
@@ -48,10 +49,16 @@ def choose_prompts(labels: Mapping[str, str], count: int) -> list[HeldOutPrompt]
 
     Raises :class:`InputError` unless there are that many.
     """
-    prompts = [prompt for prompt in held_out_prompts(dict(labels)) if prompt.scene.relation == "alone"]
+    return first([each for each in held_out_prompts(dict(labels)) if each.scene.relation == "alone"], count)
+
+
+def first(prompts: Sequence[HeldOutPrompt], count: int) -> list[HeldOutPrompt]:
+    """The first ``count`` prompts. Raises :class:`InputError` unless there are that many."""
+    if not prompts:
+        raise InputError("the model's objects make no such prompts; leave out the task, or give all sprites")
     if not 1 <= count <= len(prompts):
         raise InputError(f"prompts is {count}; give a number from 1 to {len(prompts)}")
-    return prompts[:count]
+    return list(prompts[:count])
 
 
 def judge(frames: np.ndarray, prompt: HeldOutPrompt, recogniser: Recogniser) -> Result:
@@ -187,19 +194,21 @@ def judge_folder(
 ) -> list[Result]:
     """Judge the prompts' clips in ``folder``; write ``out.jsonl``, the sheet ``out.png`` and x-t slices.
 
-    The slice is of the middle row, or of the middle column where the motion is up and down.
+    The slice is of the middle row, or of the middle column where the motion is up and down. Twenty of them,
+    drawn at random by a fixed seed, are in ``out-slices.png``.
     """
-    results, shown = [], []
+    results, shown, slices = [], [], []
     pairs = list(zip(clip_paths(folder, prompts), prompts, strict=True))
     for path, prompt in tqdm(pairs, f"judging {out.name}", unit="clip", disable=None):
         clip = Clip.load(path)
         results.append({"clip": path.name, **judge(clip.frames, prompt, recogniser)})
         column = clip.width // 2 if prompt.scene.motion in ("up", "down", "bounce") else None
-        slice_path = folder / "xt-slices" / f"{path.stem}.png"
-        save_picture(xt_slice(clip, column=column), slice_path, overwrite=True)
+        slices.append(xt_slice(clip, column=column))
+        save_picture(slices[-1], folder / "xt-slices" / f"{path.stem}.png", overwrite=True)
         picked = np.linspace(0, len(clip) - 1, _SHEET_FRAMES).round().astype(int)
         shown.append(Clip(clip.frames[picked], clip.fps, {"prompt": prompt.prompt}))
     save_picture(_sheet(shown), out.with_name(f"{out.name}.png"), overwrite=True)
+    save_picture(_some_slices(slices, prompts), out.with_name(f"{out.name}-slices.png"), overwrite=True)
     write_text(out.with_name(f"{out.name}.jsonl"), "".join(_line(result) for result in results))
     return results
 
@@ -215,6 +224,14 @@ def _sheet(clips: Sequence[Clip]) -> np.ndarray:
         np.pad(column, ((0, height - column.shape[0]), *margins), constant_values=255) for column in columns
     ]
     return np.concatenate(padded, axis=1)
+
+
+def _some_slices(slices: Sequence[np.ndarray], prompts: Sequence[HeldOutPrompt]) -> np.ndarray:
+    drawn = np.sort(np.random.default_rng(0).permutation(len(slices))[:_SLICES])
+    columns = [drawn[start : start + _SLICE_ROWS] for start in range(0, len(drawn), _SLICE_ROWS)]
+    return abreast(
+        [stacked([slices[n] for n in column], [prompts[n].prompt for n in column]) for column in columns]
+    )
 
 
 def shipped_real_results(prompts: Sequence[HeldOutPrompt]) -> list[Result] | None:

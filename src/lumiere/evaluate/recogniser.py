@@ -153,7 +153,7 @@ def _squares(weights: np.ndarray) -> tuple[Tensor, Tensor]:
     """Centres (x, y) and half widths of squares around what has weight, in [-1, 1] over the frame."""
     centres, halves = [], []
     for weight in weights:
-        spans = [_span(weight.sum(axis)) for axis in (0, 1)]
+        spans = [span(weight.sum(axis)) for axis in (0, 1)]
         half = _CROP_MARGIN * max(high - low for low, high in spans) / 2
         if half < 0.08:
             spans, half = [(-1.0, 1.0)] * 2, 1.0
@@ -162,8 +162,8 @@ def _squares(weights: np.ndarray) -> tuple[Tensor, Tensor]:
     return torch.tensor(centres), torch.tensor(halves)
 
 
-def _span(profile: np.ndarray) -> tuple[float, float]:
-    """Where all but the outer hundredths of a profile lie."""
+def span(profile: np.ndarray) -> tuple[float, float]:
+    """Where all but the outer hundredths of a profile lie, from -1 to 1; 0 and 0 if it is empty."""
     total = profile.cumsum()
     if total[-1] <= 0:
         return 0.0, 0.0

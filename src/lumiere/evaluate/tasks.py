@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lumiere.data.compose import FPS
+from lumiere.data.compose import FPS, Sprite
 from lumiere.data.heldout import HeldOutPrompt
 from lumiere.data.styles import STYLES
 from lumiere.errors import InputError
@@ -19,8 +19,12 @@ from lumiere.evaluate.applications import add, animate, cinemagraph, extend, inp
 from lumiere.evaluate.bench import Bench, Figures, Shown
 from lumiere.evaluate.editing import NEARLY_NONE, STRENGTHS, edit
 from lumiere.evaluate.figures import wilson
+from lumiere.evaluate.metrics.bootstrap import mean_interval
+from lumiere.evaluate.pairs import choose_pairs, pairs
+from lumiere.evaluate.prompts import choose_prompts
 from lumiere.evaluate.sheet import contact_sheet
 from lumiere.evaluate.styles import ALPHAS, STRENGTH, style
+from lumiere.evaluate.synonyms import choose_tagged, synonyms
 from lumiere.video import Clip, save_picture
 
 
@@ -35,8 +39,22 @@ FIGURES = {
     "exact": "what is given is put back exactly",
     "given_named": "object recognised in what is given",
     "named": "object recognised in what was made",
+    "both_named": "both objects right (top 1), each on its side",
+    "both_among_five": "both objects right (top 5), each on its side",
+    "real_both_named": "both objects right (top 1) in the real clip",
+    "real_both_among_five": "both objects right (top 5) in the real clip",
+    "one_named": "one of them right (top 1), or both",
+    "one_among_five": "one of them right (top 5), or both",
+    "both_swapped": "both objects right (top 5), on each other's side",
+    "label_named": "object right (top 1), by its label",
+    "synonym_named": "object right (top 1), by a tag of its own",
+    "synonym_named_change": "the tag less the label (top 1)",
+    "label_among_five": "object right (top 5), by its label",
+    "synonym_among_five": "object right (top 5), by a tag of its own",
+    "synonym_among_five_change": "the tag less the label (top 5)",
     "named_beside": "the same, of those beside another object",
     "real_named": "object recognised in the real clip",
+    "background": "background colour right",
     "direction": "direction of motion right",
     "moves": "moves",
     "real_moves": "the real clip moves",
@@ -80,6 +98,11 @@ for _style in STYLES:
         f"{_style}_among_five": f"object among the first five, {_style}, alpha 1",
     }
 _ROWS = 24
+_Choose = Callable[[Mapping[str, str], Mapping[str, Sprite], int], list[HeldOutPrompt]]
+
+
+def _choose_alone(labels: Mapping[str, str], _: Mapping[str, Sprite], count: int) -> list[HeldOutPrompt]:
+    return choose_prompts(labels, count)
 
 
 @dataclass(frozen=True)
@@ -91,6 +114,7 @@ class Task:
         needs_real: whether it needs the real clips.
         needs_condition: whether it needs a model that takes a condition.
         needs_opencv: whether it needs OpenCV.
+        choose: so many prompts about the objects of these labels and sprites.
     """
 
     measure: Callable[[Bench, HeldOutPrompt, int, int], tuple[Figures, Shown]]
@@ -98,9 +122,12 @@ class Task:
     needs_real: bool = True
     needs_condition: bool = True
     needs_opencv: bool = False
+    choose: _Choose = _choose_alone
 
 
 TASKS = {
+    "pairs": Task(pairs, 100, needs_condition=False, choose=choose_pairs),
+    "synonyms": Task(synonyms, 100, needs_condition=False, choose=choose_tagged),
     "animate": Task(animate, 50),
     "cinemagraph": Task(cinemagraph, 20),
     "inpaint": Task(inpaint, 50, needs_opencv=True),
@@ -151,7 +178,7 @@ def run(bench: Bench, task: str, prompts: Sequence[HeldOutPrompt], out: Path) ->
 
 
 def summarise(results: Sequence[Figures]) -> dict[str, dict[str, Any]]:
-    """Each figure's mean and number of cases; what is true or false also has a 95 % interval.
+    """Each figure's mean and number of cases; what is true or false, and a change of it, has a 95 % interval.
 
     Decibels are those of the mean error.
     """
@@ -163,6 +190,8 @@ def summarise(results: Sequence[Figures]) -> dict[str, dict[str, Any]]:
         row: dict[str, Any] = {"mean": _mean(name, np.array(values, float)), "of": len(values)}
         if all(isinstance(value, bool) for value in values):
             row["low"], row["high"] = wilson(sum(map(bool, values)), len(values))
+        elif name.endswith("_change"):
+            row["low"], row["high"] = mean_interval(np.array(values, float))
         summary[name] = row
     return summary
 

@@ -73,6 +73,9 @@ def test_clips_are_measured_and_the_distance_from_themselves_is_0(
     values = {value["about"]["metric"]: value for value in told["values"]}
     assert values["frechet_distance"]["value"] == pytest.approx(0, abs=1e-6)
     assert values["frechet_distance"]["about"]["features"]["sha256"]
+    assert values["true_warping_error"]["value"] == values["warping_error"]["value"]
+    ratio = values["warping_ratio"]
+    assert ratio["low"] == pytest.approx(1) == ratio["value"] == ratio["high"]
     assert values["psnr"]["value"] > 90 and values["ssim"]["value"] == pytest.approx(1)
     assert [clip["clip"] for clip in told["clips"]] == ["a.mp4", "b.mp4", "more/c.mp4"]
     assert 0 <= told["clips"][0]["object_probability"] <= 1

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere.errors import InputError
+from lumiere.evaluate.metrics import report
 from lumiere.evaluate.metrics.bootstrap import interval, mean_interval
 from lumiere.evaluate.metrics.clips import Source
+from lumiere.evaluate.metrics.features import Features
 from lumiere.evaluate.metrics.frechet import frechet_distance
 from lumiere.evaluate.metrics.inception import inception_score
 from lumiere.evaluate.metrics.nearest import nearest_clips, sheet
@@ -35,6 +37,19 @@ def test_a_distance_worked_by_hand() -> None:
     corners = np.array([[-1.0, -1], [-1, 1], [1, -1], [1, 1]])
     wider = corners * [3, 1] + [2, 0]
     assert frechet_distance(corners, wider) == pytest.approx(4 + 4 / 3 * (3 - 1) ** 2)
+
+
+def test_true_clips_are_as_far_as_true_clips() -> None:
+    rng = np.random.default_rng(0)
+    net = Features("recogniser", "recogniser", "", "", 16, None, lambda frames: (frames, None))
+
+    def ratio(ours: np.ndarray, true: np.ndarray) -> report.Value:
+        return report.frechet_ratio(*(report.Seen(each, None, {16.0}) for each in (ours, true)), net)
+
+    true = rng.normal(size=(60, 4))
+    itself = ratio(true, true)
+    assert itself.low == itself.value == itself.high == pytest.approx(1) and itself.clips == 60
+    assert ratio(true + 2, true).low > 5, "a shift of 2 in each of 4 dimensions adds 16"
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(8, 40), st.integers(8, 40))

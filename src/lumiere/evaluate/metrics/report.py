@@ -35,6 +35,8 @@ TITLES = {
     "fastest_motion": "fastest motion, px / 0.125 s",
     "warping_error": "warping error x 1000 -",
     "occluded": "  occluded share",
+    "true_warping_error": "  warping error x 1000 of the true clips",
+    "true_occluded": "  occluded share of the true clips",
     "subject_consistency": "subject consistency (recogniser) +",
     "object_probability": "text alignment (recogniser) +",
     "text_similarity": "text alignment (text model) +",
@@ -43,6 +45,7 @@ TITLES = {
     "change_error": "error of change, of 255 -",
 }
 _LEAST_FRAMES = 3
+_HALVINGS = 50
 
 Figures = dict[str, float | None]
 
@@ -118,23 +121,25 @@ def measure_text(loaded: Loaded, prompt: str, recogniser: Recogniser, align: Ali
     return figures
 
 
-def measure_pair(loaded: Loaded, truth: Source) -> Figures:
-    """How near a clip is to the true one.
+def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser, cache: Cache) -> Figures:
+    """How near a clip is to the true one, and how much that one flickers.
 
     Raises:
         InputError: they differ in frames or size.
     """
-    made, true = loaded.clip.frames, truth.load().frames
+    made, true = loaded.clip.frames, truth.clip.frames
     if made.shape != true.shape:
         (t, h, w), (t2, h2, w2) = made.shape[:3], true.shape[:3]
         raise InputError(
             f"{loaded.source.name} is {t} frames of {w}x{h}, its true clip {t2} of {w2}x{h2}; "
             "they must be alike"
         )
+    figures = measure(truth, recogniser, cache)
     return {
         "psnr": consistency.psnr(made, true),
         "ssim": consistency.ssim(made, true),
         "change_error": float(consistency.change_errors(made, true).mean()),
+        **{f"true_{name}": figures[name] for name in ("warping_error", "occluded")},
     }
 
 
@@ -147,6 +152,19 @@ def summarise(figures: Sequence[Figures]) -> list[Value]:
             low, high = bootstrap.mean_interval(values) if len(values) > 1 else (None, None)
             found.append(Value(title, float(values.mean()), low, high, len(values), {"metric": key}))
     return found
+
+
+def warping_ratio(figures: Sequence[Figures]) -> Value:
+    """The mean warping error of the clips over that of their true clips, which were paired with them."""
+    errors = np.array([[each["warping_error"], each["true_warping_error"]] for each in figures], float)
+
+    def ratio(pairs: np.ndarray) -> float:
+        ours, true = pairs.mean(0)
+        return float(ours / max(true, 1e-9))
+
+    low, high = bootstrap.interval(ratio, errors, resamples=1000)
+    about = {"metric": "warping_ratio"}
+    return Value("warping error over that of the true clips -", ratio(errors), low, high, len(errors), about)
 
 
 @dataclass(frozen=True)
@@ -212,6 +230,39 @@ def frechet(ours: Seen, real: Seen, net: Features) -> Value:
     }
     value = frechet_distance(ours.features, real.features)
     return Value(title, value, low, high, len(ours.features), about, doubts)
+
+
+def frechet_ratio(ours: Seen, true: Seen, net: Features) -> Value:
+    """The Frechet distance of clips from the true clips of other prompts, over that of their own true clips.
+
+    Half of the prompts, drawn at random, give the clips, the other half the true clips that both are compared
+    with. So all distances are of equally many clips, which makes them too large alike, and 1 is what clips
+    reach that nothing tells from true ones. It is the mean over draws; for the interval, clips are drawn anew
+    within each half, too.
+
+    Args:
+        ours, true: of at least 4 clips, in the same order.
+    """
+    rng = np.random.default_rng(0)
+    half = len(ours.features) // 2
+
+    def ratio(resample: bool) -> float:
+        halves = rng.permutation(len(ours.features))[: 2 * half].reshape(2, half)
+        if resample:
+            halves = np.stack([rng.choice(each, half) for each in halves])
+        here, there = halves
+        away = true.features[there]
+        usual = frechet_distance(true.features[here], away)
+        return frechet_distance(ours.features[here], away) / max(usual, 1e-9)
+
+    value = float(np.mean([ratio(False) for _ in range(_HALVINGS)]))
+    spread = bootstrap.Z * float(np.std([ratio(True) for _ in range(_HALVINGS)], ddof=1))
+    title = "Frechet distance over that of the true clips -"
+    about = {"metric": "frechet_ratio", "clips": half, "draws": _HALVINGS, "features": net.about}
+    doubts = []
+    if half <= (width := ours.features.shape[1]):
+        doubts.append(f"{half} clips a half for {width} features: clips that vary less than true ones gain")
+    return Value(title, value, max(0.0, value - spread), value + spread, 2 * half, about, doubts)
 
 
 def inception(ours: Seen, net: Features, splits: int = 1) -> Value | None:

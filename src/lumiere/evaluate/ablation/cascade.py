@@ -257,12 +257,12 @@ PERIODIC_COLUMNS = (
 def text_row(lines: Sequence[dict[str, Any]], true: np.ndarray | None) -> list[Cell | None]:
     """Cells of :data:`TEXT_COLUMNS`; ``true`` are the features of the real clips of the same prompts."""
     cells = [share_cell([line[key] for line in lines if line[key] is not None]) for key in _ASKED]
-    cells += [mean_cell([line[key] for line in lines], key) for key in ("warping", "smoothness")]
+    cells += [mean_cell([line[key] for line in lines], "") for key in ("warping", "smoothness")]
     distance = None
     if true is not None and len(true) > 1:
         made = np.array([line["features"] for line in lines])
         low, high = bootstrap.interval(frechet_distance, made, true, resamples=20)
-        distance = value_cell(frechet_distance(made, true), low, high, "distance")
+        distance = value_cell(frechet_distance(made, true), low, high, "")
     return [*cells, distance]
 
 
@@ -277,7 +277,7 @@ def periodic_row(lines: Sequence[dict[str, Any]]) -> list[Cell | None]:
         share_cell([right for right, above, _ in both if above]),
         share_cell([bool(line["aliased"]) for _, above, line in both if above]),
         share_cell([line["hertz"] is None for line in lines]),
-        median_cell([line["error"] for line in lines if line["error"] is not None], "relative"),
+        median_cell([line["error"] for line in lines if line["error"] is not None], ""),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lumiere.evaluate import prompts, tasks
-from lumiere.evaluate.ablation import multidiffusion
+from lumiere.evaluate.ablation.multidiffusion import Measured, summarise
 from lumiere.evaluate.metrics import report as metrics
 from lumiere.video import Clip, save_picture
 
@@ -87,14 +87,14 @@ def multidiffusion(folder: Path, clips: int = 3) -> Path:
     folder.mkdir(parents=True)
     psnr = {"truth": 148.0, "bicubic": 37.0, "overlap 0": 40.0, "overlap 2": 40.2, "one window": 40.5}
     found = [
-        multidiffusion.Measured(
+        Measured(
             f"{clip}.mp4", way, better + clip, 0.98, 0.5, [0.5 + clip / 10] * 15, 2.0, 10**9
         )
         for clip in range(clips)
         for way, better in psnr.items()
     ]
     _write_lines(folder / "results.jsonl", [dataclasses.asdict(each) for each in found])
-    rows = [dataclasses.asdict(row) for row in multidiffusion.summarise(found, window=8)]
+    rows = [dataclasses.asdict(row) for row in summarise(found, window=8)]
     save_picture(np.zeros((16, 64, 3), np.uint8), folder / "slices.png")
     write_json(
         folder / "figures.json", {"model": "emoji-upscaler", "side": 128, "window": 8, "figures": rows}

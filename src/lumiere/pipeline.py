@@ -41,6 +41,9 @@ TIME = 2
 OVERHEAD = 1.75
 #: how much of a video is made anew if nobody says
 EDIT_STRENGTH = 0.6
+#: Share of an edit's noise that is common to all frames. It hides what the source shows; how its frames
+#: differ, its motion, lies under the rest.
+EDIT_SHARED_NOISE = 1.0
 
 
 class LumierePipeline(BundlePipeline):
@@ -133,7 +136,8 @@ class LumierePipeline(BundlePipeline):
         Args:
             prompt: one, or a list.
             video: a clip to edit: sampling begins from it, with noise added, instead of from noise alone
-                (SDEdit, Meng et al. 2022); resized to the clips.
+                (SDEdit, Meng et al. 2022); resized to the clips. The noise is the same in all frames, so that
+                the clip moves as the video does.
             strength: how much of ``video`` is made anew, over 0 and up to 1, which ignores it. Default: 0.6.
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly, and, by ``transport``, where it has moved
@@ -209,7 +213,8 @@ class LumierePipeline(BundlePipeline):
         context = self.text_encoder(prompts).to(device, self.unet.dtype)
         uncond = self.text_encoder([negative_prompt]).to(device, self.unet.dtype)
         shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
-        shared = self.config["shared_noise"]
+        edits = source is not None and strength < 1
+        shared = EDIT_SHARED_NOISE if edits else self.config["shared_noise"]
         noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
         told = None if condition is None else self._told(condition)
         origin = None if source is None else self._encode(resize(source, height, width))

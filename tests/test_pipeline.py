@@ -436,4 +436,4 @@ def test_an_edit_begins_with_the_motion_of_its_source(make_pipe, monkeypatch, st
     assert torch.allclose(once.diff(dim=2), other.diff(dim=2), atol=1e-5) == moves_as_the_source
     still = Clip(np.repeat(source.frames[:1], 8, 0), source.fps)
     pipe("a dog", video=still, strength=strength, seed=2)
-    assert (given[-1].diff(dim=2).abs().max() < once.diff(dim=2).abs().max() / 5) == moves_as_the_source
+    assert (given[-1].diff(dim=2).std() < once.diff(dim=2).std() / 2) == moves_as_the_source

@@ -194,9 +194,9 @@ def inverted_noise(
     """
     limit = _check_steps(scheduler, num_inference_steps)
     _check_strength(strength)
-    inverse = DDIMInverseScheduler.from_config(
-        scheduler.config, timestep_spacing="trailing", clip_sample=False
-    )
+    known = inspect.signature(DDIMInverseScheduler).parameters.keys() & scheduler.config.keys()
+    settings = {name: scheduler.config[name] for name in known}
+    inverse = DDIMInverseScheduler(**settings | {"timestep_spacing": "trailing", "clip_sample": False})
     inverse.set_timesteps(min(limit, round(num_inference_steps / strength)), device=clean.device)
     last = max(int(inverse.timesteps[0]), round(strength * limit) - 1)
     x, reached = clean, torch.zeros_like(inverse.timesteps[0])

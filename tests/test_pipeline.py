@@ -416,3 +416,24 @@ def test_a_video_is_edited_more_or_less(make_pipe):
         pipe("a dog", strength=0.5)
     with pytest.raises(InputError, match="the video has 8 frames and the clip 4"):
         pipe("a dog", video=source, num_frames=4)
+
+
+@pytest.mark.parametrize(("strength", "moves_as_the_source"), [(0.1, True), (0.9, True), (1.0, False)])
+def test_an_edit_begins_with_the_motion_of_its_source(make_pipe, monkeypatch, strength, moves_as_the_source):
+    pipe = make_pipe(shared_noise=0.5)
+    source = pipe("a cat", num_frames=8, seed=1)
+    given = []
+
+    def sample(denoiser, noise, scheduler, steps, *, start, **_):
+        given.append(noise)
+        return start
+
+    monkeypatch.setattr("lumiere.pipeline.sample", sample)
+    for seed in (2, 2, 3):
+        pipe("a dog", video=source, strength=strength, seed=seed)
+    once, again, other = given
+    assert torch.equal(once, again) and not torch.allclose(once, other)
+    assert torch.allclose(once.diff(dim=2), other.diff(dim=2), atol=1e-5) == moves_as_the_source
+    still = Clip(np.repeat(source.frames[:1], 8, 0), source.fps)
+    pipe("a dog", video=still, strength=strength, seed=2)
+    assert (given[-1].diff(dim=2).std() < once.diff(dim=2).std() / 2) == moves_as_the_source

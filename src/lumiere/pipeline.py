@@ -24,7 +24,7 @@ from lumiere.diffusion.conditioning import Told, encode_condition, ever_given, h
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
-from lumiere.diffusion.sampling import Denoiser, StopSampling, sample, scheduler_name
+from lumiere.diffusion.sampling import Denoiser, StopSampling, inverted_noise, sample, scheduler_name
 from lumiere.diffusion.windows import tiles, windows
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
@@ -41,6 +41,8 @@ TIME = 2
 OVERHEAD = 1.75
 #: how much of a video is made anew if nobody says
 EDIT_STRENGTH = 0.6
+#: Share of the variance of an edit's noise that is drawn anew, for all frames in common.
+EDIT_SHARED_NOISE = 0.5
 
 
 class LumierePipeline(BundlePipeline):
@@ -133,7 +135,8 @@ class LumierePipeline(BundlePipeline):
         Args:
             prompt: one, or a list.
             video: a clip to edit: sampling begins from it, with noise added, instead of from noise alone
-                (SDEdit, Meng et al. 2022); resized to the clips.
+                (SDEdit, Meng et al. 2022); resized to the clips. The noise of its frames differs as the
+                video's own noise does, so that they move alike.
             strength: how much of ``video`` is made anew, over 0 and up to 1, which ignores it. Default: 0.6.
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly, and, by ``transport``, where it has moved
@@ -210,9 +213,14 @@ class LumierePipeline(BundlePipeline):
         uncond = self.text_encoder([negative_prompt]).to(device, self.unet.dtype)
         shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
         shared = self.config["shared_noise"]
-        noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
         told = None if condition is None else self._told(condition)
         origin = None if source is None else self._encode(resize(source, height, width))
+        if origin is None or strength == 1:
+            noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
+        else:
+            motion = self._motion(origin, steps, strength)
+            common = (frame_noise(1, shape, each).to(device) for each in generators)
+            noise = [motion + EDIT_SHARED_NOISE**0.5 * each for each in common]
 
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
@@ -348,6 +356,14 @@ class LumierePipeline(BundlePipeline):
 
     def _encode(self, frames: np.ndarray) -> Float[Tensor, "1 c t h w"]:
         return self.codec.encode(self._video(frames))
+
+    def _motion(self, origin: Tensor, steps: int, strength: float) -> Float[Tensor, "c t h w"]:
+        """How a sample's own noise, found without a prompt, differs from frame to frame."""
+        context = self.text_encoder([""]).to(origin.device, self.unet.dtype)
+        guided = self._guided(context, context, 1.0, 0.0)
+        denoiser = self._over_time(guided, origin.shape[TIME], False, None)
+        noise = inverted_noise(denoiser, origin.float(), self.scheduler, steps, strength)[0]
+        return noise - noise.mean(1, keepdim=True)
 
     def _video(self, frames: np.ndarray) -> Video:
         """uint8 frames as a video in [-1, 1], for the codec."""

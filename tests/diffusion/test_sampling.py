@@ -7,6 +7,7 @@ from diffusers import EulerAncestralDiscreteScheduler
 from lumiere.diffusion.sampling import (
     SCHEDULERS,
     StopSampling,
+    inverted_noise,
     make_scheduler,
     noise_schedule,
     sample,
@@ -193,3 +194,26 @@ def test_a_strength_is_a_share(strength):
     scheduler = make_scheduler("ddim", noise_schedule().config)
     with pytest.raises(InputError, match=rf"strength is {strength}; give a number over 0, up to 1"):
         sample(perfect_denoiser(seeded()), seeded(), scheduler, 3, start=seeded(), strength=strength)
+    with pytest.raises(InputError, match=rf"strength is {strength}; give a number over 0, up to 1"):
+        inverted_noise(perfect_denoiser(seeded()), seeded(), scheduler, 3, strength)
+
+
+@pytest.mark.parametrize("strength", [0.5, 0.9])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_inverted_noise_leads_back_to_its_sample(name, strength):
+    # Of samples whose values are normal with a deviation of 1/2, the best prediction is linear in x.
+    alphas_cumprod = noise_schedule().alphas_cumprod
+
+    def denoiser(x, t):
+        power = alphas_cumprod[int(t)]
+        clean = power.sqrt() * x / 4 / (power / 4 + 1 - power)
+        noise = (x - power.sqrt() * clean) / (1 - power).sqrt().clamp(min=1e-6)
+        return power.sqrt() * noise - (1 - power).sqrt() * clean
+
+    clean, scheduler = seeded() / 2, make_scheduler(name, noise_schedule().config)
+    noise = inverted_noise(denoiser, clean, scheduler, 100, strength)
+    back = sample(denoiser, noise, scheduler, 100, start=clean, strength=strength)
+    torch.testing.assert_close(back, clean, atol=0.1, rtol=0)
+    assert not torch.allclose(
+        sample(denoiser, seeded(seed=1), scheduler, 100, start=clean, strength=strength), clean, atol=0.3
+    )

@@ -39,8 +39,9 @@ def command(
 ) -> None:
     """Make VIDEO anew so that it shows what PROMPT says, and print the name of the new file.
 
-    Noise is added to the whole clip, as much as --strength says, and taken away again (SDEdit). Frame rate,
-    length and size stay. With a --mask, a --box or a --polygon, only what lies inside changes.
+    Noise is added to the whole clip, as much as --strength says, and taken away again (SDEdit). It is such
+    that things go where they go in VIDEO. Frame rate, length and size stay. With a --mask, a --box or a
+    --polygon, only what lies inside changes.
 
     \b
     lumiere edit frog.mp4 "a frog jumping on a blue background" --strength 0.7

@@ -172,7 +172,7 @@ class _Asked:
     def others(self, tasks: list[str]) -> None:
         from lumiere.evaluate import tasks as known_tasks
         from lumiere.evaluate.bench import Bench
-        from lumiere.evaluate.motion import opencv
+        from lumiere.evaluate.metrics.optical_flow import opencv
         from lumiere.evaluate.prompts import choose_prompts
         from lumiere.files import check_parent
 

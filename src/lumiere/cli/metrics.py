@@ -111,8 +111,8 @@ def clips(
     from lumiere.evaluate.metrics.cache import Cache
     from lumiere.evaluate.metrics.clips import find, pair, prompts_of
     from lumiere.evaluate.metrics.features import load_features
+    from lumiere.evaluate.metrics.optical_flow import opencv
     from lumiere.evaluate.metrics.text_alignment import load_text_model
-    from lumiere.evaluate.motion import opencv
     from lumiere.evaluate.recogniser import Recogniser
 
     opencv()

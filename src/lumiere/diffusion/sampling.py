@@ -15,7 +15,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from diffusers import (
+    DDIMInverseScheduler,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+)
 from jaxtyping import Float
 from torch import Tensor
 
@@ -97,6 +102,11 @@ def _check_steps(scheduler: Any, steps: int) -> int:
     return limit
 
 
+def _check_strength(strength: float) -> None:
+    if not 0 < strength <= 1:
+        raise InputError(f"strength is {strength}; give a number over 0, up to 1")
+
+
 def _set_last_timesteps(scheduler: Any, steps: int, strength: float, device: torch.device) -> None:
     """As :func:`set_timesteps`, over the last part of the schedule; fewer if that has not as many."""
     limit = _check_steps(scheduler, steps)
@@ -138,8 +148,7 @@ def sample(
         InputError: the number of steps is not within 1 and the schedule's own number, the strength is out of
             its range, or the scheduler cannot begin with ``start``.
     """
-    if not 0 < strength <= 1:
-        raise InputError(f"strength is {strength}; give a number over 0, up to 1")
+    _check_strength(strength)
     if start is None:
         set_timesteps(scheduler, num_inference_steps, noise.device)
         x = noise * scheduler.init_noise_sigma
@@ -159,3 +168,40 @@ def sample(
                 break
             x = x if replaced is None else replaced
     return x
+
+
+@torch.no_grad()
+def inverted_noise(
+    denoiser: Denoiser,
+    clean: Float[Tensor, "b ..."],
+    scheduler: Any,
+    num_inference_steps: int,
+    strength: float = 1.0,
+) -> Float[Tensor, "b ..."]:
+    """The noise that sampling with ``denoiser`` would take away to end in ``clean``: DDIM inversion (Song et
+    al. 2021).
+
+    Args:
+        denoiser: as in :func:`sample`.
+        clean: a sample. Where it is flat, its noise has less than unit variance.
+        scheduler: whose noise schedule and prediction type hold.
+        num_inference_steps: about as many calls of ``denoiser``.
+        strength: share of the schedule that is gone through, over 0 and up to 1.
+
+    Raises:
+        InputError: the number of steps is not within 1 and the schedule's own number, or the strength is out
+            of its range.
+    """
+    limit = _check_steps(scheduler, num_inference_steps)
+    _check_strength(strength)
+    known = inspect.signature(DDIMInverseScheduler).parameters.keys() & scheduler.config.keys()
+    settings = {name: scheduler.config[name] for name in known}
+    inverse = DDIMInverseScheduler(**settings | {"timestep_spacing": "trailing", "clip_sample": False})
+    inverse.set_timesteps(min(limit, round(num_inference_steps / strength)), device=clean.device)
+    last = max(int(inverse.timesteps[0]), round(strength * limit) - 1)
+    x, reached = clean, torch.zeros_like(inverse.timesteps[0])
+    for t in inverse.timesteps[inverse.timesteps <= last]:
+        x = inverse.step(denoiser(x, reached), t, x, return_dict=False)[0]
+        reached = t
+    power = inverse.alphas_cumprod[int(reached)]
+    return (x - power.sqrt() * clean) / (1 - power).sqrt()

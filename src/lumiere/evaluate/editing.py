@@ -43,6 +43,7 @@ def edit(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[F
         return clip.frames
 
     figures["near_psnr"] = psnr(edited(NEARLY_NONE), real)
+    figures["flow_wanted"] = flow_correlation(real, bench.real(wanted))
     for strength in STRENGTHS:
         made = edited(strength)
         if number % 2:

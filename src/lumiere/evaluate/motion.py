@@ -1,35 +1,30 @@
-"""How things move, by dense optical flow: DIS (Kroeger et al. 2016), OpenCV's.
+"""How objects move, by DIS optical flow.
 
-Flow is measured over a few frames at once, since objects here move by less than a pixel from one to the next.
+Flow is measured over two frames at once, since objects here move by less than a pixel from one to the next;
+over four, a bounce is too fast to be followed.
 All functions take frames as uint8, t x h x w x 3.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
-from typing import Any
 
 import numpy as np
 
-from lumiere.errors import InputError
 from lumiere.evaluate.figures import foreground
+from lumiere.evaluate.metrics.optical_flow import optical_flow
 from lumiere.video import resize
 
-STRIDE = 4
+STRIDE = 2
 
 
 def flow(frames: np.ndarray) -> np.ndarray:
-    """Where each pixel of every fourth frame is four frames later: float32, n x h x w x 2, x and y in pixels.
+    """Where each pixel of every second frame is two frames later: float32, n x h x w x 2, x and y in pixels.
 
     Raises:
         InputError: OpenCV is not installed.
     """
-    cv2 = opencv()
-    estimate = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames[::STRIDE]]
-    pairs = itertools.pairwise(gray)
-    return np.stack([estimate.calc(earlier, later, None) for earlier, later in pairs])
+    return np.stack([optical_flow(*pair, "dis") for pair in itertools.pairwise(frames[::STRIDE])])
 
 
 def flow_correlation(source: np.ndarray, made: np.ndarray) -> float:
@@ -54,14 +49,6 @@ def flow_magnitude(frames: np.ndarray) -> float:
     """
     lengths = np.linalg.norm(flow(frames)[_object(frames)], axis=-1)
     return float(lengths.mean()) / STRIDE if lengths.size else 0.0
-
-
-def opencv() -> Any:
-    """OpenCV. Raises :class:`InputError` if it is not installed."""
-    try:
-        return importlib.import_module("cv2")
-    except ImportError:
-        raise InputError("this needs OpenCV: pip install 'lumiere-video[evaluate]'") from None
 
 
 def _object(frames: np.ndarray) -> np.ndarray:

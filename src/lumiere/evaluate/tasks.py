@@ -72,6 +72,7 @@ FIGURES = {
     "roughest": "the largest step of the loop, over the median step",
     "unlooped_seam": "from last to first, over the median step, of a clip that is no loop",
     "near_psnr": f"the source, edited at strength {NEARLY_NONE} (dB)",
+    "flow_wanted": "correlation of the motion of the real clip of what is asked for with the source's",
     "drift": "change of the background from the first 80 frames to the last (of 255)",
     "kept": "background within 5 of 255",
     "detail": "fine detail of the last 80 frames over that of the first",

@@ -1,23 +1,36 @@
-"""Dense optical flow from frame to frame: Farneback (2003), OpenCV's.
+"""Dense optical flow from one frame to another, OpenCV's: Farneback (2003), and DIS (Kroeger et al. 2016).
 
-Of a trembling object on a plain background DIS finds motion everywhere (4 pixels a frame at the border of a
-clip whose background is still), Farneback's stays at 0 where there is nothing to see.
+Farneback's stays at 0 where there is nothing to see; of a trembling object on a plain background DIS finds
+motion everywhere (4 pixels a frame at the border of a clip whose background is still). On an object that is
+known to move, DIS is the truer one: see docs/styles-and-editing.md.
 """
 
 from __future__ import annotations
+
+import importlib
+from typing import Any, Literal
 
 import numpy as np
 
 from lumiere.errors import InputError
 from lumiere.evaluate.consistency import FLOW_SIDE
-from lumiere.evaluate.motion import opencv
 
 LEAST_SIDE = 16
 _PYRAMID_SCALE, _LEVELS, _WINDOW, _ITERATIONS = 0.5, 4, 15, 3
 _NEIGHBOURS, _DEVIATION = 5, 1.1
 
 
-def optical_flow(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+def opencv() -> Any:
+    """OpenCV. Raises :class:`InputError` if it is not installed."""
+    try:
+        return importlib.import_module("cv2")
+    except ImportError:
+        raise InputError("this needs OpenCV: pip install 'lumiere-video[evaluate]'") from None
+
+
+def optical_flow(
+    earlier: np.ndarray, later: np.ndarray, method: Literal["farneback", "dis"] = "farneback"
+) -> np.ndarray:
     """Where each pixel of one frame (uint8, h x w x 3) is in another: float32, h x w x 2, x and y in pixels.
 
     It is computed on frames of at most 256 pixels a side.
@@ -35,8 +48,11 @@ def optical_flow(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
         cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
         for frame in (earlier, later)
     ]
-    settings = (_PYRAMID_SCALE, _LEVELS, _WINDOW, _ITERATIONS, _NEIGHBOURS, _DEVIATION, 0)
-    found = cv2.calcOpticalFlowFarneback(*gray, None, *settings)
+    if method == "dis":
+        found = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*gray, None)
+    else:
+        settings = (_PYRAMID_SCALE, _LEVELS, _WINDOW, _ITERATIONS, _NEIGHBOURS, _DEVIATION, 0)
+        found = cv2.calcOpticalFlowFarneback(*gray, None, *settings)
     return np.asarray(
         cv2.resize(found, (width, height)) * np.array([width / size[0], height / size[1]], "f4")
     )

@@ -87,9 +87,7 @@ def multidiffusion(folder: Path, clips: int = 3) -> Path:
     folder.mkdir(parents=True)
     psnr = {"truth": 148.0, "bicubic": 37.0, "overlap 0": 40.0, "overlap 2": 40.2, "one window": 40.5}
     found = [
-        Measured(
-            f"{clip}.mp4", way, better + clip, 0.98, 0.5, [0.5 + clip / 10] * 15, 2.0, 10**9
-        )
+        Measured(f"{clip}.mp4", way, better + clip, 0.98, 0.5, [0.5 + clip / 10] * 15, 2.0, 10**9)
         for clip in range(clips)
         for way, better in psnr.items()
     ]

@@ -77,7 +77,7 @@ class KeyframeCascade:
         step = (length - 1) // self.interval
         if len(keyframes) < 2 or (len(keyframes) - 1) % step:
             raise InputError(f"{len(keyframes)} keyframes are given; give 1 more than a multiple of {step}")
-        segments = []
+        segments: list[np.ndarray] = []
         for number, first in enumerate(range(0, len(keyframes) - 1, step)):
             given = {n * self.interval: keyframes[first + n] for n in range(step + 1)}
             made = self.between(

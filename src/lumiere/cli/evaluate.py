@@ -111,7 +111,7 @@ def command(
     if data is not None:
         from lumiere.data.emoji import load_sprites
 
-        sprites = {sprite.code: sprite for sprite in load_sprites(data)}
+        sprites = {sprite.code: sprite for sprite in load_sprites(data, codes=labels)}
 
     labels = labels or {code: sprite.label for code, sprite in sprites.items()} or recogniser.labels
     if sprites and (lacking := labels.keys() - sprites.keys()):

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -135,19 +135,20 @@ def prepare_sprites(folder: Path, cache: Path, workers: int, size: int = SIZES[0
     write_whole(folder / _INDEX, (json.dumps(index, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def load_sprites(folder: Path | str, groups: Sequence[str] = ()) -> list[Sprite]:
+def load_sprites(folder: Path | str, groups: Sequence[str] = (), codes: Collection[str] = ()) -> list[Sprite]:
     """The sprites of a folder that ``lumiere data emoji`` prepared, sorted by code.
 
     Each is 3 MB of memory, of 256 pixels 12 MB.
 
-    ``folder`` is the ``sprites`` folder or the one above it; ``groups``, some of :data:`GROUPS`, limit them.
+    ``folder`` is the ``sprites`` folder or the one above it. ``groups``, some of :data:`GROUPS`, limit them,
+    and ``codes``, of which some may be missing.
 
     Raises :class:`InputError` if ``folder`` holds none, or if a file is missing or not the one in the index.
     """
     folder = Path(folder)
     if not (folder / _INDEX).exists():
         folder = folder / "sprites"
-    entries = in_groups(read_index(folder), groups)
+    entries = [e for e in in_groups(read_index(folder), groups) if not codes or e["code"] in codes]
     with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(lambda entry: _load(folder, entry), entries))
 

@@ -21,7 +21,6 @@ from tqdm import tqdm
 from lumiere.baselines import variants
 from lumiere.baselines.cascade import KeyframeCascade
 from lumiere.baselines.untrained import frame_by_frame
-from lumiere.conditions import from_frames
 from lumiere.data import periodic
 from lumiere.data.compose import FPS, Scene, Sprite, render
 from lumiere.data.emoji import load_sprites
@@ -132,31 +131,12 @@ def methods(
 
         return make
 
-    def given(frames: Callable[[int], Sequence[int]]) -> Callable[[], Make]:
-        """The shipped model, given these frames of the real clip."""
-
-        def make(prompt: Prompt, seed: int) -> Clip:
-            clip = real(prompt, sprites)[: shipped.config["frames"]]
-            told = from_frames({n: clip[n] for n in frames(len(clip))}, len(clip))
-            return _quiet(shipped)(prompt.prompt, condition=told, seed=seed, **options)
-
-        return lambda: make
-
-    conditioned = {
-        "as shipped, given every 5th real frame": Method(
-            given(lambda length: range(0, length, variants.INTERVAL)), (PERIODIC,)
-        ),
-        "as shipped, given as many real frames at the start": Method(
-            given(lambda length: range(-(-length // variants.INTERVAL))), (PERIODIC,)
-        ),
-    }
     return {
         REAL: Method(lambda: lambda prompt, _: Clip(real(prompt, sprites), FPS)),
         ONE_PASS: Method(trained(variants.ONE_PASS)),
         CASCADE: Method(lambda: calls(cascade())),
         "keyframes, then the frames between, untold": Method(untold, (PERIODIC,)),
         "real keyframes, then the frames between": Method(between_real, (PERIODIC,)),
-        **(conditioned if shipped.unet.config.condition_channels else {}),
         "no temporal resampling": Method(trained(variants.NO_RESAMPLING)),
         "frame by frame": Method(lambda: calls(_quiet(frame_by_frame(shipped))), (TEXT,)),
         "one pass, convolution alone": Method(trained(variants.CONVOLUTION), (TEXT,)),
@@ -425,13 +405,13 @@ def run(
     """
     bundle = resolve(model)
     shipped = LumierePipeline.from_pretrained(bundle)
-    sprites = {sprite.code: sprite for sprite in load_sprites(data)}
-    labels = objects(bundle) or {code: sprite.label for code, sprite in sprites.items()}
+    labels = objects(bundle)
+    sprites = {sprite.code: sprite for sprite in load_sprites(data, codes=labels)}
+    labels = labels or {code: sprite.label for code, sprite in sprites.items()}
     if lacking := labels.keys() - sprites.keys():
         raise InputError(
             f"{data} lacks {len(lacking)} of the model's objects, such as {labels[min(lacking)]}"
         )
-    known = {code: sprites[code] for code in labels}
     chosen: dict[str, Sequence[Any]] = {
         TEXT: choose_prompts(labels, prompts),
         PERIODIC: bouncing(labels, prompts),
@@ -448,12 +428,12 @@ def run(
         "objects": len(labels),
     }
     check_settings(out, settings)
-    groups = sorted({sprite.group for sprite in known.values()})
+    groups = sorted({sprite.group for sprite in sprites.values()})
     periodic.compose(out / "data", data, PERIODIC_CLIPS, 0, groups, usable_cores())
     clips = [str(data / "train-clips-*.tar"), str(out / "data" / "train-clips-*.tar")]
     folders = train_all(shipped, clips, one_pass_steps, out / "models")
     del shipped
-    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, known)
+    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, sprites)
     ablation = Ablation(out, compared, chosen, settings, frames)
     ablation.make()
     return ablation.measure(Recogniser.load(), load_features())

@@ -15,7 +15,8 @@ from lumiere.cli import main
 from lumiere.data import periodic
 from lumiere.data.compose import FPS
 from lumiere.data.periodic import held_out_periodic
-from lumiere.evaluate.ablation import cascade
+from lumiere.evaluate.ablation import cascade, designs
+from lumiere.evaluate.ablation.measures import measure_periodic, periodic_row
 from lumiere.evaluate.ablation.tables import mean_cell, median_cell, share_cell, table
 from lumiere.video import Clip, read_metadata
 
@@ -88,7 +89,7 @@ def test_all_is_trained_made_and_measured_once(
 
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
     (first := next(iter(files))).unlink()
-    monkeypatch.setattr(cascade.Trainer, "_train", None)  # nothing trains again
+    monkeypatch.setattr(designs.Trainer, "_train", None)  # nothing trains again
     assert ablate(model, composed, out) == 0
     assert first.exists()
     assert all(path.stat().st_mtime_ns == when for path, when in files.items() if path != first)
@@ -114,9 +115,9 @@ def test_a_true_clip_has_its_frequency_and_one_through_keyframes_the_alias(data:
         for each in held_out_periodic(labels, 8)
         if each.scene.motion == "bounce" and each.scene.frequency == 2.0
     )
-    true = cascade.real(prompt, sprites)
+    true = designs.real(prompt, sprites)
     held = periodic.render(dataclasses.replace(prompt.scene, frequency=1.2), sprites)  # the same keyframes
-    right, wrong = (cascade.measure_periodic(Clip(each, FPS), prompt) for each in (true, held))
+    right, wrong = (measure_periodic(Clip(each, FPS), prompt) for each in (true, held))
     assert right["error"] < 0.02 and not right["aliased"]
     assert wrong["aliased"] and wrong["hertz"] == pytest.approx(1.2, rel=0.05)
 
@@ -125,7 +126,7 @@ def test_a_clip_without_a_period_is_wrong_and_has_no_error() -> None:
     still = {"motion": "bounce", "asked": 2.0, "hertz": None, "error": None, "aliased": None}
     fast = {"motion": "bounce", "asked": 2.0, "hertz": 1.2, "error": 0.4, "aliased": True}
     slow = {"motion": "bounce", "asked": 0.8, "hertz": 0.8, "error": 0.0, "aliased": None}
-    near, below, above, alias, none, error = cascade.periodic_row([still, fast, slow])
+    near, below, above, alias, none, error = periodic_row([still, fast, slow])
     assert near["mean"] == pytest.approx(1 / 3) and below["mean"] == 1 and above["mean"] == 0
     assert alias["mean"] == 0.5 and none["mean"] == pytest.approx(1 / 3) and error["mean"] == 0.2
 

@@ -19,136 +19,35 @@ import torch
 from tqdm import tqdm
 
 from lumiere.baselines import variants
-from lumiere.baselines.cascade import KeyframeCascade
-from lumiere.baselines.untrained import frame_by_frame
 from lumiere.data import periodic
-from lumiere.data.compose import FPS, Scene, Sprite, render
+from lumiere.data.compose import FPS
 from lumiere.data.emoji import load_sprites
-from lumiere.data.heldout import HeldOutPrompt
 from lumiere.data.parallel import usable_cores
 from lumiere.data.periodic import PeriodicPrompt
 from lumiere.errors import InputError
-from lumiere.evaluate.ablation.tables import Cell, mean_cell, median_cell, share_cell, value_cell
-from lumiere.evaluate.metrics import bootstrap
+from lumiere.evaluate.ablation.designs import PERIODIC, REAL, TEXT, Method, Prompt, methods, train_all
+from lumiere.evaluate.ablation.measures import (
+    PERIODIC_COLUMNS,
+    TEXT_COLUMNS,
+    measure_periodic,
+    measure_text,
+    periodic_row,
+    text_row,
+)
+from lumiere.evaluate.ablation.tables import Cell
 from lumiere.evaluate.metrics.features import Features, load_features
-from lumiere.evaluate.metrics.frechet import frechet_distance
-from lumiere.evaluate.metrics.motion_smoothness import motion_smoothness
-from lumiere.evaluate.metrics.warping_error import warping_error
-from lumiere.evaluate.periodic import aliased, frequency, relative_error
-from lumiere.evaluate.prompts import choose_prompts, judge, write_text
+from lumiere.evaluate.prompts import choose_prompts, write_text
 from lumiere.evaluate.recogniser import Recogniser
 from lumiere.evaluate.sheet import stacked
 from lumiere.evaluate.xt_slice import xt_slice
 from lumiere.models.bundle import MANIFEST, objects, read_json, resolve, sha256
 from lumiere.pipeline import LumierePipeline
-from lumiere.train.loop import MODEL, Trainer
 from lumiere.video import Clip, save_picture
 
-TEXT, PERIODIC = "text", "periodic"
-KEYFRAME_RATE = FPS / variants.INTERVAL
-#: of the frequency: a clip this near has it
-NEAR = 0.1
 #: prompts of each set whose slices are drawn, evenly spaced
 SHOWN = 4
 #: that are trained on, beside the data's
 PERIODIC_CLIPS = 750
-
-Prompt = HeldOutPrompt | PeriodicPrompt
-Make = Callable[[Prompt, int], Clip]
-REAL = "real clips"
-ONE_PASS = "one pass"
-CASCADE = "keyframes, then the frames between"
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way to make a clip of a prompt with a seed, loaded when it is needed; and the sets of prompts that it
-    is asked for."""
-
-    load: Callable[[], Make]
-    sets: tuple[str, ...] = (TEXT, PERIODIC)
-
-
-def train_all(pipe: LumierePipeline, clips: Sequence[str], one_pass_steps: int, out: Path) -> dict[str, Path]:
-    """Train each of ``lumiere.baselines.variants`` of ``pipe``, or go on with it; gives the models' folders.
-
-    Raises:
-        InputError: data or weights do not fit.
-        KeyboardInterrupt: a run was interrupted; what it learnt is saved.
-    """
-    folders = {}
-    for name, steps in variants.steps_of(pipe, one_pass_steps).items():
-        start, run = out / name / "start", out / name / "run"
-        if not start.exists():
-            torch.manual_seed(0)
-            variants.variants(pipe)[name].start(pipe).save_pretrained(start)
-        config = variants.configuration(name, pipe, start, clips, steps, run, out / "cache")
-        if Trainer(config, resume=True).run():
-            raise KeyboardInterrupt
-        folders[name] = run / MODEL
-    return folders
-
-
-def methods(
-    shipped: LumierePipeline, folders: Mapping[str, Path], sprites: dict[str, Sprite]
-) -> dict[str, Method]:
-    """What is compared, by name."""
-    options = {
-        "num_inference_steps": shipped.config["steps"],
-        "guidance_scale": shipped.config["guidance"],
-        "guidance_rescale": shipped.config["guidance_rescale"],
-    }
-
-    def loaded(name: str) -> LumierePipeline:
-        pipe = LumierePipeline.from_pretrained(folders[name], shipped.unet.dtype)
-        return _quiet(pipe.to(shipped.device))
-
-    def calls(pipe: Any) -> Make:
-        return lambda prompt, seed: pipe(prompt.prompt, seed=seed, **options)
-
-    def trained(name: str) -> Callable[[], Make]:
-        return lambda: calls(loaded(name))
-
-    def cascade() -> KeyframeCascade:
-        return KeyframeCascade(loaded(variants.KEYFRAMES), loaded(variants.BETWEEN))
-
-    def untold() -> Make:
-        both = cascade()
-
-        def make(prompt: Prompt, seed: int) -> Clip:
-            keyframes = both.keyframes(prompt.prompt, seed=seed, **options).frames
-            return both.fill(keyframes, "", seed=seed, **options)
-
-        return make
-
-    def between_real() -> Make:
-        both = cascade()
-        count = both.keyframes.config["frames"]
-
-        def make(prompt: Prompt, seed: int) -> Clip:
-            keyframes = real(prompt, sprites)[:: both.interval][:count]
-            return both.fill(keyframes, prompt.prompt, seed=seed, **options)
-
-        return make
-
-    return {
-        REAL: Method(lambda: lambda prompt, _: Clip(real(prompt, sprites), FPS)),
-        ONE_PASS: Method(trained(variants.ONE_PASS)),
-        CASCADE: Method(lambda: calls(cascade())),
-        "keyframes, then the frames between, untold": Method(untold, (PERIODIC,)),
-        "real keyframes, then the frames between": Method(between_real, (PERIODIC,)),
-        "no temporal resampling": Method(trained(variants.NO_RESAMPLING)),
-        "frame by frame": Method(lambda: calls(_quiet(frame_by_frame(shipped))), (TEXT,)),
-        "one pass, convolution alone": Method(trained(variants.CONVOLUTION), (TEXT,)),
-        "one pass, begun as the identity": Method(trained(variants.IDENTITY), (TEXT,)),
-        "one pass, begun at random": Method(trained(variants.RANDOM), (TEXT,)),
-        "one pass, as shipped": Method(lambda: calls(_quiet(shipped)), (TEXT,)),
-    }
-
-
-def _quiet(pipe: LumierePipeline) -> LumierePipeline:
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
 
 
 def bouncing(labels: dict[str, str], count: int) -> list[PeriodicPrompt]:
@@ -156,12 +55,6 @@ def bouncing(labels: dict[str, str], count: int) -> list[PeriodicPrompt]:
     unless there are that many."""
     chosen = periodic.held_out_periodic(labels, 2 * count)
     return [prompt for prompt in chosen if prompt.scene.motion == "bounce"][:count]
-
-
-def real(prompt: Prompt, sprites: dict[str, Sprite]) -> np.ndarray:
-    """The clip that the prompt describes, composed: uint8, t x s x s x 3."""
-    draw: Any = render if isinstance(prompt.scene, Scene) else periodic.render
-    return draw(prompt.scene, sprites)
 
 
 def clip_folder(out: Path, which: str, name: str) -> Path:
@@ -182,83 +75,6 @@ def make_clips(method: Method, prompts: Sequence[Prompt], folder: Path, seed: in
             made = make(prompt, seed + number)
             about = {"prompt": prompt.prompt, "seed": seed + number}
             Clip(made.frames[:length], FPS, made.metadata | about).save(path)
-
-
-def measure_text(
-    clip: Clip, prompt: HeldOutPrompt, recogniser: Recogniser, features: Features
-) -> dict[str, Any]:
-    """What the evaluation asks, and the motion's quality."""
-    judged = judge(clip.frames, prompt, recogniser)
-    return {
-        **judged["answers"],
-        "warping": 1000 * warping_error(clip.frames).error,
-        "smoothness": motion_smoothness(clip.frames),
-        "features": features(clip.frames, prompt.prompt)[0].tolist(),
-    }
-
-
-def measure_periodic(clip: Clip, prompt: PeriodicPrompt) -> dict[str, Any]:
-    """The frequency of the clip's motion, hertz, and what it is to the one asked for; None without any."""
-    found = frequency(clip.frames, FPS)
-    measured = None if found is None else found.hertz
-    asked = prompt.scene.frequency
-    return {
-        "motion": prompt.scene.motion,
-        "asked": asked,
-        "hertz": measured,
-        "error": None if measured is None else relative_error(measured, asked),
-        "aliased": None if measured is None else aliased(measured, asked, KEYFRAME_RATE),
-    }
-
-
-TEXT_COLUMNS = (
-    "background right",
-    "direction right",
-    "size right",
-    "bounce right",
-    "object (top 1)",
-    "object (top 5)",
-    "moves",
-    "warping error x 1000",
-    "motion smoothness",
-    "Frechet distance of recogniser features (not FVD)",
-)
-_ASKED = ("background", "direction", "size", "bounce", "top1", "top5", "moves")
-PERIODIC_COLUMNS = (
-    f"frequency within {NEAR:.0%}",
-    f"of those below {KEYFRAME_RATE / 2:g} Hz",
-    "of those above",
-    "of those above: the alias instead",
-    "no period found",
-    "error of the frequency, median",
-)
-
-
-def text_row(lines: Sequence[dict[str, Any]], true: np.ndarray | None) -> list[Cell | None]:
-    """Cells of :data:`TEXT_COLUMNS`; ``true`` are the features of the real clips of the same prompts."""
-    cells = [share_cell([line[key] for line in lines if line[key] is not None]) for key in _ASKED]
-    cells += [mean_cell([line[key] for line in lines], "") for key in ("warping", "smoothness")]
-    distance = None
-    if true is not None and len(true) > 1:
-        made = np.array([line["features"] for line in lines])
-        low, high = bootstrap.interval(frechet_distance, made, true, resamples=20)
-        distance = value_cell(frechet_distance(made, true), low, high, "")
-    return [*cells, distance]
-
-
-def periodic_row(lines: Sequence[dict[str, Any]]) -> list[Cell | None]:
-    """Cells of :data:`PERIODIC_COLUMNS`. A clip in which nothing repeats is wrong."""
-    near = [line["error"] is not None and line["error"] <= NEAR for line in lines]
-    fast = [line["asked"] > KEYFRAME_RATE / 2 for line in lines]
-    both = list(zip(near, fast, lines, strict=True))
-    return [
-        share_cell(near),
-        share_cell([right for right, above, _ in both if not above]),
-        share_cell([right for right, above, _ in both if above]),
-        share_cell([bool(line["aliased"]) for _, above, line in both if above]),
-        share_cell([line["hertz"] is None for line in lines]),
-        median_cell([line["error"] for line in lines if line["error"] is not None], ""),
-    ]
 
 
 def slices(out: Path, which: str, names: Sequence[str], prompts: Sequence[Prompt], number: int) -> str:

@@ -1,0 +1,104 @@
+"""What is measured on a clip of the ablation, and the cells that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lumiere.baselines.variants import INTERVAL
+from lumiere.data.compose import FPS
+from lumiere.data.heldout import HeldOutPrompt
+from lumiere.data.periodic import PeriodicPrompt
+from lumiere.evaluate.ablation.tables import Cell, mean_cell, median_cell, share_cell, value_cell
+from lumiere.evaluate.metrics import bootstrap
+from lumiere.evaluate.metrics.features import Features
+from lumiere.evaluate.metrics.frechet import frechet_distance
+from lumiere.evaluate.metrics.motion_smoothness import motion_smoothness
+from lumiere.evaluate.metrics.warping_error import warping_error
+from lumiere.evaluate.periodic import aliased, frequency, relative_error
+from lumiere.evaluate.prompts import judge
+from lumiere.evaluate.recogniser import Recogniser
+from lumiere.video import Clip
+
+KEYFRAME_RATE = FPS / INTERVAL
+#: of the frequency: a clip this near has it
+NEAR = 0.1
+
+
+def measure_text(
+    clip: Clip, prompt: HeldOutPrompt, recogniser: Recogniser, features: Features
+) -> dict[str, Any]:
+    """What the evaluation asks, and the motion's quality."""
+    judged = judge(clip.frames, prompt, recogniser)
+    return {
+        **judged["answers"],
+        "warping": 1000 * warping_error(clip.frames).error,
+        "smoothness": motion_smoothness(clip.frames),
+        "features": features(clip.frames, prompt.prompt)[0].tolist(),
+    }
+
+
+def measure_periodic(clip: Clip, prompt: PeriodicPrompt) -> dict[str, Any]:
+    """The frequency of the clip's motion, hertz, and what it is to the one asked for; None without any."""
+    found = frequency(clip.frames, FPS)
+    measured = None if found is None else found.hertz
+    asked = prompt.scene.frequency
+    return {
+        "motion": prompt.scene.motion,
+        "asked": asked,
+        "hertz": measured,
+        "error": None if measured is None else relative_error(measured, asked),
+        "aliased": None if measured is None else aliased(measured, asked, KEYFRAME_RATE),
+    }
+
+
+TEXT_COLUMNS = (
+    "background right",
+    "direction right",
+    "size right",
+    "bounce right",
+    "object (top 1)",
+    "object (top 5)",
+    "moves",
+    "warping error x 1000",
+    "motion smoothness",
+    "Frechet distance of recogniser features (not FVD)",
+)
+_ASKED = ("background", "direction", "size", "bounce", "top1", "top5", "moves")
+PERIODIC_COLUMNS = (
+    f"frequency within {NEAR:.0%}",
+    f"of those below {KEYFRAME_RATE / 2:g} Hz",
+    "of those above",
+    "of those above: the alias instead",
+    "no period found",
+    "error of the frequency, median",
+)
+
+
+def text_row(lines: Sequence[dict[str, Any]], true: np.ndarray | None) -> list[Cell | None]:
+    """Cells of :data:`TEXT_COLUMNS`; ``true`` are the features of the real clips of the same prompts."""
+    cells = [share_cell([line[key] for line in lines if line[key] is not None]) for key in _ASKED]
+    cells += [mean_cell([line[key] for line in lines], "") for key in ("warping", "smoothness")]
+    distance = None
+    if true is not None and len(true) > 1:
+        made = np.array([line["features"] for line in lines])
+        low, high = bootstrap.interval(frechet_distance, made, true, resamples=20)
+        distance = value_cell(frechet_distance(made, true), low, high, "")
+    return [*cells, distance]
+
+
+def periodic_row(lines: Sequence[dict[str, Any]]) -> list[Cell | None]:
+    """Cells of :data:`PERIODIC_COLUMNS`. A clip in which nothing repeats is wrong."""
+    near = [line["error"] is not None and line["error"] <= NEAR for line in lines]
+    fast = [line["asked"] > KEYFRAME_RATE / 2 for line in lines]
+    both = list(zip(near, fast, lines, strict=True))
+    return [
+        share_cell(near),
+        share_cell([right for right, above, _ in both if not above]),
+        share_cell([right for right, above, _ in both if above]),
+        share_cell([bool(line["aliased"]) for _, above, line in both if above]),
+        share_cell([line["hertz"] is None for line in lines]),
+        median_cell([line["error"] for line in lines if line["error"] is not None], ""),
+    ]

@@ -31,7 +31,7 @@ COMMANDS = {
     "Inpainting": 'inpaint lion.webp "a crab on a blue background" --box 24,24,104,104 --seed 1',
     "Outpainting": 'outpaint lion.webp "a lion on a blue background" --canvas 192x128 --seed 1',
     "Extension": 'extend lion.webp "a lion moving left on a blue background" --frames 160 --seed 1',
-    "Editing": 'edit lion.webp "a lion moving right on an orange background" --strength 0.8 --seed 1',
+    "Editing": 'edit lion.webp "a panda moving right on a blue background" --strength 0.9 --seed 1',
     "A style": 'generate "a whale on a yellow background" --style flat --alpha 0.6 --seed 3',
     "Restyling": 'edit lion.webp "a lion on a blue background" --style flat --alpha 0.6 --seed 1',
     "Larger": 'generate "a frog growing on a purple background" --size 256 --seed 7',

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lumiere.cli import main
 from lumiere.data.compose import COLOURS, SIZES
 from lumiere.data.emoji import encode_sprite
 from lumiere.evaluate import recogniser as recogniser_module
@@ -48,3 +50,18 @@ def tiny_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "recogniser.safetensors"
     path.write_bytes(Recogniser(RecogniserNet(len(LABELS)), LABELS).dumps())
     monkeypatch.setattr(recogniser_module, "SHIPPED", path)
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line: exit code, what it printed, and what it said of errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([*map(str, arguments)])
+        captured = capfd.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, captured.out, captured.err
+
+    return call

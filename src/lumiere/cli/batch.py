@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lumiere.batch.calls import VERBS, options_of
-from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device
+from lumiere.cli.options import (
+    device_option,
+    line_seed_option,
+    overwrite_option,
+    path_type,
+    pick_device,
+)
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,13 +48,7 @@ SOME_FAILED = 1
     show_default=True,
     help="What lines without a verb call.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**52),
-    default=0,
-    show_default=True,
-    help="Line N has the seed SEED + N, if it names none.",
-)
+@line_seed_option
 @click.option(
     "--ray",
     "address",

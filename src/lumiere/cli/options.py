@@ -50,6 +50,13 @@ seed_option = click.option(
     type=click.IntRange(0, 2**53),
     help="The same seed gives the same clip.  [default: a new one]",
 )
+line_seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**52),
+    default=0,
+    show_default=True,
+    help="Line N has the seed SEED + N, if it names none.",
+)
 model_option = click.option(
     "--model", default="emoji", show_default=True, help="A shipped model, or a model's folder."
 )

@@ -9,11 +9,12 @@ from pathlib import Path
 import click
 
 from lumiere.cli.calling import note_call, noted
-from lumiere.cli.inflate import DTYPES
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
     device_option,
+    dtype_option,
+    line_seed_option,
     overwrite_option,
     path_type,
     pick_device,
@@ -66,16 +67,8 @@ from lumiere.errors import InputError
     multiple=True,
     help="Anything else that the pipeline's call is told; may be given several times.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**52),
-    default=0,
-    show_default=True,
-    help="Line N has the seed SEED + N, if it names none.",
-)
-@click.option(
-    "--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="That nets compute in."
-)
+@line_seed_option
+@dtype_option
 @device_option
 @overwrite_option
 def command(

@@ -194,16 +194,14 @@ def judge_folder(
 ) -> list[Result]:
     """Judge the prompts' clips in ``folder``; write ``out.jsonl``, the sheet ``out.png`` and x-t slices.
 
-    The slice is of the middle row, or of the middle column where the motion is up and down. Twenty of them,
-    drawn at random by a fixed seed, are in ``out-slices.png``.
+    Twenty of the slices, drawn at random by a fixed seed, are in ``out-slices.png``.
     """
     results, shown, slices = [], [], []
     pairs = list(zip(clip_paths(folder, prompts), prompts, strict=True))
     for path, prompt in tqdm(pairs, f"judging {out.name}", unit="clip", disable=None):
         clip = Clip.load(path)
         results.append({"clip": path.name, **judge(clip.frames, prompt, recogniser)})
-        column = clip.width // 2 if prompt.scene.motion in ("up", "down", "bounce") else None
-        slices.append(xt_slice(clip, column=column))
+        slices.append(slice_along(clip, prompt.scene.motion))
         save_picture(slices[-1], folder / "xt-slices" / f"{path.stem}.png", overwrite=True)
         picked = np.linspace(0, len(clip) - 1, _SHEET_FRAMES).round().astype(int)
         shown.append(Clip(clip.frames[picked], clip.fps, {"prompt": prompt.prompt}))
@@ -211,6 +209,11 @@ def judge_folder(
     save_picture(_some_slices(slices, prompts), out.with_name(f"{out.name}-slices.png"), overwrite=True)
     write_text(out.with_name(f"{out.name}.jsonl"), "".join(_line(result) for result in results))
     return results
+
+
+def slice_along(clip: Clip, motion: str) -> np.ndarray:
+    """The x-t slice of the middle row, or of the middle column where the motion is up and down."""
+    return xt_slice(clip, column=clip.width // 2 if motion in ("up", "down", "bounce") else None)
 
 
 def _sheet(clips: Sequence[Clip]) -> np.ndarray:

@@ -9,25 +9,9 @@ from pathlib import Path
 import pytest
 from measured import cascade, clip_metrics, evaluation, make_clip, multidiffusion, nearest, task, write_json
 
-from lumiere.cli import main
 from lumiere.evaluate.study.build import build
 from lumiere.evaluate.study.plan import ANSWERS, load
 from lumiere.evaluate.study.storage import Answer, Storage
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """The command line: exit code, what it printed, and what it said of errors."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main([*map(str, arguments)])
-        captured = capfd.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from raters import Server, make_clips
 
-from lumiere.cli import main
 from lumiere.evaluate.study.build import build
 
 
@@ -55,18 +54,3 @@ def shared(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     server = Server(Path(shutil.copytree(built, tmp_path_factory.mktemp("shared") / "study")))
     yield server
     server.kill()
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """The command line: exit code, what it printed, and what it said of errors."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as caught:
-            main([*map(str, arguments)])
-        captured = capfd.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out, captured.err
-
-    return call

@@ -36,10 +36,9 @@ from lumiere.evaluate.ablation.measures import (
 )
 from lumiere.evaluate.ablation.tables import Cell
 from lumiere.evaluate.metrics.features import Features, load_features
-from lumiere.evaluate.prompts import choose_prompts, write_text
+from lumiere.evaluate.prompts import choose_prompts, slice_along, write_text
 from lumiere.evaluate.recogniser import Recogniser
 from lumiere.evaluate.sheet import stacked
-from lumiere.evaluate.xt_slice import xt_slice
 from lumiere.models.bundle import MANIFEST, objects, read_json, resolve, sha256
 from lumiere.pipeline import LumierePipeline
 from lumiere.video import Clip, save_picture
@@ -79,11 +78,9 @@ def make_clips(method: Method, prompts: Sequence[Prompt], folder: Path, seed: in
 
 def slices(out: Path, which: str, names: Sequence[str], prompts: Sequence[Prompt], number: int) -> str:
     """Write the x-t slices of one prompt's clips, one below the other; gives the file's name."""
-    shown = prompts[number].scene.motion in ("up", "down", "bounce")
-    pictures = []
-    for name in names:
-        clip = Clip.load(clip_folder(out, which, name) / f"{number:03d}.mp4")
-        pictures.append(xt_slice(clip, column=clip.width // 2 if shown else None))
+    motion = prompts[number].scene.motion
+    paths = [clip_folder(out, which, name) / f"{number:03d}.mp4" for name in names]
+    pictures = [slice_along(Clip.load(path), motion) for path in paths]
     file = f"slices-{which}-{number:03d}.png"
     save_picture(stacked(pictures, names), out / file, overwrite=True)
     return file
@@ -232,11 +229,11 @@ def run(
         TEXT: choose_prompts(labels, prompts),
         PERIODIC: bouncing(labels, prompts),
     }
-    frames = variants.length(shipped)
+    frames, steps_of = variants.length(shipped), variants.steps_of(shipped, one_pass_steps)
     settings = {
         "model": shipped.model_name,
         "model_sha256": sha256(bundle / MANIFEST),
-        "train_steps": variants.steps_of(shipped, one_pass_steps),
+        "train_steps": steps_of,
         "steps": shipped.config["steps"],
         "guidance": shipped.config["guidance"],
         "seed": seed,
@@ -247,7 +244,7 @@ def run(
     groups = sorted({sprite.group for sprite in sprites.values()})
     periodic.compose(out / "data", data, PERIODIC_CLIPS, 0, groups, usable_cores())
     clips = [str(data / "train-clips-*.tar"), str(out / "data" / "train-clips-*.tar")]
-    folders = train_all(shipped, clips, one_pass_steps, out / "models")
+    folders = train_all(shipped, clips, steps_of, out / "models")
     del shipped
     compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, sprites)
     ablation = Ablation(out, compared, chosen, settings, frames)

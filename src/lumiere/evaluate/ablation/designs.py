@@ -40,15 +40,18 @@ class Method:
     sets: tuple[str, ...] = (TEXT, PERIODIC)
 
 
-def train_all(pipe: LumierePipeline, clips: Sequence[str], one_pass_steps: int, out: Path) -> dict[str, Path]:
-    """Train each of ``lumiere.baselines.variants`` of ``pipe``, or go on with it; gives the models' folders.
+def train_all(
+    pipe: LumierePipeline, clips: Sequence[str], steps_of: Mapping[str, int], out: Path
+) -> dict[str, Path]:
+    """Train each of ``lumiere.baselines.variants`` of ``pipe``, or go on with it, for its number of steps;
+    gives the models' folders.
 
     Raises:
         InputError: data or weights do not fit.
         KeyboardInterrupt: a run was interrupted; what it learnt is saved.
     """
     folders = {}
-    for name, steps in variants.steps_of(pipe, one_pass_steps).items():
+    for name, steps in steps_of.items():
         start, run = out / name / "start", out / name / "run"
         if not start.exists():
             torch.manual_seed(0)

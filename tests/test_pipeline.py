@@ -55,6 +55,7 @@ def test_metadata_says_what_made_the_clip(clip):
         "guidance_rescale": 0.7,
         "scheduler": "dpm++",
         "model": None,
+        "dtype": "float32",
         "version": __version__,
     }
 

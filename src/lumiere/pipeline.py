@@ -261,6 +261,7 @@ class LumierePipeline(BundlePipeline):
             "guidance_rescale": rescale,
             "scheduler": scheduler_name(self.scheduler),
             "model": self.model_name,
+            "dtype": str(self.unet.dtype).removeprefix("torch."),
             "version": __version__,
         }
         if source is not None:

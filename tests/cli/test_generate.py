@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from lumiere import Clip, LumierePipeline, STUNet, read_metadata
@@ -52,6 +53,20 @@ def test_lossless_folder_holds_exactly_pythons_frames(run, tiny_bundle, pipe):
     run("a red cat", "--model", tiny_bundle, "--out", "cat", "--seed", 7, "--frames", 4)
     loaded = LumierePipeline.from_pretrained(tiny_bundle)
     assert (Clip.load("cat").frames == loaded("a red cat", num_frames=4, seed=7).frames).all()
+
+
+def test_half_precision_makes_the_same_clip(run, tiny_bundle, tiny_upscaler, elsewhere):
+    made = {}
+    for dtype in ("float32", "bfloat16"):
+        code, _, err = run(
+            "a red cat", "--model", tiny_bundle, "--upscaler", tiny_upscaler, "--size", 64, "--frames", 5,
+            "--seed", 7, "--dtype", dtype, "--out", dtype,
+        )  # fmt: skip
+        assert code == 0, err
+        made[dtype] = Clip.load(dtype)
+        assert made[dtype].metadata["dtype"] == dtype
+    difference = made["float32"].frames.astype(float) - made["bfloat16"].frames
+    assert 0 < np.abs(difference).mean() < 3
 
 
 def test_a_loop_is_made_of_the_same_options(capfd, tiny_bundle):

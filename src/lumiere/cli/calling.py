@@ -44,16 +44,21 @@ def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
     return made
 
 
-def load(kind: type[T], model: str | Path, device: str | None, **components: Any) -> T:
+def load(kind: type[T], model: str | Path, device: str | None, dtype: str, **components: Any) -> T:
     """A model on a device, loaded once. What is set on it, such as a scheduler, is the caller's alone.
 
     Args:
         kind: of pipeline.
         device: None for the fastest.
+        dtype: what the nets compute in, by torch's name for it.
         components: to use in place of the bundle's.
     """
-    place, pipeline = pick_device(device), cast(Any, kind)
-    made: T = kept(
-        kind.__name__, (str(model), place), lambda: pipeline.from_pretrained(model, **components).to(place)
-    )
-    return copy(made)
+    import torch
+
+    place = pick_device(device)
+
+    def make() -> T:
+        pipeline = cast(Any, kind).from_pretrained(model, getattr(torch, dtype), **components)
+        return cast(T, pipeline.to(place))
+
+    return copy(kept(kind.__name__, (str(model), place, dtype), make))

@@ -19,6 +19,7 @@ from lumiere.cli.options import (
     check_alpha,
     check_style,
     device_option,
+    dtype_option,
     guidance_option,
     model_option,
     negative_option,
@@ -79,6 +80,7 @@ _OPTIONS = (
     model_option,
     click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]"),
     device_option,
+    dtype_option,
     overwrite_option,
 )
 
@@ -130,6 +132,7 @@ def make_clips(
     model: str,
     scheduler: str | None,
     device: str | None,
+    dtype: str,
     overwrite: bool,
     loop: bool,
 ) -> None:
@@ -170,7 +173,9 @@ def make_clips(
 
     place = pick_device(device)
     folder = bundle.resolve(model)
-    codec = kept("codec", folder, lambda: _codec(folder))  # small, and knows which sizes there can be
+    codec = kept(
+        "codec", (folder, dtype), lambda: _codec(folder, dtype)
+    )  # small, and knows which sizes there can be
     height, width = target or (None, None)
     larger = None
     if target is not None:
@@ -182,9 +187,9 @@ def make_clips(
             from lumiere.superres import UpscalePipeline, target_size
 
             target_size(height, width, target)
-            larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place)
+            larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place, dtype)
             larger.check_memory(frames, target)
-    pipe = load(LumierePipeline, folder, place, codec=codec)
+    pipe = load(LumierePipeline, folder, place, dtype, codec=codec)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
     worn = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
@@ -228,12 +233,14 @@ def make_clips(
             click.echo(larger.write(path, *footage, seed=each, overwrite=overwrite))
 
 
-def _codec(folder: Path) -> Any:
+def _codec(folder: Path, dtype: str) -> Any:
+    import torch
+
     from lumiere.models import bundle
 
     bundle.verify(folder)
     bundle.check_index(folder, "LumierePipeline")
-    return bundle.load_component(folder, "codec")
+    return bundle.load_component(folder, "codec", getattr(torch, dtype))
 
 
 def _check_sweep(sheet: Path, styled: bool, useless: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from lumiere.cli.options import (
     FloatRange,
     check_style,
     device_option,
+    dtype_option,
     guidance_option,
     model_option,
     negative_option,
@@ -63,6 +64,7 @@ _OPTIONS = (
     ),
     model_option,
     device_option,
+    dtype_option,
     overwrite_option,
 )
 
@@ -85,6 +87,7 @@ class Making:
     no_composite: bool
     model: str
     device: str | None
+    dtype: str
     overwrite: bool
 
     def __post_init__(self) -> None:
@@ -113,7 +116,7 @@ class Making:
         """The model. Raises :class:`InputError` if there is none."""
         from lumiere.pipeline import LumierePipeline
 
-        pipe = load(LumierePipeline, self.model, self.device)
+        pipe = load(LumierePipeline, self.model, self.device, self.dtype)
         pipe.set_progress_bar_config(desc="sampling", unit="step")
         return pipe
 
@@ -179,7 +182,7 @@ class Making:
         if (height, width) == (clip.height, clip.width):
             return clip
         if height >= clip.height and width >= clip.width:
-            larger = load(UpscalePipeline, self.upscaler or "emoji-upscaler", self.device)
+            larger = load(UpscalePipeline, self.upscaler or "emoji-upscaler", self.device, self.dtype)
             clip = larger(clip, (height, width))
         frames = resize(clip.frames, height, width)
         if not self.no_composite:

@@ -10,6 +10,7 @@ from lumiere.cli.calling import load, noted
 from lumiere.cli.options import (
     FloatRange,
     device_option,
+    dtype_option,
     overwrite_option,
     parse_size,
     path_type,
@@ -57,6 +58,7 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
 )
 @click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
 @device_option
+@dtype_option
 @overwrite_option
 def command(
     file: Path,
@@ -72,6 +74,7 @@ def command(
     noise_level: float | None,
     seed: int,
     device: str | None,
+    dtype: str,
     overwrite: bool,
 ) -> None:
     """Enlarge the video FILE, and print the name of the new one.
@@ -94,7 +97,7 @@ def command(
     if path.resolve() == file.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, ENDINGS)
-    pipe = load(UpscalePipeline, model, device)
+    pipe = load(UpscalePipeline, model, device, dtype)
     pipe.set_progress_bar_config(desc="upscaling", unit="window")
     written = pipe.write(
         path,

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
+from lumiere.models.norm import use_fast_norms
 from lumiere.models.pooled import size_ids, split_pooled
 from lumiere.models.temporal import (
     FramePosition,
@@ -190,6 +191,7 @@ class STUNet(ModelMixin, ConfigMixin):
         self._assemble(unet)
 
     def _assemble(self, unet: UNet2DConditionModel) -> None:
+        use_fast_norms(unet)
         self.spatial = unet.requires_grad_(False).eval()
         self.temporal = TemporalLayers(
             unet, self.temporal_resample, self.config.attention_blocks, self.config.condition_channels

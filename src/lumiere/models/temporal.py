@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lumiere.models.norm import GroupNorm
+
 SLICE_ELEMENTS = 2**20
 
 
@@ -223,7 +225,7 @@ class TemporalConvBlock(nn.Module):
 
     def __init__(self, channels: int, emb_channels: int):
         super().__init__()
-        self.norm = nn.GroupNorm(math.gcd(32, channels), channels, affine=False)
+        self.norm = GroupNorm(math.gcd(32, channels), channels, affine=False)
         self.modulation = Modulation(emb_channels, channels)
         self.space = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         with torch.no_grad():

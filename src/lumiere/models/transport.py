@@ -18,6 +18,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lumiere.models.norm import GroupNorm
 from lumiere.shapes import Mask, Transport, Video
 
 PATCH = 4
@@ -34,7 +35,7 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int, over_time: bool = False):
         super().__init__()
-        self.norm = nn.GroupNorm(8, channels)
+        self.norm = GroupNorm(8, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.time = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0)) if over_time else None
@@ -67,7 +68,7 @@ class TransportNet(ModelMixin, ConfigMixin):
             nn.Conv2d(matched // 2, matched, 3, stride=2, padding=1),
             _Block(matched),
             _Block(matched),
-            nn.GroupNorm(8, matched),
+            GroupNorm(8, matched),
             nn.Conv2d(matched, matched, 1),
         )
         #: how much likeness counts, and how much a place that lies far away has to be more alike
@@ -85,9 +86,7 @@ class TransportNet(ModelMixin, ConfigMixin):
         self.mid = _Block(widths[-1], True)
         self.grow = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in itertools.pairwise(widths))
         self.up = nn.ModuleList(_Block(width, level >= coarse) for level, width in enumerate(widths[:-1]))
-        self.detail = nn.Sequential(
-            nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], 3, 3, padding=1)
-        )
+        self.detail = nn.Sequential(GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], 3, 3, padding=1))
         _zero(self.detail[-1])
 
     def forward(self, nearest: Video, made: Video, given: Mask, known: Mask) -> Transport:

@@ -43,14 +43,14 @@ def test_the_others_begin_with_the_layers_that_fit(long_pipe) -> None:
 
 
 def test_a_keyframe_is_where_it_is_in_the_clip(long_pipe) -> None:
-    slow = variants.variants(long_pipe)[variants.KEYFRAMES].start(long_pipe)
+    slow = variants.variants(long_pipe)[variants.KEYFRAMES[5]].start(long_pipe)
     seen = {}
     for pipe in (slow, long_pipe):
         pipe.unet.temporal.position.register_forward_hook(lambda _, given, __: seen.update(places=given[2]))
         prediction(pipe, torch.randn(1, 48, 16, 8, 8))
         seen[pipe is slow] = seen.pop("places").flatten().tolist()
     assert seen[False] == list(range(16)) and seen[True] == list(range(0, 80, 5))
-    assert slow.config["fps"] * 5 == long_pipe.config["fps"] and slow.config["frames"] == 16
+    assert slow.config["fps"] * 5 == long_pipe.config["fps"] and slow.config["frames"] == 13
 
 
 def test_frame_by_frame_no_frame_sees_another(long_pipe) -> None:
@@ -79,14 +79,15 @@ def test_all_train_for_as_many_operations(long_pipe) -> None:
 
     budget = 1000 * operations(variants.ONE_PASS)
     spent = {name: steps[name] * operations(name) / budget for name in known}
-    pair = spent.pop(variants.KEYFRAMES), spent.pop(variants.BETWEEN)
-    assert pair == pytest.approx((0.5, 0.5), rel=0.01) and sum(pair) == pytest.approx(1, rel=0.01)
-    assert list(spent.values()) == pytest.approx([1.0] * len(spent), rel=0.01)
+    halves = [*variants.KEYFRAMES.values(), *variants.BETWEEN.values(), variants.IDENTITY, variants.RANDOM]
+    assert [spent.pop(name) for name in halves] == pytest.approx([0.5] * 6, rel=0.01)
+    assert list(spent.values()) == pytest.approx([1.0] * 3, rel=0.01)
 
 
 def test_keyframes_span_whole_segments(long_pipe, make_pipe) -> None:
     known = variants.variants(long_pipe)
-    assert (known[variants.KEYFRAMES].frames, known[variants.BETWEEN].frames) == (16, 16)
-    assert variants.length(long_pipe) == 76 and variants.length(make_pipe(frames=16)) == 16
-    with pytest.raises(InputError, match="clips of 15 frames; keyframes need 16"):
-        variants.variants(make_pipe(frames=15))
+    assert [known[name].frames for name in variants.KEYFRAMES.values()] == [13, 7]
+    assert [known[name].frames for name in variants.BETWEEN.values()] == [16, 31]
+    assert variants.length(long_pipe) == 61 and variants.length(make_pipe(frames=31)) == 31
+    with pytest.raises(InputError, match="clips of 30 frames; keyframes need 31"):
+        variants.variants(make_pipe(frames=30))

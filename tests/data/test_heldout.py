@@ -1,7 +1,7 @@
 from collections import Counter
 
 from lumiere.data.compose import COLOURS, MOTIONS, held_out_combinations
-from lumiere.data.heldout import held_out_prompts
+from lumiere.data.heldout import held_out_of_motion, held_out_prompts
 
 LABELS = {f"{n:x}": f"thing {n}" for n in range(734)}
 
@@ -38,3 +38,12 @@ def test_more_pairs_leave_the_prompts_as_they_are() -> None:
 
 def test_few_objects_give_few_prompts() -> None:
     assert len(held_out_prompts({"1": "one", "2": "two"})) < 270
+
+
+def test_prompts_of_one_motion_are_held_out_and_objects_take_turns() -> None:
+    prompts = held_out_of_motion(LABELS, "bounce")
+    assert len({each.prompt for each in prompts}) == len(prompts) > 0
+    assert all(each.scene.motion == "bounce" and each.held_out for each in prompts)
+    objects = [each.scene.objects[0] for each in prompts]
+    assert len(set(objects[: len(set(objects))])) == len(set(objects))
+    assert prompts == held_out_of_motion(LABELS, "bounce")

@@ -4,6 +4,7 @@ operations, from the layers of the same model as far as they fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,18 +20,19 @@ from lumiere.models.temporal import start_at_random
 from lumiere.pipeline import LumierePipeline
 from lumiere.train.config import STAGES, Config, parse
 
-#: frames from one keyframe to the next, as the paper's introduction has it of typical models
-INTERVAL = 5
+#: frames from one keyframe to the next: as the paper's introduction has it of typical models, and twice that
+INTERVALS = (5, 10)
 #: from one keyframe to the next, in a segment of the frames between
 _STEPS = 3
 
-ONE_PASS, KEYFRAMES, BETWEEN = "one-pass", "keyframes", "between-keyframes"
+ONE_PASS = "one-pass"
+KEYFRAMES = {interval: f"keyframes-{interval}" for interval in INTERVALS}
+BETWEEN = {interval: f"between-keyframes-{interval}" for interval in INTERVALS}
 NO_RESAMPLING, CONVOLUTION = "no-temporal-resampling", "convolution-alone"
 IDENTITY, RANDOM = "identity-start", "random-start"
 
-#: clips that are trained on: all but those that spin at a known frequency, since the shipped image model has
-#: not learnt to turn anything
-CAPTIONS = "^(?!.*spinning at )"
+#: of keyframe models and those between them, in a training step
+_FRAMES_A_STEP = 30
 
 
 @dataclass(frozen=True)
@@ -70,31 +72,39 @@ class Variant:
 
 
 def variants(pipe: LumierePipeline) -> dict[str, Variant]:
-    """By name. Keyframes and the frames between them share what the others may take each.
+    """By name. Keyframes and the frames between them share what the others may take each; the two that
+    begin from nothing, which are compared with each other, may take half of it each.
 
-    Raises :class:`InputError` if the clips of ``pipe`` are too short for a segment between keyframes.
+    Raises :class:`InputError` as :func:`length` does.
     """
-    frames = pipe.config["frames"]
-    segment = _STEPS * INTERVAL + 1
-    if frames < segment:
-        raise InputError(f"the model makes clips of {frames} frames; keyframes need {segment} or more")
-    keyframes = (frames - 1) // (segment - 1) * _STEPS + 1
+    frames = length(pipe)
     slow = {"temporal_resample": unsampled(pipe)}
     told = slow | {"condition_channels": condition_channels(pipe.codec)}
-    return {
-        ONE_PASS: Variant(frames),
-        KEYFRAMES: Variant(keyframes, INTERVAL, 2, 0.5, slow),
-        BETWEEN: Variant(segment, 1, 2, 0.5, told, keyframe_interval=INTERVAL),
+    made = {ONE_PASS: Variant(frames)}
+    for interval in INTERVALS:
+        keyframes, segment = (frames - 1) // interval + 1, _STEPS * interval + 1
+        batch = round(_FRAMES_A_STEP / keyframes)
+        made[KEYFRAMES[interval]] = Variant(keyframes, interval, batch, 0.5, slow)
+        batch = round(_FRAMES_A_STEP / segment)
+        made[BETWEEN[interval]] = Variant(segment, 1, batch, 0.5, told, keyframe_interval=interval)
+    return made | {
         NO_RESAMPLING: Variant(frames, inflation=slow),
         CONVOLUTION: Variant(frames, inflation={"attention_blocks": 0}),
-        IDENTITY: Variant(frames, begins="identity"),
-        RANDOM: Variant(frames, begins="random"),
+        IDENTITY: Variant(frames, share=0.5, begins="identity"),
+        RANDOM: Variant(frames, share=0.5, begins="random"),
     }
 
 
 def length(pipe: LumierePipeline) -> int:
-    """Frames of a clip that keyframes span, from the first to the last: what all can be compared in."""
-    return (variants(pipe)[KEYFRAMES].frames - 1) * INTERVAL + 1
+    """Frames of a clip: the most that keyframes of every interval span in whole segments.
+
+    Raises :class:`InputError` if the clips of ``pipe`` are too short for a segment between keyframes.
+    """
+    segment = _STEPS * math.lcm(*INTERVALS)
+    frames: int = pipe.config["frames"]
+    if frames <= segment:
+        raise InputError(f"the model makes clips of {frames} frames; keyframes need {segment + 1} or more")
+    return (frames - 1) // segment * segment + 1
 
 
 def steps_of(pipe: LumierePipeline, one_pass_steps: int) -> dict[str, int]:
@@ -134,7 +144,6 @@ def configuration(
         "bundle": str(start),
         "data": {
             "clips": list(clips),
-            "captions": CAPTIONS,
             "size": [side, side],
             "frames": variant.frames,
             "frame_stride": variant.stride,

@@ -116,6 +116,7 @@ def multidiffusion(
     show_default=True,
     help="Of the one-pass model; the others train for as many operations.",
 )
+@steps_option
 @click.option(
     "--prompts", type=click.IntRange(2), default=100, show_default=True, help="Of either set, held out."
 )
@@ -127,6 +128,7 @@ def cascade(
     model: str,
     data: Path,
     train_steps: int,
+    steps: int | None,
     prompts: int,
     seed: int,
     out: Path,
@@ -154,5 +156,6 @@ def cascade(
     from lumiere.evaluate.ablation.tables import table
 
     kind = getattr(torch, dtype)
-    for told in run(model, data, train_steps, prompts, out, seed, kind, pick_device(device))["tables"]:
+    figures = run(model, data, train_steps, prompts, out, seed, steps, kind, pick_device(device))
+    for told in figures["tables"]:
         click.echo(table(told) + "\n")

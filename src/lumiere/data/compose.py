@@ -53,6 +53,8 @@ _BACKGROUND_SHARES: dict[BackgroundKind, float] = {
     "dots": 0.04,
 }
 
+BOUNCES_PER_SECOND = 1.0
+
 Motion = Literal["none", "left", "right", "up", "down", "grow", "shrink", "spin", "bounce"]
 _MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
     "none": ("",),
@@ -279,7 +281,7 @@ def trajectory(scene: Scene, seconds: torch.Tensor, duration: float) -> tuple[to
         case "spin":
             size, angle = size * 0.9, 2 * torch.pi * s
         case "bounce":
-            y, size = y + 0.16 - 0.32 * torch.sin(torch.pi * seconds).abs(), size * 0.72
+            y, size = y + 0.16 - 0.32 * torch.sin(torch.pi * BOUNCES_PER_SECOND * seconds).abs(), size * 0.72
     return x, y, size, angle
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumiere.data.compose import COLOURS, MOTIONS, Background, Scene, caption, held_out_combinations
+from lumiere.data.compose import COLOURS, MOTIONS, Background, Motion, Scene, caption, held_out_combinations
 
 _ROUNDS = 3
 
@@ -43,6 +43,25 @@ def held_out_prompts(labels: dict[str, str], pairs: int = 30) -> list[HeldOutPro
                 break
     scenes += _pairs(rng, codes, pairs) if len(codes) > 1 else []
     return [HeldOutPrompt(caption(scene, labels), scene, held_out_combinations(scene)) for scene in scenes]
+
+
+def held_out_of_motion(labels: dict[str, str], motion: Motion) -> list[HeldOutPrompt]:
+    """All prompts of one object on one colour with this motion that no training caption says, the same ones
+    in the same order for the same objects: every object that has any once, before one comes again."""
+    rng = np.random.default_rng(113)
+    rounds: list[list[Scene]] = [[] for _ in COLOURS]
+    for code in rng.permutation(sorted(labels)).tolist():
+        scenes = [
+            Scene((code,), "alone", Background("solid", (colour,)), motion, 0.85, (0.0, 0.0))
+            for colour in rng.permutation(list(COLOURS)).tolist()
+        ]
+        for number, scene in enumerate(each for each in scenes if held_out_combinations(each)):
+            rounds[number].append(scene)
+    return [
+        HeldOutPrompt(caption(scene, labels), scene, held_out_combinations(scene))
+        for scenes in rounds
+        for scene in scenes
+    ]
 
 
 def _pairs(rng: np.random.Generator, codes: list[str], count: int) -> list[Scene]:

@@ -1,14 +1,15 @@
 """One pass, or keyframes and what lies between them? Models that were trained alike make the same prompts
 (section 1 of arXiv 2401.12945).
 
-Two sets of prompts that training never said: the evaluation's, and motion of known frequency, half of it
-faster than keyframes can tell.
+Two sets of prompts that training never said: the evaluation's, and bounces, which near keyframes can tell and
+distant ones cannot.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,12 @@ import torch
 from tqdm import tqdm
 
 from lumiere.baselines import variants
-from lumiere.data import periodic
 from lumiere.data.compose import FPS
 from lumiere.data.emoji import load_sprites
+from lumiere.data.heldout import HeldOutPrompt, held_out_of_motion
 from lumiere.data.parallel import usable_cores
-from lumiere.data.periodic import PeriodicPrompt
 from lumiere.errors import InputError
-from lumiere.evaluate.ablation.designs import PERIODIC, REAL, TEXT, Method, Prompt, methods, train_all
+from lumiere.evaluate.ablation.designs import PERIODIC, REAL, TEXT, Method, methods, train_all
 from lumiere.evaluate.ablation.measures import (
     PERIODIC_COLUMNS,
     TEXT_COLUMNS,
@@ -36,7 +36,7 @@ from lumiere.evaluate.ablation.measures import (
 )
 from lumiere.evaluate.ablation.tables import Cell
 from lumiere.evaluate.metrics.features import Features, load_features
-from lumiere.evaluate.prompts import choose_prompts, slice_along, write_text
+from lumiere.evaluate.prompts import choose_prompts, first, slice_along, write_text
 from lumiere.evaluate.recogniser import Recogniser
 from lumiere.evaluate.sheet import stacked
 from lumiere.models.bundle import MANIFEST, objects, read_json, resolve, sha256
@@ -45,15 +45,6 @@ from lumiere.video import Clip, save_picture
 
 #: prompts of each set whose slices are drawn, evenly spaced
 SHOWN = 4
-#: that are trained on, beside the data's
-PERIODIC_CLIPS = 750
-
-
-def bouncing(labels: dict[str, str], count: int) -> list[PeriodicPrompt]:
-    """The first ``count`` held-out prompts of a bounce, all frequencies in turn. Raises :class:`InputError`
-    unless there are that many."""
-    chosen = periodic.held_out_periodic(labels, 2 * count)
-    return [prompt for prompt in chosen if prompt.scene.motion == "bounce"][:count]
 
 
 def clip_folder(out: Path, which: str, name: str) -> Path:
@@ -61,7 +52,9 @@ def clip_folder(out: Path, which: str, name: str) -> Path:
     return out / "clips" / which / name.replace(",", "").replace(" ", "-")
 
 
-def make_clips(method: Method, prompts: Sequence[Prompt], folder: Path, seed: int, length: int) -> None:
+def make_clips(
+    method: Method, prompts: Sequence[HeldOutPrompt], folder: Path, seed: int, length: int
+) -> None:
     """Make what is not there yet: the first ``length`` frames, a file for each prompt's number."""
     paths = [folder / f"{number:03d}.mp4" for number in range(len(prompts))]
     if all(path.exists() for path in paths):
@@ -76,7 +69,7 @@ def make_clips(method: Method, prompts: Sequence[Prompt], folder: Path, seed: in
             Clip(made.frames[:length], FPS, made.metadata | about).save(path)
 
 
-def slices(out: Path, which: str, names: Sequence[str], prompts: Sequence[Prompt], number: int) -> str:
+def slices(out: Path, which: str, names: Sequence[str], prompts: Sequence[HeldOutPrompt], number: int) -> str:
     """Write the x-t slices of one prompt's clips, one below the other; gives the file's name."""
     motion = prompts[number].scene.motion
     paths = [clip_folder(out, which, name) / f"{number:03d}.mp4" for name in names]
@@ -97,7 +90,7 @@ class Ablation:
 
     out: Path
     methods: Mapping[str, Method]
-    prompts: Mapping[str, Sequence[Any]]
+    prompts: Mapping[str, Sequence[HeldOutPrompt]]
     settings: Mapping[str, Any]
     length: int
 
@@ -113,18 +106,21 @@ class Ablation:
 
     def measure(self, recogniser: Recogniser, features: Features) -> dict[str, Any]:
         """The figures, as ``lumiere report`` reads them; each clip's are in results.jsonl."""
-        how: dict[str, Callable[..., dict[str, Any]]] = {
-            TEXT: partial(measure_text, recogniser=recogniser, features=features),
-            PERIODIC: measure_periodic,
-        }
+
+        def measured(which: str, folder: Path, number: int) -> dict[str, Any]:
+            clip = Clip.load(folder / f"{number:03d}.mp4")
+            if which == PERIODIC:
+                return measure_periodic(clip)
+            return measure_text(clip, self.prompts[which][number], recogniser, features)
+
         lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for which, prompts in self.prompts.items():
-            for name in self.names(which):
-                folder = clip_folder(self.out, which, name)
-                lines[which, name] = [
-                    how[which](Clip.load(folder / f"{number:03d}.mp4"), prompt)
-                    for number, prompt in enumerate(tqdm(prompts, f"measuring {folder.name}", disable=None))
-                ]
+        with ThreadPoolExecutor(usable_cores(), initializer=partial(torch.set_num_threads, 1)) as pool:
+            for which, prompts in self.prompts.items():
+                for name in self.names(which):
+                    folder = clip_folder(self.out, which, name)
+                    results = pool.map(partial(measured, which, folder), range(len(prompts)))
+                    bar = tqdm(results, f"measuring {folder.name}", len(prompts), disable=None)
+                    lines[which, name] = list(bar)
         write_text(self.out / "results.jsonl", "".join(self._lines(lines)))
         true = np.array([line["features"] for line in lines[TEXT, REAL]])
         tables = [
@@ -139,8 +135,9 @@ class Ablation:
             )
         ]
         rows = {name: periodic_row(lines[PERIODIC, name]) for name in self.names(PERIODIC)}
-        known = "Bouncing at 0.8, 1.2, 2 or 2.4 hertz"
-        tables.append(self._table(known, PERIODIC_COLUMNS, rows, len(self.prompts[PERIODIC])))
+        tables.append(
+            self._table("Bouncing, once a second", PERIODIC_COLUMNS, rows, len(self.prompts[PERIODIC]))
+        )
         figures = {
             "kind": "ablation",
             "title": "One pass, or keyframes and the frames between",
@@ -205,12 +202,14 @@ def run(
     prompts: int,
     out: Path,
     seed: int = 0,
+    steps: int | None = None,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Train, make and measure all; gives what figures.json holds.
 
     Args:
+        steps: of sampling; the model's unless given.
         dtype: that clips are made in; training has mixed precision in any case.
 
     Raises:
@@ -225,28 +224,26 @@ def run(
         raise InputError(
             f"{data} lacks {len(lacking)} of the model's objects, such as {labels[min(lacking)]}"
         )
-    chosen: dict[str, Sequence[Any]] = {
+    chosen = {
         TEXT: choose_prompts(labels, prompts),
-        PERIODIC: bouncing(labels, prompts),
+        PERIODIC: first(held_out_of_motion(labels, "bounce"), prompts),
     }
+    steps = steps or shipped.config["steps"]
     frames, steps_of = variants.length(shipped), variants.steps_of(shipped, one_pass_steps)
     settings = {
         "model": shipped.model_name,
         "model_sha256": sha256(bundle / MANIFEST),
         "train_steps": steps_of,
-        "steps": shipped.config["steps"],
+        "steps": steps,
         "guidance": shipped.config["guidance"],
         "seed": seed,
         "dtype": str(dtype).removeprefix("torch."),
         "objects": len(labels),
     }
     check_settings(out, settings)
-    groups = sorted({sprite.group for sprite in sprites.values()})
-    periodic.compose(out / "data", data, PERIODIC_CLIPS, 0, groups, usable_cores())
-    clips = [str(data / "train-clips-*.tar"), str(out / "data" / "train-clips-*.tar")]
-    folders = train_all(shipped, clips, steps_of, out / "models")
+    folders = train_all(shipped, [str(data / "train-clips-*.tar")], steps_of, out / "models")
     del shipped
-    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, sprites)
+    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, sprites, steps)
     ablation = Ablation(out, compared, chosen, settings, frames)
     ablation.make()
     return ablation.measure(Recogniser.load(), load_features())

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from lumiere.baselines import variants
 from lumiere.baselines.cascade import KeyframeCascade
 from lumiere.baselines.untrained import frame_by_frame
-from lumiere.data import periodic
-from lumiere.data.compose import FPS, Scene, Sprite, render
+from lumiere.data.compose import FPS, Sprite, render
 from lumiere.data.heldout import HeldOutPrompt
-from lumiere.data.periodic import PeriodicPrompt
 from lumiere.pipeline import LumierePipeline
 from lumiere.train.loop import MODEL, Trainer
 from lumiere.video import Clip
@@ -25,10 +22,9 @@ from lumiere.video import Clip
 TEXT, PERIODIC = "text", "periodic"
 REAL = "real clips"
 ONE_PASS = "one pass"
-CASCADE = "keyframes, then the frames between"
+CASCADE = "every {}th frame, then those between"
 
-Prompt = HeldOutPrompt | PeriodicPrompt
-Make = Callable[[Prompt, int], Clip]
+Make = Callable[[HeldOutPrompt, int], Clip]
 
 
 @dataclass(frozen=True)
@@ -64,11 +60,11 @@ def train_all(
 
 
 def methods(
-    shipped: LumierePipeline, folders: Mapping[str, Path], sprites: dict[str, Sprite]
+    shipped: LumierePipeline, folders: Mapping[str, Path], sprites: dict[str, Sprite], steps: int
 ) -> dict[str, Method]:
-    """What is compared, by name."""
+    """What is compared, by name; all sample in as many steps."""
     options = {
-        "num_inference_steps": shipped.config["steps"],
+        "num_inference_steps": steps,
         "guidance_scale": shipped.config["guidance"],
         "guidance_rescale": shipped.config["guidance_rescale"],
     }
@@ -77,55 +73,45 @@ def methods(
         pipe = LumierePipeline.from_pretrained(folders[name], shipped.unet.dtype)
         return _quiet(pipe.to(shipped.device))
 
-    def calls(pipe: Any) -> Make:
-        return lambda prompt, seed: pipe(prompt.prompt, seed=seed, **options)
+    def calls(pipe: Any, **others: int) -> Make:
+        return lambda prompt, seed: pipe(prompt.prompt, seed=seed, **options, **others)
 
     def trained(name: str) -> Callable[[], Make]:
         return lambda: calls(loaded(name))
 
-    def cascade() -> KeyframeCascade:
-        return KeyframeCascade(loaded(variants.KEYFRAMES), loaded(variants.BETWEEN))
+    def cascade(interval: int) -> KeyframeCascade:
+        return KeyframeCascade(loaded(variants.KEYFRAMES[interval]), loaded(variants.BETWEEN[interval]))
 
-    def untold() -> Make:
-        both = cascade()
+    def between_real(interval: int) -> Make:
+        both = cascade(interval)
+        count = both.keyframes.config["frames"]
 
-        def make(prompt: Prompt, seed: int) -> Clip:
-            keyframes = both.keyframes(prompt.prompt, seed=seed, **options).frames
+        def make(prompt: HeldOutPrompt, seed: int) -> Clip:
+            keyframes = render(prompt.scene, sprites)[::interval][:count]
             return both.fill(keyframes, "", seed=seed, **options)
 
         return make
 
-    def between_real() -> Make:
-        both = cascade()
-        count = both.keyframes.config["frames"]
-
-        def make(prompt: Prompt, seed: int) -> Clip:
-            keyframes = real(prompt, sprites)[:: both.interval][:count]
-            return both.fill(keyframes, prompt.prompt, seed=seed, **options)
-
-        return make
+    often, seldom = variants.INTERVALS
+    frames = variants.length(shipped)
 
     return {
-        REAL: Method(lambda: lambda prompt, _: Clip(real(prompt, sprites), FPS)),
+        REAL: Method(lambda: lambda prompt, _: Clip(render(prompt.scene, sprites), FPS)),
         ONE_PASS: Method(trained(variants.ONE_PASS)),
-        CASCADE: Method(lambda: calls(cascade())),
-        "keyframes, then the frames between, untold": Method(untold, (PERIODIC,)),
-        "real keyframes, then the frames between": Method(between_real, (PERIODIC,)),
-        "no temporal resampling": Method(trained(variants.NO_RESAMPLING)),
-        "frame by frame": Method(lambda: calls(_quiet(frame_by_frame(shipped))), (TEXT,)),
+        CASCADE.format(often): Method(lambda: calls(cascade(often))),
+        CASCADE.format(seldom): Method(lambda: calls(cascade(seldom)), (PERIODIC,)),
+        f"every {seldom}th real frame, then those between, untold": Method(
+            lambda: between_real(seldom), (PERIODIC,)
+        ),
+        "no temporal resampling": Method(trained(variants.NO_RESAMPLING), (TEXT,)),
+        "frame by frame": Method(lambda: calls(_quiet(frame_by_frame(shipped)), num_frames=frames), (TEXT,)),
         "one pass, convolution alone": Method(trained(variants.CONVOLUTION), (TEXT,)),
         "one pass, begun as the identity": Method(trained(variants.IDENTITY), (TEXT,)),
         "one pass, begun at random": Method(trained(variants.RANDOM), (TEXT,)),
-        "one pass, as shipped": Method(lambda: calls(_quiet(shipped)), (TEXT,)),
+        "one pass, as shipped": Method(lambda: calls(_quiet(shipped), num_frames=frames), (TEXT,)),
     }
 
 
 def _quiet(pipe: LumierePipeline) -> LumierePipeline:
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def real(prompt: Prompt, sprites: dict[str, Sprite]) -> np.ndarray:
-    """The clip that the prompt describes, composed: uint8, t x s x s x 3."""
-    draw: Any = render if isinstance(prompt.scene, Scene) else periodic.render
-    return draw(prompt.scene, sprites)

@@ -112,6 +112,7 @@ class LumierePipeline(BundlePipeline):
         style: Style | str | os.PathLike[str] | None = None,
         alpha: float | None = None,
         loop: bool = False,
+        first_frame: int = 0,
         num_frames: int | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -146,6 +147,7 @@ class LumierePipeline(BundlePipeline):
             loop: make the last frame lead into the first: the windows go round. There are at least two, the
                 second of which begins in the middle of the first. With nothing given, the clip begins where
                 it changes least, for a player's jump back to be seen least.
+            first_frame: index of the clip's first frame, for a part of a longer clip.
             num_frames: of each clip. Default: the condition's or video's, or the model's.
             height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size, for
                 the longer side in the proportions of the condition or video.
@@ -236,7 +238,7 @@ class LumierePipeline(BundlePipeline):
                         raise StopSampling
                     return returned.get("latents") if returned else None
 
-                guided = self._guided(context[chosen], uncond, guidance, rescale)
+                guided = self._guided(context[chosen], uncond, guidance, rescale, first_frame)
                 denoiser = self._over_time(guided, num_frames, loop, told)
                 drawn = torch.stack(noise[chosen])
                 latents = sample(
@@ -361,7 +363,7 @@ class LumierePipeline(BundlePipeline):
     def _motion(self, origin: Tensor, steps: int, strength: float) -> Float[Tensor, "c t h w"]:
         """How a sample's own noise, found without a prompt, differs from frame to frame."""
         context = self.text_encoder([""]).to(origin.device, self.unet.dtype)
-        guided = self._guided(context, context, 1.0, 0.0)
+        guided = self._guided(context, context, 1.0, 0.0, first_frame=0)
         denoiser = self._over_time(guided, origin.shape[TIME], False, None)
         noise = inverted_noise(denoiser, origin.float(), self.scheduler, steps, strength)[0]
         return noise - noise.mean(1, keepdim=True)
@@ -380,9 +382,12 @@ class LumierePipeline(BundlePipeline):
         known = ever_given(told.given)
         return to_uint8(self.transport.restore(told.nearest, made, told.given, known)[0])
 
-    def _guided(self, context: Tensor, uncond: Tensor, guidance: float, rescale: float) -> WindowDenoiser:
+    def _guided(
+        self, context: Tensor, uncond: Tensor, guidance: float, rescale: float, first_frame: int
+    ) -> WindowDenoiser:
         def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:
-            denoise = partial(self._denoise, condition=told[0]) if told else self._denoise
+            condition = told[0] if told else None
+            denoise = partial(self._denoise, condition=condition, first_frame=first_frame)
             return classifier_free(denoise, context, uncond, guidance, rescale=rescale)(x, t)
 
         return guided
@@ -405,12 +410,21 @@ class LumierePipeline(BundlePipeline):
             denoiser, told, self.scheduler.alphas_cumprod, self.scheduler.config.prediction_type
         )
 
-    def _denoise(self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor | None = None) -> Tensor:
+    def _denoise(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        condition: Tensor | None = None,
+        first_frame: int = 0,
+    ) -> Tensor:
         # Schedulers step in float32 whatever the net computes in.
         x = x.to(self.unet.dtype)
         if condition is not None:
             condition = condition.to(x).expand(len(x), -1, -1, -1, -1)
-        prediction = self.unet(x, t, encoder_hidden_states=context, condition=condition).sample
+        prediction = self.unet(
+            x, t, encoder_hidden_states=context, condition=condition, first_frame=first_frame
+        ).sample
         # A learned variance (DeepFloyd-IF) comes after it; no sampler here has a use for that.
         return prediction[:, : self.codec.channels].float()
 

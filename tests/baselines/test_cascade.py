@@ -36,6 +36,16 @@ def test_segments_do_not_see_each_other(cascade, keyframes) -> None:
     assert np.array_equal(one[:16], other[:16]) and not np.array_equal(one[16:30], other[16:30])
 
 
+def test_a_segment_knows_where_in_the_clip_it_is(cascade, keyframes) -> None:
+    seen = []
+    hook = cascade.between.unet.temporal.position.register_forward_hook(
+        lambda _, given, __: seen.append(given[2].flatten().tolist())
+    )
+    cascade.fill(keyframes, "a frog", seed=3, **OPTIONS)
+    hook.remove()
+    assert seen[0] == list(range(16)) and seen[-1] == list(range(15, 31))
+
+
 def test_a_seed_makes_a_clip(cascade) -> None:
     one, same, other = (cascade("a frog", seed=seed, **OPTIONS).frames for seed in (1, 1, 2))
     assert len(one) == 31 and np.array_equal(one, same) and not np.array_equal(one, other)

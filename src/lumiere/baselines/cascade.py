@@ -81,7 +81,11 @@ class KeyframeCascade:
         for number, first in enumerate(range(0, len(keyframes) - 1, step)):
             given = {n * self.interval: keyframes[first + n] for n in range(step + 1)}
             made = self.between(
-                prompt, condition=from_frames(given, length), seed=seed + 1 + number, **options
+                prompt,
+                condition=from_frames(given, length),
+                first_frame=first * self.interval,
+                seed=seed + 1 + number,
+                **options,
             )
             segments.append(made.frames if not segments else made.frames[1:])
         about = {**made.metadata, "seed": seed, "keyframe_interval": self.interval}

@@ -137,11 +137,11 @@ def cascade(
 ) -> None:
     """Compare one pass with keyframes and temporal super-resolution, and with parts of itself left out.
 
-    From the layers of --model, as far as they fit, each goes on training, on the clips of --data and on
-    others that bounce at a known frequency, with as many operations: the space-time net; a keyframe model, of
-    every 5th frame, and the model of the frames between; the net without temporal resampling; the net with
-    convolution in place of attention; and, from nothing, begun as the identity or at random. Beside them
-    stand the image model frame by frame, the real clips, and --model as it is.
+    From the layers of --model, as far as they fit, each goes on training, on the clips of --data, with as
+    many operations: the space-time net; keyframe models, of every 5th and of every 10th frame, and the models
+    of the frames between; the net without temporal resampling; the net with convolution in place of
+    attention; and, from nothing, begun as the identity or at random. Beside them stand the image model frame
+    by frame and the real clips.
 
     The folder gets the models, the clips, results.jsonl, figures.json (for `lumiere report`) and x-t slices.
     What is finished is kept: the same command goes on after a stop.

@@ -82,16 +82,6 @@ def methods(
     def cascade(interval: int) -> KeyframeCascade:
         return KeyframeCascade(loaded(variants.KEYFRAMES[interval]), loaded(variants.BETWEEN[interval]))
 
-    def between_real(interval: int) -> Make:
-        both = cascade(interval)
-        count = both.keyframes.config["frames"]
-
-        def make(prompt: HeldOutPrompt, seed: int) -> Clip:
-            keyframes = render(prompt.scene, sprites)[::interval][:count]
-            return both.fill(keyframes, "", seed=seed, **options)
-
-        return make
-
     often, seldom = variants.INTERVALS
     frames = variants.length(shipped)
 
@@ -100,15 +90,11 @@ def methods(
         ONE_PASS: Method(trained(variants.ONE_PASS)),
         CASCADE.format(often): Method(lambda: calls(cascade(often))),
         CASCADE.format(seldom): Method(lambda: calls(cascade(seldom)), (PERIODIC,)),
-        f"every {seldom}th real frame, then those between, untold": Method(
-            lambda: between_real(seldom), (PERIODIC,)
-        ),
         "no temporal resampling": Method(trained(variants.NO_RESAMPLING), (TEXT,)),
         "frame by frame": Method(lambda: calls(_quiet(frame_by_frame(shipped)), num_frames=frames), (TEXT,)),
         "one pass, convolution alone": Method(trained(variants.CONVOLUTION), (TEXT,)),
         "one pass, begun as the identity": Method(trained(variants.IDENTITY), (TEXT,)),
         "one pass, begun at random": Method(trained(variants.RANDOM), (TEXT,)),
-        "one pass, as shipped": Method(lambda: calls(_quiet(shipped), num_frames=frames), (TEXT,)),
     }
 
 

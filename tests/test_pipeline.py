@@ -104,7 +104,7 @@ def test_frames_share_noise_as_the_model_says(make_pipe, shared):
     def stop(pipe, step, t, state):
         pipe._interrupt = True
 
-    pipe._denoise = lambda x, t, context: seen.append(x) or torch.zeros_like(x)
+    pipe._denoise = lambda x, *_, **__: seen.append(x) or torch.zeros_like(x)
     pipe("a cat", num_frames=4, seed=5, guidance_scale=1.0, callback_on_step_end=stop)
     expected = frame_noise(4, (48, 8, 8), torch.Generator().manual_seed(5), shared)
     assert torch.equal(seen[-1][0], expected)
@@ -344,7 +344,9 @@ def test_a_long_clip_is_denoised_in_windows_of_the_models_length(make_pipe, monk
     pipe = make_pipe(frames=4, guidance=1.0, steps=1)
     pipe._probe()
     seen, denoise = [], pipe._denoise
-    monkeypatch.setattr(pipe, "_denoise", lambda x, *rest: seen.append(x) or denoise(x, *rest))
+    monkeypatch.setattr(
+        pipe, "_denoise", lambda x, *rest, **told: seen.append(x) or denoise(x, *rest, **told)
+    )
     clip = pipe("a cat", num_frames=9, seed=0, output_type="latent")
     assert clip.shape == (1, 48, 9, 8, 8)
     assert [x.shape[2] for x in seen] == [4] * 4  # they begin at 0, 2, 4 and 5

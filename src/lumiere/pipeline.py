@@ -220,7 +220,7 @@ class LumierePipeline(BundlePipeline):
         if origin is None or strength == 1:
             noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
         else:
-            motion = self._motion(origin, steps, strength)
+            motion = self._motion(origin, steps, strength, first_frame)
             common = (frame_noise(1, shape, each).to(device) for each in generators)
             noise = [motion + EDIT_SHARED_NOISE**0.5 * each for each in common]
 
@@ -360,10 +360,12 @@ class LumierePipeline(BundlePipeline):
     def _encode(self, frames: np.ndarray) -> Float[Tensor, "1 c t h w"]:
         return self.codec.encode(self._video(frames))
 
-    def _motion(self, origin: Tensor, steps: int, strength: float) -> Float[Tensor, "c t h w"]:
+    def _motion(
+        self, origin: Tensor, steps: int, strength: float, first_frame: int
+    ) -> Float[Tensor, "c t h w"]:
         """How a sample's own noise, found without a prompt, differs from frame to frame."""
         context = self.text_encoder([""]).to(origin.device, self.unet.dtype)
-        guided = self._guided(context, context, 1.0, 0.0, first_frame=0)
+        guided = self._guided(context, context, 1.0, 0.0, first_frame)
         denoiser = self._over_time(guided, origin.shape[TIME], False, None)
         noise = inverted_noise(denoiser, origin.float(), self.scheduler, steps, strength)[0]
         return noise - noise.mean(1, keepdim=True)

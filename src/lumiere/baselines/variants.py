@@ -31,7 +31,7 @@ BETWEEN = {interval: f"between-keyframes-{interval}" for interval in INTERVALS}
 NO_RESAMPLING, CONVOLUTION = "no-temporal-resampling", "convolution-alone"
 IDENTITY, RANDOM = "identity-start", "random-start"
 
-#: of keyframe models and those between them, in a training step
+#: in a training step, about; a longer clip is a step of its own
 _FRAMES_A_STEP = 30
 
 
@@ -41,7 +41,6 @@ class Variant:
 
     Attributes:
         frames, stride: of a clip.
-        batch: clips in a step.
         share: of the operations that all may take.
         inflation: options of :meth:`~lumiere.models.stunet.STUNet.inflate`.
         begins: where its temporal layers do: as those of the given model, as far as it has them, and else as
@@ -51,11 +50,15 @@ class Variant:
 
     frames: int
     stride: int = 1
-    batch: int = 1
     share: float = 1.0
     inflation: dict[str, Any] = field(default_factory=dict)
     begins: Literal["trained", "identity", "random"] = "trained"
     keyframe_interval: int = 0
+
+    @property
+    def batch(self) -> int:
+        """Clips in a training step."""
+        return max(1, round(_FRAMES_A_STEP / self.frames))
 
     def start(self, pipe: LumierePipeline) -> LumierePipeline:
         """The image model of ``pipe`` with this variant's temporal layers, before its training."""
@@ -83,10 +86,8 @@ def variants(pipe: LumierePipeline) -> dict[str, Variant]:
     made = {ONE_PASS: Variant(frames)}
     for interval in INTERVALS:
         keyframes, segment = (frames - 1) // interval + 1, _STEPS * interval + 1
-        batch = round(_FRAMES_A_STEP / keyframes)
-        made[KEYFRAMES[interval]] = Variant(keyframes, interval, batch, 0.5, slow)
-        batch = round(_FRAMES_A_STEP / segment)
-        made[BETWEEN[interval]] = Variant(segment, 1, batch, 0.5, told, keyframe_interval=interval)
+        made[KEYFRAMES[interval]] = Variant(keyframes, interval, 0.5, slow)
+        made[BETWEEN[interval]] = Variant(segment, 1, 0.5, told, keyframe_interval=interval)
     return made | {
         NO_RESAMPLING: Variant(frames, inflation=slow),
         CONVOLUTION: Variant(frames, inflation={"attention_blocks": 0}),

@@ -36,13 +36,13 @@ def held_out_prompts(labels: dict[str, str], pairs: int = 30) -> list[HeldOutPro
     for cell in np.concatenate([rng.permutation(len(cells)) for _ in range(_ROUNDS)]):
         motion, colour = cells[cell]
         for code in sorted(rng.permutation(codes).tolist(), key=used.__contains__):
-            scene = Scene((code,), "alone", Background("solid", (colour,)), motion, 0.85, (0.0, 0.0))
+            scene = _alone(code, colour, motion)
             if held_out_combinations(scene):
                 used.add(code)
                 scenes.append(scene)
                 break
     scenes += _pairs(rng, codes, pairs) if len(codes) > 1 else []
-    return [HeldOutPrompt(caption(scene, labels), scene, held_out_combinations(scene)) for scene in scenes]
+    return _prompts(scenes, labels)
 
 
 def held_out_of_motion(labels: dict[str, str], motion: Motion) -> list[HeldOutPrompt]:
@@ -51,17 +51,18 @@ def held_out_of_motion(labels: dict[str, str], motion: Motion) -> list[HeldOutPr
     rng = np.random.default_rng(113)
     rounds: list[list[Scene]] = [[] for _ in COLOURS]
     for code in rng.permutation(sorted(labels)).tolist():
-        scenes = [
-            Scene((code,), "alone", Background("solid", (colour,)), motion, 0.85, (0.0, 0.0))
-            for colour in rng.permutation(list(COLOURS)).tolist()
-        ]
+        scenes = [_alone(code, colour, motion) for colour in rng.permutation(list(COLOURS)).tolist()]
         for number, scene in enumerate(each for each in scenes if held_out_combinations(each)):
             rounds[number].append(scene)
-    return [
-        HeldOutPrompt(caption(scene, labels), scene, held_out_combinations(scene))
-        for scenes in rounds
-        for scene in scenes
-    ]
+    return _prompts([scene for scenes in rounds for scene in scenes], labels)
+
+
+def _alone(code: str, colour: str, motion: Motion) -> Scene:
+    return Scene((code,), "alone", Background("solid", (colour,)), motion, 0.85, (0.0, 0.0))
+
+
+def _prompts(scenes: list[Scene], labels: dict[str, str]) -> list[HeldOutPrompt]:
+    return [HeldOutPrompt(caption(scene, labels), scene, held_out_combinations(scene)) for scene in scenes]
 
 
 def _pairs(rng: np.random.Generator, codes: list[str], count: int) -> list[Scene]:

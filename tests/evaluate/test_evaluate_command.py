@@ -58,7 +58,18 @@ def test_a_model_is_measured_beside_real_clips(
     before = _times(out / "clips")
     result = _run(*arguments, "--prompts", 2, "--steps", 2)
     assert result.exit_code == 2 and "was made with steps 1, not 2" in result.output
+    result = _run(*arguments, "--prompts", 2, "--dtype", "bfloat16")
+    assert result.exit_code == 2 and "was made with dtype float32, not bfloat16" in result.output
     assert _times(out / "clips") == before
+
+
+def test_a_model_is_measured_in_half_precision(tiny_bundle: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ("--data", data, "--out", out, "--steps", 1, "--prompts", 1, "--dtype", "bfloat16")
+    result = _run(tiny_bundle, *arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads((out / "figures.json").read_text())["settings"]["dtype"] == "bfloat16"
+    assert probe(next((out / "clips").glob("*.mp4"))).metadata["dtype"] == "bfloat16"
 
 
 def test_an_interruption_keeps_finished_clips(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.cli.options import guidance_option, path_type, pick_device, steps_option
+from lumiere.cli.options import dtype_option, guidance_option, path_type, steps_option
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ TASKS = (
 @click.option(
     "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Of the first prompt's clip."
 )
+@dtype_option
 @click.option(
     "--data",
     type=path_type,
@@ -69,6 +70,7 @@ def command(
     steps: int | None,
     guidance: float | None,
     seed: int,
+    dtype: str,
     data: Path | None,
     styles: Path | None,
     real_only: bool,
@@ -120,7 +122,7 @@ def command(
             "give the folder of all sprites"
         )
     out = out or Path("out") / f"evaluate-{Path(model).name if model else 'real'}"
-    asked = _Asked(model, out, prompts, steps, guidance, seed, labels, sprites, recogniser, styles)
+    asked = _Asked(model, out, prompts, steps, guidance, seed, dtype, labels, sprites, recogniser, styles)
     if TEXT in tasks:
         asked.text_to_video(real_only)
     if others := [task for task in tasks if task != TEXT]:
@@ -135,6 +137,7 @@ class _Asked:
     steps: int | None
     guidance: float | None
     seed: int
+    dtype: str
     labels: dict[str, str]
     sprites: dict[str, Sprite]
     recogniser: Recogniser
@@ -209,13 +212,14 @@ class _Asked:
 
     def _load(self) -> tuple[LumierePipeline, dict[str, Any]]:
         """The model, and what its clips are made with."""
+        from lumiere.cli.calling import load
         from lumiere.diffusion.sampling import scheduler_name
         from lumiere.models import bundle
         from lumiere.pipeline import LumierePipeline
 
         assert self.model is not None
         folder = bundle.resolve(self.model)
-        pipe = LumierePipeline.from_pretrained(folder).to(pick_device(None))
+        pipe = load(LumierePipeline, folder, None, self.dtype)
         return pipe, {
             "model": pipe.model_name,
             "model_sha256": bundle.sha256(folder / bundle.MANIFEST),
@@ -223,6 +227,7 @@ class _Asked:
             "steps": pipe.config.steps if self.steps is None else self.steps,
             "guidance": pipe.config.guidance if self.guidance is None else self.guidance,
             "seed": self.seed,
+            "dtype": self.dtype,
         }
 
     def _write(self, folder: Path, figures: Any, settings: dict[str, Any], prompts: int) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from lumiere.errors import InputError
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.pipeline import LumierePipeline
 from lumiere.superres import UpscalePipeline
+from lumiere.train import usage
 from lumiere.train.config import Optim, load
 from lumiere.train.draw import draws
 from lumiere.train.loop import Trainer, learning_rate
@@ -107,6 +109,12 @@ def test_an_interruption_saves_and_says_so_in_one_line(codec_config, tmp_path, c
 
     assert trainer(codec_config, f"run.out={broken}", resume=True).run() == 0
     assert_equal(last_checkpoint(whole), last_checkpoint(broken))
+    assert f"{usage.cpu_name()}); the model is in" in capsys.readouterr().err
+    used = json.loads((broken / "usage.json").read_text())
+    assert [(each["first_step"], each["last_step"]) for each in used] == [(0, run.step), (run.step, 6)]
+    for each in used:
+        assert each["cpu"] == usage.cpu_name() and each["hours"] >= 0 and each["peak_gb"] > 0
+        assert 0 <= each["core_hours"] <= each["cores"] * (each["hours"] + 0.001) and each["gpu_hours"] == 0
 
 
 def test_the_codec_learns_and_is_exported_normalised(codec_config, tmp_path):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from datetime import timedelta
 
-import torch
-
 from lumiere.train.config import Config
 from lumiere.train.loop import Trainer
+from lumiere.train.usage import peak_bytes
 
 WARM_UP, MEASURED = 1, 2
 
@@ -34,20 +31,13 @@ def estimate(trainer: Trainer) -> str:
     return "\n".join(
         [
             f"parameters  {trained:,} trained, {frozen:,} frozen",
-            f"memory      {_peak_bytes(trainer.accelerator.device) / 1e9:.2f} GB at its highest, a process",
+            f"memory      {peak_bytes(trainer.accelerator.device) / 1e9:.2f} GB at its highest, a process",
             f"step        {step:.3g} s for {trainer.samples_per_step} {trainer.stage.unit}: data.batch_size "
             f"{config.data.batch_size} x optim.accumulate {config.optim.accumulate} x processes "
             f"{trainer.processes}",
             f"run         {_length(config, step)}, without samples and checkpoints",
         ]
     )
-
-
-def _peak_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return resident if sys.platform == "darwin" else resident * 1024
 
 
 def _length(config: Config, step: float) -> str:

@@ -34,6 +34,7 @@ from lumiere.train.interrupts import Interrupts
 from lumiere.train.log import Diverged, Log, installed_trackers, say
 from lumiere.train.stages import build
 from lumiere.train.temporal import LORA
+from lumiere.train.usage import USAGE, Usage, in_words
 
 CHECKPOINTS, SAMPLES, MODEL, LOGS = "checkpoints", "samples", "model", "tensorboard"
 #: the configuration, saved with the weights
@@ -105,6 +106,7 @@ class Trainer:
             self._restore(found)
         self.saved_step = self.step if found else -1
         self.interrupts = Interrupts()
+        self.usage: Usage | None = None
 
     def _say(self, message: str) -> None:
         if self.main:
@@ -120,6 +122,7 @@ class Trainer:
         if restart:
             for name in (CHECKPOINTS, SAMPLES, MODEL, LORA, LOGS):
                 shutil.rmtree(self.out / name, ignore_errors=True)
+            (self.out / USAGE).unlink(missing_ok=True)
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             (self.out / "config.toml").write_text(dump(self.config), encoding="utf-8")
@@ -139,6 +142,8 @@ class Trainer:
         batches = self.batches()
         # One of several processes must not leave the others waiting: it stops where all do.
         stopping = self.interrupts.held() if self.processes > 1 else nullcontext()
+        device = self.accelerator.device
+        self.usage = Usage(self.out / USAGE, device, self.processes, self.step) if self.main else None
         with self.interrupts, stopping, closing(batches), closing(Log(self)) as log:
             try:
                 self._train(batches, log)
@@ -154,9 +159,10 @@ class Trainer:
                 self._save_unless(isinstance(error, Diverged))
                 raise
         self.accelerator.wait_for_everyone()
-        self._say(
-            f"trained {self.step} steps in {self.seconds / 60:.1f} min; the model is in {self.out / MODEL}"
-        )
+        if self.usage is not None:
+            used = in_words(self.usage.write(self.step))
+            took = f"trained {self.step} steps in {self.seconds / 60:.1f} min ({used})"
+            self._say(f"{took}; the model is in {self.out / MODEL}")
         return 0
 
     def _is_finished(self) -> bool:
@@ -315,6 +321,8 @@ class Trainer:
         )
         if self.main:
             checkpoint.save(self.out / CHECKPOINTS, now, self.config.run.keep)
+        if self.usage is not None:
+            self.usage.write(self.step)
         self.saved_step = self.step
 
     @torch.no_grad()

@@ -139,8 +139,8 @@ def test_a_fit_that_is_interrupted_keeps_what_was_fitted(run, picture, tmp_path,
             raise KeyboardInterrupt
         return original(*arguments, **options)
 
-    original = module.training_loss
-    monkeypatch.setattr(module, "training_loss", loss)
+    original = module._redrawing_loss
+    monkeypatch.setattr(module, "_redrawing_loss", loss)
     code, out, _ = run("style", "fit", picture, "--out", "mine", "--steps", "5", "--rank", "2")
     assert (code, out) == (130, "mine\n")
     assert json.loads((tmp_path / "mine" / "style.json").read_text())["steps"] == 2

@@ -40,7 +40,7 @@ def command() -> None:
 @caption_option
 @click.option("--steps", type=click.IntRange(1), default=400, show_default=True, help="Training steps.")
 @click.option(
-    "--rank", type=click.IntRange(1), default=32, show_default=True, help="Of the low-rank weights."
+    "--rank", type=click.IntRange(1), default=16, show_default=True, help="Of the low-rank weights."
 )
 @click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
 @model_option

@@ -372,6 +372,20 @@ def test_a_picture_that_is_cut_out_is_seen_on_named_backgrounds(make_pipe, pictu
     assert np.abs(red[0, 0].astype(int) - (208, 40, 44)).max() <= 2
 
 
+@pytest.mark.parametrize(
+    ("colour", "missing"),
+    [((0, 0, 0), {"black"}), ((250, 250, 250), {"white"}), ((90, 200, 200), set())],
+)
+def test_a_cutout_is_not_shown_where_it_cannot_be_seen(colour, missing):
+    from lumiere.data.compose import COLOURS
+    from lumiere.train.style import _views
+
+    drawing = np.zeros((40, 32, 4), np.uint8)
+    drawing[10:30, 8:24] = (*colour, 255)
+    _, said = _views([drawing], ["a cat"], 32, np.random.default_rng(0))
+    assert {f"a cat on a {name} background" for name in COLOURS.keys() - missing} == set(said)
+
+
 def test_a_cutout_is_read_from_a_file(tmp_path):
     from lumiere.conditions import read_cutout
 

@@ -2,15 +2,16 @@
 
 A few pictures are soon learnt by heart, and all else that the model could draw forgotten. So a style is not
 taught as new pictures, as DreamBooth and StyleDrop do, but as a way to redraw what the model draws. Each
-reference is drawn by the model itself, in its own look and the same place (SDEdit, Meng et al. 2022). Below
-``REDRAWN`` of the noise schedule the net is shown mixtures of both, and is to say the reference, whatever the
-prompt says; above it, where it is decided what is seen and where, it is to say what it said before (prior
-preservation, Ruiz et al. 2023).
+reference is drawn by the model itself in the same place, more or less in its own look (SDEdit at several
+strengths, Meng et al. 2022). Below ``REDRAWN`` of the noise schedule the net is shown these and the
+references, and is to say the reference, whatever the prompt says; above it, where it is decided what is seen
+and where, it is to say what it said before (prior preservation, Ruiz et al. 2023).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,8 +42,13 @@ _LEARNING_RATE = 2e-3
 _BATCH = 16
 _WRONG, _DROPPED = 0.5, 0.25
 _VIEWS = 48
-#: of the noise under which the model draws a view in its own look
-_STRENGTH = 0.75
+#: of the noise under which the model redraws a view: low ones keep its outlines, high ones lose its look
+_STRENGTHS = (0.45, 0.6, 0.75)
+_REDRAWING_STEPS = 16
+#: share of what is shown in the model's own look, the rest being the references
+_OWN = 0.65
+#: of 255: a cut-out that differs less from a background cannot be seen on it
+_CONTRAST = 32
 
 
 def fit(
@@ -106,11 +112,11 @@ def fit(
         empty = pipe.text_encoder([""]).to(device)
         own = torch.cat(
             [
-                _redrawn(pipe, latents, told, empty, generator)
-                for latents, told in zip(
+                _redrawn(pipe, latents, told, empty, strength, generator)
+                for latents, told, strength in zip(
                     tqdm(styled.split(_BATCH), "redrawing", unit="batch", disable=None),
                     context.split(_BATCH),
-                    strict=True,
+                    cycle(_STRENGTHS),
                 )
             ]
         )
@@ -188,7 +194,12 @@ def _predict(pipe: LumierePipeline, x: Tensor, t: Tensor, context: Tensor) -> Te
 
 
 def _redrawn(
-    pipe: LumierePipeline, latents: Tensor, context: Tensor, empty: Tensor, generator: torch.Generator
+    pipe: LumierePipeline,
+    latents: Tensor,
+    context: Tensor,
+    empty: Tensor,
+    strength: float,
+    generator: torch.Generator,
 ) -> Tensor:
     """What samples show, as the image model draws it."""
     guided = classifier_free(
@@ -199,16 +210,16 @@ def _redrawn(
         rescale=pipe.config["guidance_rescale"],
     )
     noise = torch.randn(latents.shape, generator=generator, device=latents.device)
-    steps = max(1, int(_STRENGTH * pipe.config["steps"]))
-    return sample(guided, noise, pipe.scheduler, steps, start=latents, strength=_STRENGTH)
+    steps = round(strength * _REDRAWING_STEPS)
+    return sample(guided, noise, pipe.scheduler, steps, start=latents, strength=strength)
 
 
 def _redrawing_loss(
     pipe: LumierePipeline, own: Tensor, styled: Tensor, context: Tensor, draws: _Draws
 ) -> Tensor:
-    """How far from the styled samples the net ends that is shown mixtures of them and the model's own."""
-    share = draws.uniform(len(own))[:, None, None, None]
-    x, t = draws.noised(share * own + (1 - share) * styled, 0.0, REDRAWN)
+    """How far from the styled samples the net ends that is shown them or the model's own."""
+    shown = torch.where(draws.chance(_OWN, len(own))[:, None, None, None], own, styled)
+    x, t = draws.noised(shown, 0.0, REDRAWN)
     a, s = draws.scales(t)
     predicted = _predict(pipe, x, t, context)
     clean = {
@@ -248,17 +259,29 @@ def _views(
     """Square views of the pictures, uint8 side x side x 3, and the caption of each."""
     views, said = [], []
     for picture, caption in zip(pictures, captions, strict=True):
+        shown = [(picture, caption)]
+        if picture.shape[2] == 4:
+            share = picture[..., 3:] / 255
+            shown = [
+                (
+                    (share * picture[..., :3] + (1 - share) * np.array(colour)).round().astype(np.uint8),
+                    f"{caption} on a {name} background",
+                )
+                for name, colour in _backgrounds(picture)
+            ]
         for number in range(_VIEWS):
-            if picture.shape[2] == 4:
-                name, colour = list(COLOURS.items())[number % len(COLOURS)]
-                share = picture[..., 3:] / 255
-                shown = (share * picture[..., :3] + (1 - share) * np.array(colour)).round().astype(np.uint8)
-                caption_of_view = f"{caption} on a {name} background"
-            else:
-                shown, caption_of_view = picture, caption
-            views.append(_view(shown, side, rng))
-            said.append(caption_of_view)
+            before, words = shown[number % len(shown)]
+            views.append(_view(before, side, rng))
+            said.append(words)
     return views, said
+
+
+def _backgrounds(cutout: np.ndarray) -> list[tuple[str, tuple[int, int, int]]]:
+    """Names and colours of backgrounds on which it can be seen; all, if it can on none."""
+    object_ = cutout[..., :3][cutout[..., 3] > 127]
+    backgrounds = list(COLOURS.items())
+    seen = [each for each in backgrounds if len(object_) and np.abs(object_ - each[1]).mean() >= _CONTRAST]
+    return seen or backgrounds
 
 
 def _view(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:

@@ -152,3 +152,13 @@ def test_a_batch_cut_into_parts_has_the_same_draws_and_the_same_loss():
     assert torch.equal(torch.cat([each[1] for each in cut]), t)
     inner = t[t < len(ALPHAS) - 1]
     assert torch.equal(inner, inner.sort().values) and len(inner.unique()) > 3
+
+
+def test_timesteps_may_come_from_a_part_of_the_schedule_alone():
+    t = draw_timesteps(10, 1000, seeded(), span=(0.6, 0.8))
+    assert ((t - 600) // 20).tolist() == list(range(10))
+    assert draw_timesteps(50, 1000, seeded(), span=(0.6, 1.0)).max() >= 992
+    seen = []
+    clean = torch.randn(20, 2, 3, 3, generator=seeded())
+    training_loss(lambda x, t: seen.append(t) or x, clean, ALPHAS, seeded(), span=(0.0, 0.25))
+    assert seen[0].max() < 250

@@ -20,17 +20,20 @@ def draw_timesteps(
     power: float = 1.0,
     pure: float = 0.0,
     part: tuple[int, int] | None = None,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> Int[Tensor, "b"]:
     """Timesteps from 0 (clean) to ``num_train_timesteps - 1`` (pure noise), one in each ``count``-th of the
     draw, which makes the loss of a batch less noisy than independent draws do. If these samples are only a
     ``part`` of a batch, the place of the first in it and its size, one in each of that many.
 
     A timestep is ``u ** power`` of the schedule, u being uniform: 1 is uniform, below 1 leans towards noise.
-    A share ``pure`` is the last one instead, where a model of one step is used.
+    A share ``pure`` is the last one instead, where a model of one step is used. Of the schedule only ``span``
+    is drawn from, shares of its length.
     """
     first, total = part or (0, count)
     u = rand(count, generator)
     u = ((torch.arange(first, first + count, device=u.device) + u) / total) ** power
+    u = span[0] + (span[1] - span[0]) * u
     t = (u * num_train_timesteps).long().clamp_(max=num_train_timesteps - 1)
     if not pure:
         return t
@@ -52,6 +55,7 @@ def training_loss(
     weight: Float[Tensor, "b *broadcast"] | None = None,
     prediction_type: str = "v_prediction",
     teacher: Denoiser | None = None,
+    span: tuple[float, float] = (0.0, 1.0),
 ) -> Float[Tensor, ""]:
     """Mean squared error of the velocity v = a noise - s clean (Salimans & Ho 2022, appendix D), of the clean
     sample itself, or of the noise.
@@ -61,7 +65,7 @@ def training_loss(
         clean: samples of about unit variance.
         alphas_cumprod: a^2 for each timestep, as diffusers' schedulers have it; its last value may be 0.
         generator: on the device of ``clean``; one, or one for each sample.
-        part, timestep_power, pure_noise: see :func:`draw_timesteps`.
+        part, timestep_power, pure_noise, span: see :func:`draw_timesteps`.
         min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1), or where the noise is
             predicted min(SNR, gamma) / SNR (Hang et al. 2023). The former weight of pure noise is 0, so that
             the first step of sampling is left untrained by itself.
@@ -71,7 +75,7 @@ def training_loss(
             "sample" or "epsilon".
         teacher: what it predicts is wanted then, in place of the data's own.
     """
-    t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise, part)
+    t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise, part, span)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
     a, s = power.sqrt(), (1 - power).sqrt()
     if shared_noise:

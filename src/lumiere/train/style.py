@@ -25,7 +25,8 @@ from lumiere import __version__
 from lumiere.conditions import Picture, read_cutout, read_picture
 from lumiere.data.compose import COLOURS
 from lumiere.diffusion.guidance import classifier_free
-from lumiere.diffusion.objective import drop_captions
+from lumiere.diffusion.noise import rand, randn
+from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
 from lumiere.diffusion.sampling import sample
 from lumiere.errors import InputError
 from lumiere.style import ADAPTER, FORMAT, PREFIX, Style, adapter, fingerprint
@@ -120,7 +121,7 @@ def fit(
                 )
             ]
         )
-    draws = _Draws(pipe.scheduler.alphas_cumprod.to(device), generator)
+    alphas_cumprod = pipe.scheduler.alphas_cumprod.to(device)
 
     done = 0
     with adapter(unet), torch.random.fork_rng(devices=[]):
@@ -135,13 +136,15 @@ def fit(
             for step in tqdm(range(steps), "fitting", unit="step", disable=None):
                 for group in optimizer.param_groups:
                     group["lr"] = _LEARNING_RATE * min(1.0, (step + 1) / 10, 2 * (steps - step) / steps)
-                chosen = draws.integers(len(styled), _BATCH)
-                others = context[draws.integers(len(styled), _BATCH)]
-                told = torch.where(draws.chance(_WRONG, _BATCH)[:, None, None], others, context[chosen])
+                chosen, other = torch.randint(
+                    len(styled), (2, _BATCH), generator=generator, device=device
+                ).unbind()
+                wrong = rand(_BATCH, generator) < _WRONG
+                told = torch.where(wrong[:, None, None], context[other], context[chosen])
                 told = drop_captions(told, empty, _DROPPED, generator)
-                loss = _redrawing_loss(pipe, own[chosen], styled[chosen], told, draws)
+                loss = _redrawing_loss(pipe, own[chosen], styled[chosen], told, alphas_cumprod, generator)
                 kept = chosen[: _BATCH // 2]
-                loss = loss + _prior_loss(pipe, own[kept], context[kept], draws)
+                loss = loss + _prior_loss(pipe, own[kept], context[kept], alphas_cumprod, generator)
                 if not loss.isfinite():
                     raise InputError(f"the loss is {loss.item()} at step {step}; give the model in float32")
                 loss.backward()
@@ -156,35 +159,6 @@ def fit(
         lora = {f"{PREFIX}.{name}": weight.detach().cpu().clone() for name, weight in state.items()}
     thumbnails = [_thumbnail(picture) for picture in pictures]
     return Style(lora, {}, {**about, "steps": done}, thumbnails, name)
-
-
-class _Draws:
-    """What chance decides, on the device of its generator."""
-
-    def __init__(self, alphas_cumprod: Tensor, generator: torch.Generator):
-        self.alphas_cumprod, self.generator = alphas_cumprod, generator
-
-    def uniform(self, count: int) -> Tensor:
-        return torch.rand(count, generator=self.generator, device=self.generator.device)
-
-    def chance(self, share: float, count: int) -> Tensor:
-        return self.uniform(count) < share
-
-    def integers(self, below: int, count: int) -> Tensor:
-        return torch.randint(below, (count,), generator=self.generator, device=self.generator.device)
-
-    def noised(self, clean: Tensor, first: float, last: float) -> tuple[Tensor, Tensor]:
-        """Samples under noise, and their timesteps, spread evenly over this part of the schedule."""
-        shares = (torch.arange(len(clean), device=clean.device) + self.uniform(len(clean))) / len(clean)
-        steps = len(self.alphas_cumprod)
-        t = ((first + (last - first) * shares) * steps).long().clamp(max=steps - 1)
-        a, s = self.scales(t)
-        noise = torch.randn(clean.shape, generator=self.generator, device=clean.device)
-        return a * clean + s * noise, t
-
-    def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        power = self.alphas_cumprod[t][:, None, None, None]
-        return power.sqrt(), (1 - power).sqrt()
 
 
 def _predict(pipe: LumierePipeline, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -209,18 +183,25 @@ def _redrawn(
         pipe.config["guidance"],
         rescale=pipe.config["guidance_rescale"],
     )
-    noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+    noise = randn(latents.shape, generator, latents)
     steps = round(strength * _REDRAWING_STEPS)
     return sample(guided, noise, pipe.scheduler, steps, start=latents, strength=strength)
 
 
 def _redrawing_loss(
-    pipe: LumierePipeline, own: Tensor, styled: Tensor, context: Tensor, draws: _Draws
+    pipe: LumierePipeline,
+    own: Tensor,
+    styled: Tensor,
+    context: Tensor,
+    alphas_cumprod: Tensor,
+    generator: torch.Generator,
 ) -> Tensor:
     """How far from the styled samples the net ends that is shown them or the model's own."""
-    shown = torch.where(draws.chance(_OWN, len(own))[:, None, None, None], own, styled)
-    x, t = draws.noised(shown, 0.0, REDRAWN)
-    a, s = draws.scales(t)
+    shown = torch.where((rand(len(own), generator) < _OWN)[:, None, None, None], own, styled)
+    t = draw_timesteps(len(shown), len(alphas_cumprod), generator, span=(0.0, REDRAWN))
+    power = alphas_cumprod[t][:, None, None, None]
+    a, s = power.sqrt(), (1 - power).sqrt()
+    x = a * shown + s * randn(shown.shape, generator, shown)
     predicted = _predict(pipe, x, t, context)
     clean = {
         "sample": lambda: predicted,
@@ -230,15 +211,26 @@ def _redrawing_loss(
     return (clean - styled).square().mean()
 
 
-def _prior_loss(pipe: LumierePipeline, own: Tensor, context: Tensor, draws: _Draws) -> Tensor:
+def _prior_loss(
+    pipe: LumierePipeline, own: Tensor, context: Tensor, alphas_cumprod: Tensor, generator: torch.Generator
+) -> Tensor:
     """How far from what it said before the net is, where it is decided what is seen."""
-    x, t = draws.noised(own, REDRAWN, 1.0)
     unet = pipe.unet.spatial
-    with torch.no_grad():
+
+    def before(x: Tensor, t: Tensor) -> Tensor:
         unet.disable_adapters()
-        before = _predict(pipe, x, t, context)
+        said = _predict(pipe, x, t, context)
         unet.enable_adapters()
-    return (_predict(pipe, x, t, context) - before).square().mean()
+        return said
+
+    return training_loss(
+        lambda x, t: _predict(pipe, x, t, context),
+        own,
+        alphas_cumprod,
+        generator,
+        teacher=before,
+        span=(REDRAWN, 1.0),
+    )
 
 
 def _two_finest_levels(unet: UNet2DConditionModel) -> list[str]:

@@ -134,6 +134,33 @@ def test_a_motion_can_be_learnt_beside_it(inflated, shards, tmp_path):
     )
 
 
+def test_the_image_layers_train_too_where_asked(inflated, shards, tmp_path):
+    config = write_config(tmp_path, shards, inflated("sd1")[1], stage="conditioned")
+    run = Trainer(load(config, ["train_image=true", "optim.lr=1e-2"]))
+    assert "image" not in run.frozen
+    assert run.run() == 0
+    before = inflated("sd1")[0].unet.state_dict()
+    after = LumierePipeline.from_pretrained(tmp_path / "run" / "model").unet.state_dict()
+    for part in "spatial.", "temporal.":
+        assert any(not torch.equal(after[name], before[name]) for name in before if name.startswith(part))
+    with pytest.raises(InputError, match=r'"train_image" is true and "lora\.layers"'):
+        load(config, ["train_image=true", "lora.layers=spatial"])
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_the_steps_is_text_to_video(share, inflated, shards, tmp_path):
+    config = write_config(tmp_path, shards, inflated("sd1")[1], stage="conditioned")
+    stage = build(load(config, [f"nothing_given={share}"]), CPU)
+    for step in range(4):
+        batch = stage.prepare(stage.load(step, range(2)))
+        *_, told, unknown = batch
+        assert told.any() == (share == 0.0)
+        assert (unknown == 1).all() or share == 0.0
+        assert torch.isfinite(stage(*batch, draws(CPU, 0, range(2), 2)))
+    with pytest.raises(InputError, match=r'"nothing_given" is 1\.5; it must be from 0\.0 to 1\.0'):
+        load(config, ["nothing_given=1.5"])
+
+
 def test_the_model_has_the_frame_rate_of_the_clips(inflated, tmp_path):
     clip = mp4([picture((220, 30, 30), x) for x in range(6)])
     said = '{"caption": "a", "width": 32, "height": 32, "frames": 6, "fps": 12.5}'

@@ -23,7 +23,9 @@ class ConditionedStage(TemporalStage):
         return condition_channels(self.encode.codec)
 
     def load(self, step: int, samples: range) -> Any:
-        data = self.config.data
+        data, every = self.config.data, self.config.keyframe_interval
+        if not every and numbers("nothing", self.config.seed, step).random() < self.config.nothing_given:
+            return super().load(step, samples), None
         size = self.size(step)
         windows: list[tuple[Loaded, int]] = []
         pixels, given = [], []
@@ -35,20 +37,24 @@ class ConditionedStage(TemporalStage):
             pictures = self.clips.pictures
             frames, _ = window(pictures.read(i), *cut, pictures.name(i), data.frame_stride)
             pixels.append(torch.from_numpy(frames))
-            if every := self.config.keyframe_interval:
+            if every:
                 # What fills in between keyframes does not know where in the clip they are.
                 first, known = 0, keyframes_given(frames, every)
             else:
                 known = random_given(rng, frames)
             windows.append((loaded, first))
             given.append(torch.from_numpy(known))
-        return windows, torch.stack(pixels), torch.stack(given)
+        return windows, (torch.stack(pixels), torch.stack(given))
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
-        windows, pixels, given = loaded
+        windows, given = loaded
         latents, context, first_frames = super().prepare(windows)
+        if given is None:
+            nothing = latents.new_zeros(len(latents), self.condition_channels(), *latents.shape[2:])
+            return latents, context, first_frames, nothing, torch.ones_like(latents[:, :1])
+        pixels, known = given
         video = to_video(pixels, self.device)
-        told = encode_condition(self.encode.codec, video, given[:, None].to(self.device).float())
+        told = encode_condition(self.encode.codec, video, known[:, None].to(self.device).float())
         return latents, context, first_frames, told.channels, (~told.whole).float()
 
     def forward(  # type: ignore[override]

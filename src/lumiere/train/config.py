@@ -272,6 +272,8 @@ class TemporalConfig:
     stage: Literal["temporal"] = "temporal"
     seed: int = 0
     init: str = ""
+    #: train the image model's layers too, for what they say of a clip's words together with the temporal ones
+    train_image: bool = False
     data: Data = field(default_factory=Data)
     text: Text = field(default_factory=Text)
     model: Inflation = field(default_factory=Inflation)
@@ -307,6 +309,8 @@ class ConditionedConfig(TemporalConfig):
     #: if above 0, every so many frames of a window are given, from the first on, and nothing else: temporal
     #: super-resolution between keyframes
     keyframe_interval: int = 0
+    #: share of the steps in which nothing is given: text to video
+    nothing_given: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -539,6 +543,11 @@ def _check(config: Config) -> None:
 
 
 def _check_foundation(config: TemporalConfig) -> None:
+    if config.lora.layers and config.train_image:
+        raise InputError(
+            f'"train_image" is true and "lora.layers" {config.lora.layers!r}; low-rank weights train in '
+            "place of all others: leave one of them out"
+        )
     if config.bundle:
         known = defaults(config)
         for key, value in flat(config).items():
@@ -586,6 +595,7 @@ RANGES = {
     "data.still_share": (0.0, 1.0),
     "samples.frames": (0, 10**6),
     "keyframe_interval": (0, 10**6),
+    "nothing_given": (0.0, 1.0),
     "optim.ema_decay": (0.0, 1.0),
     "optim.cooldown": (0.0, 1.0),
     "optim.warmup_steps": (0, 10**9),

@@ -11,12 +11,11 @@ from lumiere.conditions import Box, bounding_box
 
 #: how often each kind is drawn
 SHARES = {
-    "nothing": 0.15,
-    "first frame": 0.22,
-    "some frames": 0.1,
-    "past": 0.1,
-    "hole": 0.28,
-    "region": 0.15,
+    "first frame": 0.26,
+    "some frames": 0.12,
+    "past": 0.12,
+    "hole": 0.33,
+    "region": 0.17,
 }
 #: of holes and regions, how many lie around what is to be seen, for all of that to be made
 _AROUND_OBJECT = 0.4
@@ -30,7 +29,7 @@ HoleShape = Literal["boxes", "stroke"]
 def random_given(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
     """Which pixels of a clip are given: bool, t x h x w.
 
-    Nothing; the first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or of
+    The first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or of
     brush strokes, still or moving, or around the object; or the first frame and all outside a region.
 
     Args:

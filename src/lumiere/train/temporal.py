@@ -56,7 +56,11 @@ class TemporalStage(Stage):
         self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
         self.alphas_cumprod = self.foundation.alphas_cumprod().to(device)
         self.net = self.foundation.net(self.condition_channels())
-        frozen = {"codec": self.encode.codec, "text": self.encode.text, "image": self.net.spatial}
+        frozen = {"codec": self.encode.codec, "text": self.encode.text}
+        if config.train_image:
+            self.net.spatial.requires_grad_(True)
+        else:
+            frozen["image"] = self.net.spatial
         if config.lora.layers:
             frozen["temporal"] = self.net.temporal
         self._frozen = {name: fingerprint(part) for name, part in frozen.items()}

@@ -85,6 +85,18 @@ def test_prompt_negative_and_guidance_matter(pipe, clip):
         assert (frames(other) != frames(clip)).any()
 
 
+def test_guidance_within_an_interval(pipe, clip):
+    def made(interval):
+        return pipe("a red cat", num_frames=6, seed=7, guidance_interval=interval)
+
+    without = pipe("a red cat", num_frames=6, seed=7, guidance_scale=1.0)
+    assert (frames(made((0.0, 1.0))) == frames(clip)).all()
+    assert (frames(made((0.0, 0.0))) == frames(without)).all()
+    some = made((0.4, 0.8))
+    assert some.metadata["guidance_interval"] == [0.4, 0.8]
+    assert (frames(some) != frames(clip)).any() and (frames(some) != frames(without)).any()
+
+
 def test_without_a_seed_each_clip_has_one_that_brings_it_back(pipe):
     first, second = pipe("a cat", num_frames=2), pipe("a cat", num_frames=2)
     assert (frames(first) != frames(second)).any()
@@ -199,6 +211,7 @@ def test_half_precision_nets_are_sampled_in_full_precision(tiny_bundle, pipe):
         ({"num_inference_steps": 0}, "steps is 0; give a number from 1 to 1000"),
         ({"guidance_scale": 0.5}, "guidance is 0.5; give a number of at least 1"),
         ({"guidance_rescale": 2.0}, "guidance rescale is 2.0"),
+        ({"guidance_interval": (0.8, 0.4)}, "guidance interval is 0.8, 0.4"),
         ({"batch_size": 0}, "batch_size is 0; give at least 1"),
         ({"output_type": "gif"}, "output_type is 'gif'; choose clip, pt or latent"),
         ({"seed": [1, 2]}, "2 seeds for 1 prompts"),

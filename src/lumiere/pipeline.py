@@ -21,7 +21,7 @@ from lumiere import __version__
 from lumiere.bundled import BundlePipeline
 from lumiere.conditions import Condition, Footage, continue_from, read_video
 from lumiere.diffusion.conditioning import Told, encode_condition, ever_given, hold_given
-from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.guidance import check_interval, classifier_free, limited
 from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import Denoiser, StopSampling, inverted_noise, sample, scheduler_name
@@ -59,14 +59,23 @@ class LumierePipeline(BundlePipeline):
         fps: frame rate that it was trained at.
         frames: of the clips that it was trained on. A longer clip is denoised in windows of as many, each
             sharing half of them with the next (section 3.2 of the paper, there for super-resolution).
-        steps, guidance, guidance_rescale: what a call uses if it is not told otherwise.
+        steps, guidance, guidance_rescale, guidance_interval: what a call uses if it is not told otherwise.
         shared_noise: share of the noise that was common to all frames in training, and is in sampling; see
             ``lumiere.diffusion.noise``.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->codec->transport"
     _optional_components: ClassVar = ["transport"]
-    defaults = ("size", "fps", "frames", "steps", "guidance", "guidance_rescale", "shared_noise")
+    defaults = (
+        "size",
+        "fps",
+        "frames",
+        "steps",
+        "guidance",
+        "guidance_rescale",
+        "guidance_interval",
+        "shared_noise",
+    )
     _callback_tensor_inputs = ("latents",)
 
     def __init__(
@@ -82,6 +91,7 @@ class LumierePipeline(BundlePipeline):
         steps: int = 30,
         guidance: float = 4.0,
         guidance_rescale: float = 0.7,
+        guidance_interval: Sequence[float] = (0.0, 1.0),
         shared_noise: float = 0.0,
     ):
         super().__init__()
@@ -95,6 +105,7 @@ class LumierePipeline(BundlePipeline):
             steps=steps,
             guidance=guidance,
             guidance_rescale=guidance_rescale,
+            guidance_interval=guidance_interval,
             shared_noise=shared_noise,
         )
         self._interrupt = False
@@ -120,6 +131,7 @@ class LumierePipeline(BundlePipeline):
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         guidance_rescale: float | None = None,
+        guidance_interval: Sequence[float] | None = None,
         negative_prompt: str = "",
         seed: int | Sequence[int] | None = None,
         generator: torch.Generator | None = None,
@@ -154,6 +166,9 @@ class LumierePipeline(BundlePipeline):
             fps: of the clip that is returned; the net does not know it. Default: the video's, or the model's.
             num_inference_steps, guidance_scale, guidance_rescale: default: the model's. A ``guidance_scale``
                 of 1 switches guidance off and halves the work; see ``lumiere.diffusion.guidance``.
+            guidance_interval: from where to where there is guidance, two shares of the noise schedule, which
+                is 0 where samples are clean and 1 in pure noise. Steps outside cost half. Default: the
+                model's.
             negative_prompt: what guidance leads away from.
             seed: one for all prompts, or one each. Default: a new one, told in the clip's metadata.
             generator: in place of ``seed``, a generator that noise is drawn from, clip after clip.
@@ -192,6 +207,8 @@ class LumierePipeline(BundlePipeline):
         steps = _default(num_inference_steps, self.config["steps"])
         guidance = _default(guidance_scale, self.config["guidance"])
         rescale = _default(guidance_rescale, self.config["guidance_rescale"])
+        interval = _default(guidance_interval, self.config["guidance_interval"])
+        check_interval(interval)
         if condition is not None and set(prompts) == {negative_prompt}:
             guidance = 1.0  # there is nothing to lead to
         check_request(
@@ -238,7 +255,7 @@ class LumierePipeline(BundlePipeline):
                         raise StopSampling
                     return returned.get("latents") if returned else None
 
-                guided = self._guided(context[chosen], uncond, guidance, rescale, first_frame)
+                guided = self._guided(context[chosen], uncond, guidance, rescale, interval, first_frame)
                 denoiser = self._over_time(guided, num_frames, loop, told)
                 drawn = torch.stack(noise[chosen])
                 latents = sample(
@@ -266,6 +283,8 @@ class LumierePipeline(BundlePipeline):
             "dtype": str(self.unet.dtype).removeprefix("torch."),
             "version": __version__,
         }
+        if tuple(interval) != (0, 1):
+            settings["guidance_interval"] = list(interval)
         if source is not None:
             settings["strength"] = strength
         if style is not None:
@@ -365,7 +384,7 @@ class LumierePipeline(BundlePipeline):
     ) -> Float[Tensor, "c t h w"]:
         """How a sample's own noise, found without a prompt, differs from frame to frame."""
         context = self.text_encoder([""]).to(origin.device, self.unet.dtype)
-        guided = self._guided(context, context, 1.0, 0.0, first_frame)
+        guided = self._guided(context, context, 1.0, 0.0, (0.0, 1.0), first_frame)
         denoiser = self._over_time(guided, origin.shape[TIME], False, None)
         noise = inverted_noise(denoiser, origin.float(), self.scheduler, steps, strength)[0]
         return noise - noise.mean(1, keepdim=True)
@@ -385,12 +404,21 @@ class LumierePipeline(BundlePipeline):
         return to_uint8(self.transport.restore(told.nearest, made, told.given, known)[0])
 
     def _guided(
-        self, context: Tensor, uncond: Tensor, guidance: float, rescale: float, first_frame: int
+        self,
+        context: Tensor,
+        uncond: Tensor,
+        guidance: float,
+        rescale: float,
+        interval: Sequence[float],
+        first_frame: int,
     ) -> WindowDenoiser:
+        low, high = (share * self.scheduler.config.num_train_timesteps for share in interval)
+
         def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:
             condition = told[0] if told else None
             denoise = partial(self._denoise, condition=condition, first_frame=first_frame)
-            return classifier_free(denoise, context, uncond, guidance, rescale=rescale)(x, t)
+            led = classifier_free(denoise, context, uncond, guidance, rescale=rescale)
+            return limited(led, lambda x, t: denoise(x, t, context), low, high)(x, t)
 
         return guided
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.cli.options import dtype_option, guidance_option, path_type, steps_option
+from lumiere.cli.options import dtype_option, guidance_option, interval_option, path_type, steps_option
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ TASKS = (
 )
 @steps_option
 @guidance_option
+@interval_option
 @click.option(
     "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Of the first prompt's clip."
 )
@@ -69,6 +70,7 @@ def command(
     prompts: int | None,
     steps: int | None,
     guidance: float | None,
+    guidance_interval: tuple[float, float] | None,
     seed: int,
     dtype: str,
     data: Path | None,
@@ -122,7 +124,20 @@ def command(
             "give the folder of all sprites"
         )
     out = out or Path("out") / f"evaluate-{Path(model).name if model else 'real'}"
-    asked = _Asked(model, out, prompts, steps, guidance, seed, dtype, labels, sprites, recogniser, styles)
+    asked = _Asked(
+        model,
+        out,
+        prompts,
+        steps,
+        guidance,
+        guidance_interval,
+        seed,
+        dtype,
+        labels,
+        sprites,
+        recogniser,
+        styles,
+    )
     if TEXT in tasks:
         asked.text_to_video(real_only)
     if others := [task for task in tasks if task != TEXT]:
@@ -136,6 +151,7 @@ class _Asked:
     prompts: int | None
     steps: int | None
     guidance: float | None
+    guidance_interval: tuple[float, float] | None
     seed: int
     dtype: str
     labels: dict[str, str]
@@ -228,6 +244,7 @@ class _Asked:
             "guidance": pipe.config.guidance if self.guidance is None else self.guidance,
             "seed": self.seed,
             "dtype": self.dtype,
+            **({"guidance_interval": list(self.guidance_interval)} if self.guidance_interval else {}),
         }
 
     def _write(self, folder: Path, figures: Any, settings: dict[str, Any], prompts: int) -> Path:

@@ -24,6 +24,26 @@ class FloatRange(click.FloatRange):
         return number
 
 
+class GuidanceInterval(click.ParamType):
+    name = "LOW,HIGH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        """Two shares of the noise schedule, of "0.4,0.8"."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            low, high = map(float, str(value).split(","))
+        except ValueError:
+            low, high = 1.0, 0.0
+        if not 0 <= low <= high <= 1:
+            self.fail(
+                f"{value!r} is not two numbers from 0 to 1, the lower first, such as 0.4,0.8.", param, ctx
+            )
+        return low, high
+
+
 #: far more than any memory holds
 MOST_FRAMES = 1_000_000
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
@@ -43,6 +63,12 @@ guidance_option = click.option(
     "--guidance",
     type=FloatRange(1, 100),
     help="Weight of the prompt; 1 is off.  [default: the model's]",
+)
+interval_option = click.option(
+    "--guidance-interval",
+    type=GuidanceInterval(),
+    help="Guide only at these shares of the noise, 0 being clean; other steps cost half.  "
+    "[default: the model's]",
 )
 negative_option = click.option("--negative", default="", help="What the clip should lead away from.")
 seed_option = click.option(

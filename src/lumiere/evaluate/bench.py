@@ -46,6 +46,7 @@ class Bench:
         return {
             "num_inference_steps": self.settings["steps"],
             "guidance_scale": self.settings["guidance"],
+            "guidance_interval": self.settings.get("guidance_interval"),
         }
 
     def real(self, scene: Scene) -> np.ndarray:

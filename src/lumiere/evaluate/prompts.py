@@ -141,8 +141,8 @@ def generate(
 ) -> None:
     """Make the prompts' clips in ``folder``, those that are not there yet.
 
-    ``settings`` has the ``seed`` of the first prompt (the next one's is one more), ``steps`` and
-    ``guidance``; all of it goes into the files.
+    ``settings`` has the ``seed`` of the first prompt (the next one's is one more), ``steps``, ``guidance``
+    and, if it is not the model's, ``guidance_interval``; all of it goes into the files.
 
     Raises:
         InputError: a clip is there that was made with other settings.
@@ -172,6 +172,7 @@ def generate(
                 seed=[wanted["seed"] for _, wanted in batch],
                 num_inference_steps=settings["steps"],
                 guidance_scale=settings["guidance"],
+                guidance_interval=settings.get("guidance_interval"),
                 batch_size=len(batch),
                 callback_on_step_end=after_step,
             )

@@ -36,7 +36,7 @@ def test_writes_what_python_makes(run, tiny_bundle, pipe, elsewhere):
     code, out, err = run(
         "a red cat", "--model", tiny_bundle, "--out", "cats/cat.mp4", "--seed", 7, "--frames", 5, "--fps", 8,
         "--steps", 2, "--guidance", 3, "--negative", "a dog", "--scheduler", "euler", "--size", "32x24",
-        "--device", "cpu",
+        "--guidance-interval", "0.4,0.8", "--device", "cpu",
     )  # fmt: skip
     assert (code, out) == (0, "cats/cat.mp4\n"), err
     assert "sampling" in err and "2/2" in err
@@ -44,7 +44,7 @@ def test_writes_what_python_makes(run, tiny_bundle, pipe, elsewhere):
     assert clip.frames.shape == (5, 24, 32, 3) and clip.fps == 8
     assert clip.metadata.items() >= {
         "prompt": "a red cat", "negative_prompt": "a dog", "seed": 7, "steps": 2, "guidance": 3.0,
-        "scheduler": "euler", "model": "tiny",
+        "guidance_interval": [0.4, 0.8], "scheduler": "euler", "model": "tiny",
     }.items()  # fmt: skip
     assert [path.name for path in (elsewhere / "cats").iterdir()] == ["cat.mp4"]
 
@@ -126,6 +126,9 @@ BAD = [
     (["a cat", "--steps", "1001"], "'--steps': 1001 is not in the range"),
     (["a cat", "--guidance", "0.5"], "'--guidance': 0.5 is not in the range"),
     (["a cat", "--guidance", "nan"], "'--guidance': 'nan' is not a finite number"),
+    (["a cat", "--guidance-interval", "0.8,0.4"], "'--guidance-interval': '0.8,0.4' is not two numbers"),
+    (["a cat", "--guidance-interval", "0.4"], "'--guidance-interval': '0.4' is not two numbers"),
+    (["a cat", "--guidance-interval", "nan,1"], "'--guidance-interval': 'nan,1' is not two numbers"),
     (["a cat", "--alpha", "inf"], "'--alpha': 'inf' is not a finite number"),
     (["a", "red", "cat"], 'a prompt of several words needs quotes, such as "a red frog"'),
     (["a cat", "--count", "1000000000000"], "is not in the range 1<=x<=100000"),

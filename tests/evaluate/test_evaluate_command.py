@@ -60,6 +60,11 @@ def test_a_model_is_measured_beside_real_clips(
     assert result.exit_code == 2 and "was made with steps 1, not 2" in result.output
     result = _run(*arguments, "--prompts", 2, "--dtype", "bfloat16")
     assert result.exit_code == 2 and "was made with dtype float32, not bfloat16" in result.output
+    result = _run(*arguments, "--prompts", 2, "--guidance-interval", "0.4,0.8")
+    assert (
+        result.exit_code == 2
+        and "was made with guidance_interval [0.0, 1.0], not [0.4, 0.8]" in result.output
+    )
     assert _times(out / "clips") == before
 
 

@@ -242,9 +242,9 @@ class _Asked:
             "scheduler": scheduler_name(pipe.scheduler),
             "steps": pipe.config.steps if self.steps is None else self.steps,
             "guidance": pipe.config.guidance if self.guidance is None else self.guidance,
+            "guidance_interval": list(self.guidance_interval or pipe.config.guidance_interval),
             "seed": self.seed,
             "dtype": self.dtype,
-            **({"guidance_interval": list(self.guidance_interval)} if self.guidance_interval else {}),
         }
 
     def _write(self, folder: Path, figures: Any, settings: dict[str, Any], prompts: int) -> Path:

@@ -142,7 +142,7 @@ def generate(
     """Make the prompts' clips in ``folder``, those that are not there yet.
 
     ``settings`` has the ``seed`` of the first prompt (the next one's is one more), ``steps``, ``guidance``
-    and, if it is not the model's, ``guidance_interval``; all of it goes into the files.
+    and, or else it is the model's, ``guidance_interval``; all of it goes into the files.
 
     Raises:
         InputError: a clip is there that was made with other settings.

@@ -36,6 +36,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sprites() -> Path:
+    """Six animated objects of 128 pixels."""
+    return Path(__file__).parents[1] / "sample" / "sprites"
+
+
+@pytest.fixture(scope="session")
 def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("codec")

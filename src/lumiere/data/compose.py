@@ -54,6 +54,8 @@ _BACKGROUND_SHARES: dict[BackgroundKind, float] = {
 }
 
 BOUNCES_PER_SECOND = 1.0
+#: share of the frame below which a sprite is halved before it is placed
+HALVED_BELOW = 0.6
 
 Motion = Literal["none", "left", "right", "up", "down", "grow", "shrink", "spin", "bounce"]
 _MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
@@ -73,7 +75,10 @@ MOTION_WORDS = tuple(phrase for phrases in _MOTION_PHRASES.values() for phrase i
 _SAYS_MOTION = re.compile(rf" ({'|'.join(sorted(MOTION_WORDS, key=len, reverse=True))})(?= on an? |$)")
 
 Relation = Literal["alone", "beside", "above", "row"]
-_RELATION_SHARES: dict[Relation, float] = {"alone": 0.91, "beside": 0.04, "above": 0.03, "row": 0.02}
+#: of scenes with several objects
+_RELATION_SHARES: dict[Relation, float] = {"beside": 4 / 9, "above": 3 / 9, "row": 2 / 9}
+#: of all scenes
+SEVERAL_SHARE = 0.09
 
 T = TypeVar("T")
 
@@ -153,10 +158,17 @@ def random_background(rng: np.random.Generator) -> Background:
     return Background(kind, tuple(colours.tolist()))
 
 
-def random_scene(rng: np.random.Generator, codes: Sequence[str], held_out: bool = False) -> Scene:
-    """Draw a scene from ``codes``; with ``held_out`` one that holds a held-out combination, else none."""
+def random_scene(
+    rng: np.random.Generator, codes: Sequence[str], held_out: bool = False, several: float = SEVERAL_SHARE
+) -> Scene:
+    """Draw a scene from ``codes``; with ``held_out`` one that holds a held-out combination, else none.
+
+    A share ``several`` of them has more than one object.
+    """
+    shares: dict[Relation, float] = {"alone": 1 - several}
+    shares |= {relation: share * several for relation, share in _RELATION_SHARES.items()}
     while True:
-        relation = _draw(rng, _RELATION_SHARES)
+        relation = _draw(rng, shares)
         count = 1 if relation == "alone" else 3 if relation == "row" else 2
         objects = tuple(codes[i] for i in rng.choice(len(codes), count, replace=False))
         background = random_background(rng)
@@ -285,7 +297,7 @@ def trajectory(scene: Scene, seconds: torch.Tensor, duration: float) -> tuple[to
     return x, y, size, angle
 
 
-def _slots(scene: Scene) -> list[tuple[float, float]]:
+def slots(scene: Scene) -> list[tuple[float, float]]:
     """Where each object stands within the group, in units of an object's size."""
     count = len(scene.objects)
     places = [(i - (count - 1) / 2) * 1.04 for i in range(count)]
@@ -303,15 +315,26 @@ def render(
     index = torch.arange(start, start + num_frames)
     x, y, size, angle = trajectory(scene, index / FPS, CLIP_FRAMES / FPS)
     canvas = paint(scene.background, side).expand(num_frames, -1, -1, -1)
-    for code, (slot_x, slot_y) in zip(scene.objects, _slots(scene), strict=True):
+    for code, (slot_x, slot_y) in zip(scene.objects, slots(scene), strict=True):
         frames = sprites[code].frames
-        shown = frames[index.numpy() % len(frames)]
-        canvas = place(shown, canvas, x + slot_x * size, y + slot_y * size, size, angle)
+        layer = to_layer(torch.from_numpy(frames[index.numpy() % len(frames)]), float(size.min()))
+        canvas = place(layer, canvas, x + slot_x * size, y + slot_y * size, size, angle)
     return to_uint8(canvas)
 
 
+def to_layer(frames: torch.Tensor, size: float) -> torch.Tensor:
+    """Frames of a sprite as :func:`place` takes them, halved where they are shown much smaller.
+
+    Args:
+        frames: uint8, t x s x s x 4, premultiplied RGBA.
+        size: the smallest at which they are shown, as a share of the canvas.
+    """
+    layer = frames.permute(0, 3, 1, 2) / 255.0
+    return F.avg_pool2d(layer, 2) if size < HALVED_BELOW else layer
+
+
 def place(
-    frames: np.ndarray,
+    layer: torch.Tensor,
     canvas: torch.Tensor,
     x: torch.Tensor,
     y: torch.Tensor,
@@ -321,13 +344,10 @@ def place(
     """Frames of a sprite on a canvas: t x 3 x s x s, in [0, 1].
 
     Args:
-        frames: uint8, t x s x s x 4, premultiplied RGBA.
+        layer: t x 4 x h x w, in [0, 1], premultiplied RGBA.
         canvas: t x 3 x s x s, in [0, 1].
         x, y, size, angle: of each frame, as :func:`trajectory` gives them.
     """
-    layer = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255.0
-    if size.min() < 0.6:
-        layer = F.avg_pool2d(layer, 2)
     cos, sin = torch.cos(angle), torch.sin(angle)
     centre_x, centre_y = 2 * x, 2 * y
     rows = [

@@ -30,6 +30,7 @@ from lumiere.data.compose import (
     is_held_out,
     paint,
     place,
+    to_layer,
     to_uint8,
     with_article,
 )
@@ -103,7 +104,8 @@ def render(
         case "spin":
             angle = phase
     canvas = paint(scene.background, picture.shape[1]).expand(num_frames, -1, -1, -1)
-    return to_uint8(place(picture, canvas, x, y, size, angle))
+    layer = to_layer(torch.from_numpy(picture), float(size.min()))
+    return to_uint8(place(layer, canvas, x, y, size, angle))
 
 
 def motion_is_held_out(code: str, motion: PeriodicMotion, frequency: float) -> bool:

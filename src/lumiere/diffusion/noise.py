@@ -33,15 +33,21 @@ def randn(shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:
 
 
 def clip_noise(
-    clean: Float[Tensor, "b c t h w"], generator: Generators, shared: float = 0.0
+    clean: Float[Tensor, "b c t h w"], generator: Generators, shared: float | tuple[float, float] = 0.0
 ) -> Float[Tensor, "b c t h w"]:
     """Standard normal noise, shaped as ``clean``, of which ``shared`` (0 to 1, of the variance) is common to
-    all frames of a clip.
+    all frames of a clip; of each clip a share between the two, if it is two.
 
     Raises:
         InputError: ``shared`` is not within 0 and 1.
     """
     own = randn(clean.shape, generator, clean)
+    if isinstance(shared, tuple):
+        low, high = shared
+        if not _is_share(low) and not _is_share(high):
+            return own
+        share = low + (high - low) * rand(len(clean), generator)
+        return _mixed(own, randn(own[:, :, :1].shape, generator, own), share.to(own).view(-1, 1, 1, 1, 1))
     if not _is_share(shared):
         return own
     common = randn(own[:, :, :1].shape, generator, own)
@@ -67,7 +73,7 @@ def frame_noise(
     return own if common is None else _mixed(own, common, shared)
 
 
-def _mixed(own: Tensor, common: Tensor, shared: float) -> Tensor:
+def _mixed(own: Tensor, common: Tensor, shared: float | Tensor) -> Tensor:
     return (1 - shared) ** 0.5 * own + shared**0.5 * common
 
 

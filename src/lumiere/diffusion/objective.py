@@ -51,7 +51,7 @@ def training_loss(
     timestep_power: float = 1.0,
     pure_noise: float = 0.0,
     min_snr_gamma: float = 0.0,
-    shared_noise: float = 0.0,
+    shared_noise: float | tuple[float, float] = 0.0,
     weight: Float[Tensor, "b *broadcast"] | None = None,
     prediction_type: str = "v_prediction",
     teacher: Denoiser | None = None,

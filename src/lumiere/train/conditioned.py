@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from lumiere.train.config import ConditionedConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Loaded, to_video
-from lumiere.train.masks import keyframes_given, random_given
+from lumiere.train.masks import keyframes_given, object_box, random_given
 from lumiere.train.temporal import TemporalStage
 
 
@@ -26,6 +28,8 @@ class ConditionedStage(TemporalStage):
         data, every = self.config.data, self.config.keyframe_interval
         if not every and numbers("nothing", self.config.seed, step).random() < self.config.nothing_given:
             return super().load(step, samples), None
+        if self.scenes:
+            return self._scenes_given(samples)
         size = self.size(step)
         windows: list[tuple[Loaded, int]] = []
         pixels, given = [], []
@@ -41,21 +45,35 @@ class ConditionedStage(TemporalStage):
                 # What fills in between keyframes does not know where in the clip they are.
                 first, known = 0, keyframes_given(frames, every)
             else:
-                known = random_given(rng, frames)
+                known = random_given(rng, frames.shape[:3], partial(object_box, frames))
             windows.append((loaded, first))
             given.append(torch.from_numpy(known))
         return windows, (torch.stack(pixels), torch.stack(given))
 
+    def _scenes_given(self, samples: range) -> Any:
+        frames, side, seed = self.config.data.frames, self.config.data.size[0], self.config.seed
+        batch = self.scenes.draw(seed, samples, frames)
+        known = [
+            random_given(numbers("sample", seed, n), (frames, side, side), around)
+            for n, around in zip(samples, self.scenes.boxes(batch), strict=True)
+        ]
+        return batch, torch.from_numpy(np.stack(known))
+
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
         windows, given = loaded
+        if self.scenes and given is not None:
+            video = self.scenes.video(windows)
+            return self._told(self._composed(windows, video), video, given)
         latents, context, first_frames = super().prepare(windows)
         if given is None:
             nothing = latents.new_zeros(len(latents), self.condition_channels(), *latents.shape[2:])
             return latents, context, first_frames, nothing, torch.ones_like(latents[:, :1])
         pixels, known = given
-        video = to_video(pixels, self.device)
+        return self._told((latents, context, first_frames), to_video(pixels, self.device), known)
+
+    def _told(self, batch: tuple[Tensor, ...], video: Tensor, known: Tensor) -> tuple[Tensor, ...]:
         told = encode_condition(self.encode.codec, video, known[:, None].to(self.device).float())
-        return latents, context, first_frames, told.channels, (~told.whole).float()
+        return *batch, told.channels, (~told.whole).float()
 
     def forward(  # type: ignore[override]
         self,

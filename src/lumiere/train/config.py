@@ -55,6 +55,24 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Scenes:
+    """Scenes composed on the training device, in place of shards; see :mod:`lumiere.train.scenes`."""
+
+    #: folder of sprites that ``lumiere data emoji`` prepared; without it there are no scenes
+    sprites: str = ""
+    #: only sprites of these Unicode groups; all if empty
+    groups: tuple[str, ...] = ()
+    #: scenes drawn beforehand, each with a caption
+    count: int = 20_000
+    #: share of the scenes with several objects
+    several: float = 0.09
+    #: share of the objects that are called by another word than their label
+    synonyms: float = 0.15
+    #: how much of the randomness of size and place is left where nothing but the caption is given
+    jitter: float = 1.0
+
+
+@dataclass(frozen=True)
 class Optim:
     #: PyTorch's, fused; or bitsandbytes' of that name, which keeps its state in 8 bits
     optimizer: Literal["AdamW", "AdamW8bit"] = "AdamW"
@@ -111,6 +129,12 @@ class Objective:
     min_snr_gamma: float = 0.0
     #: for clips: the share of the noise's variance that all frames have in common
     shared_noise: float = 0.0
+    #: if above it, each clip's share is drawn from between the two, so that sampling may choose any of these
+    shared_noise_most: float = 0.0
+    #: of the temporal stages: if above 1, the net learns to say at once what it said in the beginning with
+    #: guidance of this scale (Meng et al. 2023, arXiv 2210.03142, at one scale)
+    guidance_scale: float = 1.0
+    guidance_rescale: float = 0.7
 
 
 @dataclass(frozen=True)
@@ -244,7 +268,10 @@ class ImageConfig:
     stage: Literal["image"] = "image"
     seed: int = 0
     init: str = ""
+    #: whether captions of [scenes] say the motion that a picture is out of; if not, they say any or none
+    hears_motion: bool = True
     data: Data = field(default_factory=Data)
+    scenes: Scenes = field(default_factory=Scenes)
     text: Text = field(default_factory=Text)
     model: UNet = field(default_factory=UNet)
     objective: Objective = field(default_factory=Objective)
@@ -254,10 +281,11 @@ class ImageConfig:
 
 
 @dataclass(frozen=True)
-class AtRestConfig(ImageConfig):
-    """The image model of ``init`` once more, taught not to hear motion; see :mod:`lumiere.train.at_rest`."""
+class RewordedConfig(ImageConfig):
+    """The image model of ``init`` once more, taught to draw of any wording what it drew of the plain one; see
+    :mod:`lumiere.train.reworded`."""
 
-    stage: Literal["image-at-rest"] = "image-at-rest"  # type: ignore[assignment]
+    stage: Literal["image-reworded"] = "image-reworded"  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -275,6 +303,7 @@ class TemporalConfig:
     #: train the image model's layers too, for what they say of a clip's words together with the temporal ones
     train_image: bool = False
     data: Data = field(default_factory=Data)
+    scenes: Scenes = field(default_factory=Scenes)
     text: Text = field(default_factory=Text)
     model: Inflation = field(default_factory=Inflation)
     lora: Lora = field(default_factory=Lora)
@@ -358,7 +387,7 @@ Config = (
 STAGES: dict[str, type[Config]] = {
     "codec": CodecConfig,
     "image": ImageConfig,
-    "image-at-rest": AtRestConfig,
+    "image-reworded": RewordedConfig,
     "temporal": TemporalConfig,
     "conditioned": ConditionedConfig,
     "transport": TransportConfig,
@@ -511,6 +540,11 @@ def _check(config: Config) -> None:
     _check_stills(config)
     if isinstance(config, TemporalConfig):
         _check_foundation(config)
+    if isinstance(config, ConditionedConfig) and config.keyframe_interval and config.scenes.sprites:
+        raise InputError(
+            f'"keyframe_interval" is {config.keyframe_interval}, and "scenes.sprites" is given; what lies '
+            "between keyframes is learnt from the clips of shards"
+        )
     if isinstance(config, CodecConfig):
         model, crop = config.model, config.loss.crop
         if crop % 8 or crop > min(config.data.size):
@@ -586,6 +620,7 @@ _ABOVE_ZERO = {
     "loss": "crop",
     "degrade": "crop factors residual_std",
     "lora": "rank",
+    "scenes": "count",
     "model": "block_out_channels layers_per_block attention_head_dim norm_num_groups channels widths patch "
     "decoder_widths",
 }
@@ -601,6 +636,12 @@ RANGES = {
     "optim.warmup_steps": (0, 10**9),
     "objective.caption_dropout": (0.0, 1.0),
     "objective.shared_noise": (0.0, 1.0),
+    "objective.shared_noise_most": (0.0, 1.0),
+    "objective.guidance_scale": (1.0, 100.0),
+    "objective.guidance_rescale": (0.0, 1.0),
+    "scenes.several": (0.0, 1.0),
+    "scenes.synonyms": (0.0, 1.0),
+    "scenes.jitter": (0.0, 1.0),
     "objective.pure_noise": (0.0, 1.0),
     "objective.min_snr_gamma": (0.0, 1e9),
     "loss.noise": (0.0, 10.0),

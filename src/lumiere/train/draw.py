@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
+from lumiere.diffusion.noise import Generators
+
 T = TypeVar("T")
 
 
@@ -33,16 +35,24 @@ def generator(device: torch.device | str, *parts: int | str) -> torch.Generator:
 
 
 class Draws(NamedTuple):
-    """The randomness of some samples of a step: each has its own, whichever process it is in."""
+    """The randomness of some samples of a step."""
 
-    generators: list[torch.Generator]
+    #: each sample's own, whichever process it is in; or one for all
+    generators: Generators
     #: the place of the first sample among those of the step, of all processes, and how many these are
     part: tuple[int, int]
 
 
-def draws(device: torch.device, seed: int, samples: range, total: int) -> Draws:
-    """Of ``samples``, numbered from the run's beginning, ``total`` to a step."""
-    return Draws([generator(device, "noise", seed, n) for n in samples], (samples.start % total, total))
+def draws(device: torch.device, seed: int, samples: range, total: int, together: bool = False) -> Draws:
+    """Of ``samples``, numbered from the run's beginning, ``total`` to a step.
+
+    ``together``: of one generator, which is faster on a GPU where samples are many and small. What is drawn
+    then depends on how many processes share a step.
+    """
+    part = samples.start % total, total
+    if together:
+        return Draws(generator(device, "noise", seed, samples.start), part)
+    return Draws([generator(device, "noise", seed, n) for n in samples], part)
 
 
 def ahead(load: Callable[[int], T], start: int, workers: int) -> Iterator[T]:

@@ -14,9 +14,10 @@ from lumiere.diffusion.objective import drop_captions
 from lumiere.diffusion.sampling import noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.text import MiniLMTextEncoder
+from lumiere.train import scenes
 from lumiere.train.config import ImageConfig
 from lumiere.train.draw import Draws, numbers
-from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
+from lumiere.train.encode import Encoder, Source, fingerprint
 from lumiere.train.stage import (
     Mixture,
     Stage,
@@ -39,21 +40,32 @@ class ImageStage(Stage):
     def __init__(self, config: ImageConfig, device: torch.device, builds_cache: bool = True):
         super().__init__()
         self.config, self.device = config, device
-        data = config.data
-        stills, clips = open_pictures(data)
         text = MiniLMTextEncoder(config.text.length, config.text.scale)
         self.encode = Encoder(load_codec(config.codec), text, device)
+        self.scenes = scenes.of_config(
+            config.scenes, config.data, self.encode, config.seed, config.hears_motion
+        )
+        self.prompts = list(config.samples.prompts)
+        if self.scenes:
+            self.draws_together = True
+            self.prompts = self.prompts or self.scenes.captions[:SHOWN]
+        else:
+            self.mixture = self._mixture(builds_cache)
+        self.schedule: Any = noise_schedule()
+        self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
+        # The CPU's convolutions are faster in this layout.
+        self.net = self._net().to(device, memory_format=torch.channels_last).train()
+
+    def _mixture(self, builds_cache: bool) -> Mixture:
+        data = self.config.data
+        stills, clips = open_pictures(data)
         cache = Path(data.cache) if data.cache else None
 
         def source(pictures: Any, cache_latents: bool) -> Source | None:
             return pictures and Source(pictures, self.encode, cache, cache_latents, builds=builds_cache)
 
-        self.mixture = Mixture(source(stills, True), source(clips, data.cache_clips), data.clip_share)
-        self.prompts = list(config.samples.prompts) or default_prompts(stills or clips, config.seed, SHOWN)
-        self.schedule: Any = noise_schedule()
-        self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
-        # The CPU's convolutions are faster in this layout.
-        self.net = self._net().to(device, memory_format=torch.channels_last).train()
+        self.prompts = self.prompts or default_prompts(stills or clips, self.config.seed, SHOWN)
+        return Mixture(source(stills, True), source(clips, data.cache_clips), data.clip_share)
 
     def _net(self) -> Any:
         codec, text = self.encode.codec, self.encode.text
@@ -74,13 +86,17 @@ class ImageStage(Stage):
     def frozen(self) -> dict[str, str]:
         return {"codec": fingerprint(self.encode.codec), "text": fingerprint(self.encode.text)}
 
-    def load(self, step: int, samples: range) -> list[Loaded]:
+    def load(self, step: int, samples: range) -> Any:
         seed = self.config.seed
+        if self.scenes:
+            return self.scenes.draw(seed, samples, 1, self.config.scenes.jitter)
         size = self.mixture.size(numbers("size", seed, step))
         picks = [self.mixture.pick(numbers("sample", seed, n), size) for n in samples]
         return [source.frame(i, position) for source, i, position in picks]
 
-    def prepare(self, loaded: list[Loaded]) -> tuple[Tensor, ...]:
+    def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
+        if self.scenes:
+            return self.encode.codec.encode(self.scenes.video(loaded))[:, :, 0], self.scenes.context(loaded)
         latents, context = self.encode(loaded)
         return latents[:, :, 0], context
 

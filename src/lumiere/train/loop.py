@@ -29,7 +29,7 @@ from lumiere.files import replacing
 from lumiere.train import checkpoint, optimizer
 from lumiere.train.config import Config, Optim, defaults, dump, flat
 from lumiere.train.distributed import autocast, is_sharded, make_accelerator, shared_as, whole
-from lumiere.train.draw import ahead, draws, key
+from lumiere.train.draw import Draws, ahead, draws, key
 from lumiere.train.interrupts import Interrupts
 from lumiere.train.log import Diverged, Log, installed_trackers, say
 from lumiere.train.stages import build
@@ -249,7 +249,7 @@ class Trainer:
                 batch = self.stage.prepare(part)
             with self.accelerator.accumulate(self.model):
                 with autocast(self.accelerator, config.run):
-                    loss = self.model(*batch, draws(device, config.seed, samples, self.samples_per_step))
+                    loss = self.model(*batch, self._draws(samples))
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.trained.values(), config.optim.clip_norm)
@@ -260,6 +260,12 @@ class Trainer:
         if self.step % config.optim.ema_every == 0:
             self.ema.step(self.trained.values())
         return total
+
+    def _draws(self, samples: range) -> Draws:
+        together = self.stage.draws_together
+        return draws(
+            self.accelerator.device, self.config.seed, samples, self.samples_per_step, together=together
+        )
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -26,17 +27,19 @@ _STANDS_OUT = 24
 HoleShape = Literal["boxes", "stroke"]
 
 
-def random_given(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
-    """Which pixels of a clip are given: bool, t x h x w.
+def random_given(
+    rng: np.random.Generator, size: tuple[int, ...], around: Callable[[], Box | None]
+) -> np.ndarray:
+    """Which pixels of a clip are given: bool, t x h x w as ``size``.
 
     The first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or of
     brush strokes, still or moving, or around the object; or the first frame and all outside a region.
 
     Args:
-        clip: uint8, t x h x w x 3.
+        around: gives the box around all that there is to be seen, as :func:`object_box` does.
     """
-    frames = len(clip)
-    given = np.zeros(clip.shape[:3], bool)
+    frames = size[0]
+    given = np.zeros(size, bool)
     kind = list(SHARES)[rng.choice(len(SHARES), p=list(SHARES.values()))]
     if kind in ("first frame", "region"):
         given[0] = True
@@ -45,10 +48,10 @@ def random_given(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
     elif kind == "past":
         given[: int(rng.integers(1, max(2, frames // 2)))] = True
     elif kind in ("hole", "region"):
-        hole = _around_object(rng, clip) if rng.random() < _AROUND_OBJECT else None
+        hole = _around(rng, size, around()) if rng.random() < _AROUND_OBJECT else None
         if hole is None:
             shape: HoleShape = "boxes" if rng.random() < 0.5 else "stroke"
-            hole = random_hole(rng, given.shape, shape, kind == "hole" and rng.random() < 0.5)
+            hole = random_hole(rng, size, shape, kind == "hole" and rng.random() < 0.5)
         given |= ~hole
     return given
 
@@ -86,9 +89,8 @@ def object_box(clip: np.ndarray) -> Box | None:
     return bounding_box((np.abs(clip - background.astype(np.int16)) > _STANDS_OUT).any((0, 3)))
 
 
-def _around_object(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray | None:
-    """A box around what is to be seen, or around one half of it, where one of two may be."""
-    box = object_box(clip)
+def _around(rng: np.random.Generator, size: tuple[int, ...], box: Box | None) -> np.ndarray | None:
+    """The box and somewhat more, or one half of it, where one of two objects may be."""
     if box is None:
         return None
     left, top, right, bottom = box
@@ -99,7 +101,7 @@ def _around_object(rng: np.random.Generator, clip: np.ndarray) -> np.ndarray | N
         case 1:
             left = middle
     more = rng.uniform(0, 0.2, 4) * (right - left, bottom - top, right - left, bottom - top)
-    hole = np.zeros(clip.shape[:3], bool)
+    hole = np.zeros(size, bool)
     rows = slice(max(0, int(top - more[1])), int(bottom + more[3]))
     hole[:, rows, max(0, int(left - more[0])) : int(right + more[2])] = True
     return hole

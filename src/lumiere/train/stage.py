@@ -31,6 +31,8 @@ class Stage(nn.Module, ABC):
 
     unit: str
     net: Any
+    #: whether randomness is a batch's, not each sample's own; see :func:`lumiere.train.draw.draws`
+    draws_together = False
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that train, by name. The rest of ``net`` must not change."""

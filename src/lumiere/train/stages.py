@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from lumiere.train.at_rest import AtRestStage
 from lumiere.train.codec import CodecStage
 from lumiere.train.conditioned import ConditionedStage
 from lumiere.train.config import (
-    AtRestConfig,
     CodecConfig,
     ConditionedConfig,
     Config,
     ImageConfig,
+    RewordedConfig,
     SuperResolutionConfig,
     TemporalConfig,
     TransportConfig,
 )
 from lumiere.train.image import ImageStage
+from lumiere.train.reworded import RewordedStage
 from lumiere.train.stage import Stage
 from lumiere.train.superres import SuperResolutionStage
 from lumiere.train.temporal import TemporalStage
@@ -29,8 +29,8 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
     match config:
         case CodecConfig():
             return CodecStage(config, device)
-        case AtRestConfig():
-            return AtRestStage(config, device, builds_cache)
+        case RewordedConfig():
+            return RewordedStage(config, device, builds_cache)
         case ImageConfig():
             return ImageStage(config, device, builds_cache)
         case ConditionedConfig():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.objective import drop_captions
+from lumiere.diffusion.sampling import Denoiser
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
+from lumiere.train import scenes
 from lumiere.train.config import TemporalConfig
 from lumiere.train.dataset import Choice, Pictures, Size
 from lumiere.train.draw import Draws, numbers
@@ -42,18 +46,16 @@ class TemporalStage(Stage):
     def __init__(self, config: TemporalConfig, device: torch.device, builds_cache: bool = True):
         super().__init__()
         self.config, self.device = config, device
-        stills, clips = open_pictures(config.data, clips_only=not config.data.still_share)
-        assert clips is not None
         self.foundation = read_foundation(config)
         parts = self.foundation.parts
         self.encode = Encoder(parts["codec"], parts["text_encoder"], device)
-        cache = Path(config.data.cache) if config.data.cache else None
-        self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
-        self.stills = (
-            None if stills is None else Source(stills, self.encode, cache, True, builds=builds_cache)
-        )
-        self.chosen = Choice(clips, matching(clips, config.data.captions))
-        self.prompts = list(config.samples.prompts) or default_prompts(clips, config.seed, SHOWN)
+        self.scenes = scenes.of_config(config.scenes, config.data, self.encode, config.seed)
+        self.prompts = list(config.samples.prompts)
+        if self.scenes:
+            self.draws_together = True
+            self.prompts = self.prompts or self.scenes.captions[:SHOWN]
+        else:
+            self._open_clips(builds_cache)
         self.alphas_cumprod = self.foundation.alphas_cumprod().to(device)
         self.net = self.foundation.net(self.condition_channels())
         frozen = {"codec": self.encode.codec, "text": self.encode.text}
@@ -67,7 +69,23 @@ class TemporalStage(Stage):
         if config.lora.layers:
             add_lora(self.net, config.lora)
         # Backward through frozen spatial layers crashes in channels-last memory (torch 2.13, CPU).
-        self.net.to(device, memory_format=torch.contiguous_format).train()
+        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self.net.to(device, memory_format=layout).train()
+        self.teacher: Any = None
+        if config.objective.guidance_scale > 1:
+            self.teacher = copy.deepcopy(self.net).requires_grad_(False).eval().forward
+
+    def _open_clips(self, builds_cache: bool) -> None:
+        config = self.config
+        stills, clips = open_pictures(config.data, clips_only=not config.data.still_share)
+        assert clips is not None
+        cache = Path(config.data.cache) if config.data.cache else None
+        self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
+        self.stills = (
+            None if stills is None else Source(stills, self.encode, cache, True, builds=builds_cache)
+        )
+        self.chosen = Choice(clips, matching(clips, config.data.captions))
+        self.prompts = self.prompts or default_prompts(clips, config.seed, SHOWN)
 
     def condition_channels(self) -> int:
         """Of what the net is told besides the text."""
@@ -76,8 +94,10 @@ class TemporalStage(Stage):
     def frozen(self) -> dict[str, str]:
         return self._frozen
 
-    def load(self, step: int, samples: range) -> list[tuple[Loaded, int]]:
+    def load(self, step: int, samples: range) -> Any:
         seed = self.config.seed
+        if self.scenes:
+            return self.scenes.draw(seed, samples, self.config.data.frames, self.config.scenes.jitter)
         # All processes see the same kind: what is spread over them is gathered at the same layers.
         if numbers("kind", seed, step).random() < self.config.data.still_share:
             return [self._still(numbers("sample", seed, n)) for n in samples]
@@ -97,9 +117,15 @@ class TemporalStage(Stage):
         """That of a step's clips, the same in all processes."""
         return self.chosen.size(numbers("size", self.config.seed, step))
 
-    def prepare(self, loaded: list[tuple[Loaded, int]]) -> tuple[Tensor, ...]:
+    def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
+        if self.scenes:
+            return self._composed(loaded, self.scenes.video(loaded))
         windows, first_frames = zip(*loaded, strict=True)
         return *self.encode(windows), torch.tensor(first_frames, device=self.device)
+
+    def _composed(self, batch: Any, video: Tensor) -> tuple[Tensor, ...]:
+        first_frames = torch.from_numpy(batch.first_frames).to(self.device)
+        return self.encode.codec.encode(video), self.scenes.context(batch), first_frames
 
     def forward(self, latents: Tensor, context: Tensor, first_frames: Tensor, draws: Draws) -> Tensor:
         return self.loss(latents, context, draws, first_frame=first_frames)
@@ -115,25 +141,43 @@ class TemporalStage(Stage):
         """The objective on these samples; ``told`` are further arguments of the net."""
         objective = self.config.objective
         context = drop_captions(context, self.encode.empty, objective.caption_dropout, draws.generators)
+        shared: float | tuple[float, float] = objective.shared_noise
+        if objective.shared_noise_most > objective.shared_noise:
+            shared = objective.shared_noise, objective.shared_noise_most
         return denoising_loss(
             objective,
             lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
             latents,
             self.alphas_cumprod,
             draws,
-            shared_noise=objective.shared_noise,
+            teacher=self._guided(context, told),
+            shared_noise=shared,
             weight=weight,
             prediction_type=self.foundation.parts["scheduler"].config.prediction_type,
         )
 
+    def _guided(self, context: Tensor, told: dict[str, Tensor]) -> Denoiser | None:
+        """What the net said in the beginning, guided; None if it is not to learn that."""
+        if self.teacher is None:
+            return None
+        objective, twice = self.config.objective, {name: torch.cat([each] * 2) for name, each in told.items()}
+
+        def denoise(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+            prediction: Tensor = self.teacher(x, torch.cat([t, t]), context, return_dict=False, **twice)[0]
+            return prediction
+
+        scale, rescale = objective.guidance_scale, objective.guidance_rescale
+        return classifier_free(denoise, context, self.encode.empty, scale, rescale=rescale)
+
     def _pipeline(self, net: STUNet) -> Any:
         data = self.config.data
-        rate = self.clips.pictures.fps
+        rate = self.scenes.fps if self.scenes else self.clips.pictures.fps
         return self.foundation.pipeline(
             net,
             size=max(data.size),
             frames=data.frames,
             shared_noise=self.config.objective.shared_noise,
+            **({} if self.teacher is None else {"guidance": 1.0}),
             **({} if rate is None else {"fps": rate / data.frame_stride if data.frame_stride > 1 else rate}),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lumiere.train.config import Soften, TransportConfig
 from lumiere.train.dataset import Choice, window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
-from lumiere.train.masks import random_given
+from lumiere.train.masks import object_box, random_given
 from lumiere.train.stage import Stage, load_codec, load_part, open_pictures, sheet
 
 #: pixels of the frame to one of the pictures on which displacements are judged
@@ -59,9 +60,10 @@ class TransportStage(Stage):
             rng = numbers("sample", self.config.seed, n)
             i, position = self.choice.pick(rng, size)
             frames, _ = window(self.clips.read(i), data.frames, position, self.clips.name(i))
-            mask = random_given(rng, frames)
+            draw = partial(random_given, rng, frames.shape[:3], partial(object_box, frames))
+            mask = draw()
             while not mask.any() or mask.all():
-                mask = random_given(rng, frames)
+                mask = draw()
             one = int(rng.choice(np.flatnonzero(~mask.all((1, 2)))))  # there is something to make in it
             firsts.append(int(np.clip(one - rng.integers(seen), 0, data.frames - seen)))
             pixels.append(torch.from_numpy(frames))

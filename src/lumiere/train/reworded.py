@@ -1,0 +1,58 @@
+"""The image model is taught to draw of one wording what it drew of another.
+
+A second model, which begins as the first, learns to draw of any caption what the first one draws of the
+plain one: the object by its label, and where the model is not to hear motion, without words for it. "A lion
+spinning" may be seen from any side, and a few steps of sampling settle on none; motion is for the temporal
+layers to make.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lumiere.diffusion.objective import drop_captions
+from lumiere.errors import InputError
+from lumiere.train.config import RewordedConfig
+from lumiere.train.draw import Draws
+from lumiere.train.encode import fingerprint
+from lumiere.train.image import ImageStage
+from lumiere.train.stage import denoising_loss
+
+
+class RewordedStage(ImageStage):
+    def __init__(self, config: RewordedConfig, device: torch.device, builds_cache: bool = True):
+        if not config.init:
+            raise InputError("init is empty; give the folder of the image model that is to be taught")
+        if not config.scenes.sprites:
+            raise InputError("scenes.sprites is empty; give the folder of sprites to compose scenes of")
+        super().__init__(config, device, builds_cache)
+        self.teacher: Any = copy.deepcopy(self.net).requires_grad_(False).eval().forward
+
+    def frozen(self) -> dict[str, str]:
+        return {**super().frozen(), "teacher": fingerprint(self.teacher.__self__)}
+
+    def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
+        latents, said = super().prepare(loaded)
+        return latents, torch.cat([said, self.scenes.context(loaded, plain=True)], dim=2)
+
+    def forward(self, latents: Tensor, context: Tensor, draws: Draws) -> Tensor:
+        objective, empty = self.config.objective, torch.cat([self.encode.empty] * 2, dim=2)
+        context = drop_captions(context, empty, objective.caption_dropout, draws.generators)
+        said, plain = context.chunk(2, dim=2)
+
+        def predict(net: Any, told: Tensor, x: Tensor, t: Tensor) -> Tensor:
+            predicted: Tensor = net(x.contiguous(memory_format=torch.channels_last), t, told)[0]
+            return predicted
+
+        return denoising_loss(
+            objective,
+            lambda x, t: predict(self.net, said, x, t),
+            latents,
+            self.alphas_cumprod,
+            draws,
+            teacher=lambda x, t: predict(self.teacher, plain, x, t),
+        )

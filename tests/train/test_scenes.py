@@ -1,0 +1,177 @@
+"""Scenes that are composed on the training device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lumiere.data.compose import held_out_combinations, render, without_motion
+from lumiere.data.emoji import load_sprites
+from lumiere.errors import InputError
+from lumiere.models.codec import PatchCodec
+from lumiere.models.text import MiniLMTextEncoder
+from lumiere.train.conditioned import ConditionedStage
+from lumiere.train.config import ConditionedConfig, Data, ImageConfig, Objective, Text
+from lumiere.train.config import Scenes as Options
+from lumiere.train.draw import draws
+from lumiere.train.encode import Encoder
+from lumiere.train.image import ImageStage
+from lumiere.train.masks import object_box
+from lumiere.train.scenes import Scenes
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder(PatchCodec(4), MiniLMTextEncoder(24), CPU)
+
+
+def scenes(sprites: Path, encoder: Encoder, hears_motion: bool = True, **options: float) -> Scenes:
+    return Scenes(Options(str(sprites), count=400, **options), encoder, 0, 128, hears_motion)
+
+
+def in_pixels(video: Tensor) -> np.ndarray:
+    return ((video.permute(1, 2, 3, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+
+
+def test_what_is_composed_is_what_shards_hold(sprites: Path, encoder: Encoder) -> None:
+    made, by_code = scenes(sprites, encoder, several=0.5), {s.code: s for s in load_sprites(sprites)}
+    batch = made.draw(0, range(32), 5)
+    videos = made.video(batch)
+    kinds = set()
+    for i, number in enumerate(batch.scenes):
+        scene = made.drawn[number]
+        truth = render(scene, by_code, 5, int(batch.first_frames[i]))
+        assert np.abs(in_pixels(videos[i]) - truth.astype(int)).max() <= 1
+        kinds.add((scene.relation, scene.motion))
+    assert len(kinds) > 12
+
+
+def test_boxes_are_around_what_is_seen(sprites: Path, encoder: Encoder) -> None:
+    made = scenes(sprites, encoder, several=0.5)
+    batch = made.draw(0, range(24), 80)
+    compared = 0
+    for number, box, video in zip(batch.scenes, made.boxes(batch), made.video(batch), strict=True):
+        scene, seen = made.drawn[number], object_box(in_pixels(video))
+        if scene.background.kind != "solid":
+            continue  # there the background stands out too
+        left, top, right, bottom = np.subtract(box(), seen)
+        assert max(left, top) <= 3 and min(right, bottom) >= -3
+        assert scene.motion == "spin" or np.abs((left, top, right, bottom)).max() <= 12
+        compared += 1
+    assert compared > 10
+
+
+def test_a_batch_is_a_function_of_its_samples(sprites: Path, encoder: Encoder) -> None:
+    made = scenes(sprites, encoder)
+    first, again, next_ = (made.draw(0, samples, 1) for samples in (range(8), range(8), range(8, 16)))
+    assert torch.equal(made.video(first), made.video(again))
+    assert not np.array_equal(first.scenes, next_.scenes)
+
+
+def test_without_jitter_single_objects_stand_in_the_middle(sprites: Path, encoder: Encoder) -> None:
+    made = scenes(sprites, encoder, several=0.0)
+    still = [number for number, scene in enumerate(made.drawn) if scene.motion == "none"]
+    for jitter, spread in ((1.0, True), (0.0, False)):
+        batch = made.draw(0, range(200), 1, jitter)
+        chosen = np.isin(batch.scenes, still)
+        assert (batch.x[chosen].std() > 0.01, batch.size[chosen].std() > 0.01) == (spread, spread)
+
+
+def test_captions_say_what_they_are_to_say(sprites: Path, encoder: Encoder) -> None:
+    heard = scenes(sprites, encoder, several=0.5, synonyms=0.0)
+    assert heard.captions == heard.plain
+    assert sum(len(scene.objects) > 1 for scene in heard.drawn) == pytest.approx(200, abs=40)
+    assert not any(held_out_combinations(scene) for scene in heard.drawn)
+    reworded = scenes(sprites, encoder, synonyms=1.0)
+    assert 0.3 < np.mean([a != b for a, b in zip(reworded.captions, reworded.plain, strict=True)]) <= 1
+    unheard = scenes(sprites, encoder, hears_motion=False, synonyms=0.0)
+    assert all(text == without_motion(text) for text in unheard.plain)
+    assert 0.4 < np.mean([a != b for a, b in zip(unheard.captions, unheard.plain, strict=True)]) < 0.8
+
+
+def test_text_states_are_those_of_the_captions(sprites: Path, encoder: Encoder) -> None:
+    made = scenes(sprites, encoder)
+    for plain, texts in ((False, made.captions), (True, made.plain)):
+        for samples in (range(6), range(6, 12), range(6)):
+            batch = made.draw(0, samples, 1)
+            wanted = encoder.text([texts[number] for number in batch.scenes])
+            assert torch.allclose(made.context(batch, plain), wanted, atol=2e-3)
+
+
+def test_the_image_model_learns_from_them(sprites: Path, image: Path) -> None:
+    config = ImageConfig(
+        "tiny",
+        f"{image}/codec",
+        init=f"{image}/unet",
+        scenes=Options(str(sprites), count=50),
+        data=Data(batch_size=4),
+    )
+    stage = ImageStage(config, CPU)
+    optimizer = torch.optim.Adam(stage.net.parameters(), lr=2e-3)
+    losses = []
+    for step in range(40):
+        samples = range(4 * step, 4 * step + 4)
+        optimizer.zero_grad()
+        loss = stage(*stage.prepare(stage.load(step, samples)), draws(CPU, 0, samples, 4, together=True))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
+
+
+@pytest.fixture
+def conditioned(sprites: Path, image: Path) -> ConditionedConfig:
+    return ConditionedConfig(
+        "tiny",
+        codec=f"{image}/codec",
+        image=f"{image}/unet",
+        scenes=Options(str(sprites), count=50),
+        data=Data(frames=6, batch_size=2),
+        text=Text(12),
+        objective=Objective(shared_noise=0.5, shared_noise_most=1.0),
+    )
+
+
+@pytest.mark.parametrize("nothing", [0.0, 1.0])
+def test_the_conditioned_stage_learns_from_them(conditioned: ConditionedConfig, nothing: float) -> None:
+    stage = ConditionedStage(replace(conditioned, nothing_given=nothing), CPU)
+    latents, context, first, told, unknown = stage.prepare(stage.load(0, range(2)))
+    assert latents.shape == (2, 48, 6, 32, 32) and len(context) == len(first) == 2
+    assert bool(told.any()) is not bool(nothing) and bool(unknown.all()) is bool(nothing)
+    loss = stage(latents, context, first, told, unknown, draws(CPU, 0, range(2), 2, together=True))
+    loss.backward()
+    assert loss.isfinite() and all(p.grad is not None for p in stage.net.temporal.position.parameters())
+
+
+def test_what_guidance_says_is_learnt(conditioned: ConditionedConfig) -> None:
+    objective = replace(conditioned.objective, guidance_scale=3.0, guidance_rescale=0.0, caption_dropout=0.0)
+    stage = ConditionedStage(replace(conditioned, objective=objective, nothing_given=1.0), CPU)
+    latents, context, first, told, _ = stage.prepare(stage.load(0, range(2)))
+    named = {"first_frame": first, "condition": told}
+    guided = stage._guided(context, named)
+    assert guided is not None
+    x, t = torch.randn_like(latents), torch.tensor([400, 900])
+    with torch.no_grad():
+        given = stage.net(x, t, context, return_dict=False, **named)[0]
+        without = stage.net(x, t, stage.encode.empty.expand_as(context), return_dict=False, **named)[0]
+        assert torch.allclose(guided(x, t), without + 3 * (given - without), atol=1e-4)
+    assert not any(p.requires_grad for p in stage.teacher.__self__.parameters())
+    assert stage._pipeline(stage.net).config["guidance"] == 1.0
+
+
+def test_bad_scenes_are_refused(sprites: Path, image: Path, conditioned: ConditionedConfig) -> None:
+    def refused(message: str, **change: object) -> None:
+        with pytest.raises(InputError, match=message):
+            ConditionedStage(replace(conditioned, **change), CPU)
+
+    refused("has no sprites of flags", scenes=Options(str(sprites), groups=("flags",)))
+    refused("have 128 pixels; data.size says 64", data=Data(size=(64, 64), frames=6))
+    refused("scenes are square, of 80 frames", data=Data(frames=81))
+    refused('both "scenes.sprites" and shards', data=Data(clips=("x-*.tar",), frames=6))

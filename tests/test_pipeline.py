@@ -109,17 +109,25 @@ def test_a_generator_stands_in_for_a_seed(pipe):
     np.testing.assert_array_equal(by_generator.frames, pipe("a cat", num_frames=2, seed=5).frames)
 
 
-@pytest.mark.parametrize("shared", [0.0, 0.5, 1.0])
-def test_frames_share_noise_as_the_model_says(make_pipe, shared):
-    pipe, seen = make_pipe(shared_noise=shared), []
+@pytest.mark.parametrize(("shared", "smoothness"), [(0.0, 0.0), (0.5, 0.0), (0.5, 2.0), (1.0, 0.0)])
+def test_frames_share_noise_as_the_model_says(make_pipe, shared, smoothness):
+    pipe, seen = make_pipe(shared_noise=shared, noise_smoothness=smoothness), []
 
     def stop(pipe, step, t, state):
         pipe._interrupt = True
 
     pipe._denoise = lambda x, *_, **__: seen.append(x) or torch.zeros_like(x)
     pipe("a cat", num_frames=4, seed=5, guidance_scale=1.0, callback_on_step_end=stop)
-    expected = frame_noise(4, (48, 8, 8), torch.Generator().manual_seed(5), shared)
+    expected = frame_noise(4, (48, 8, 8), torch.Generator().manual_seed(5), shared, smoothness)
     assert torch.equal(seen[-1][0], expected)
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_the_noise_of_a_loop_goes_round(make_pipe, monkeypatch, loop):
+    told = []
+    monkeypatch.setattr("lumiere.pipeline.frame_noise", lambda *a: told.append(a[3:]) or frame_noise(*a))
+    make_pipe(shared_noise=0.5, noise_smoothness=2.0)("a cat", num_frames=4, seed=5, loop=loop)
+    assert told == [(0.5, 2.0, loop)]
 
 
 def test_uint8_spans_the_range_and_clamps():

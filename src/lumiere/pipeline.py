@@ -60,8 +60,8 @@ class LumierePipeline(BundlePipeline):
         frames: of the clips that it was trained on. A longer clip is denoised in windows of as many, each
             sharing half of them with the next (section 3.2 of the paper, there for super-resolution).
         steps, guidance, guidance_rescale, guidance_interval: what a call uses if it is not told otherwise.
-        shared_noise: share of the noise that was common to all frames in training, and is in sampling; see
-            ``lumiere.diffusion.noise``.
+        shared_noise, noise_smoothness: share of the noise that is common to all frames, and how slowly the
+            rest changes, in frames, as in training; see ``lumiere.diffusion.noise``.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->codec->transport"
@@ -75,6 +75,7 @@ class LumierePipeline(BundlePipeline):
         "guidance_rescale",
         "guidance_interval",
         "shared_noise",
+        "noise_smoothness",
     )
     _callback_tensor_inputs = ("latents",)
 
@@ -93,6 +94,7 @@ class LumierePipeline(BundlePipeline):
         guidance_rescale: float = 0.7,
         guidance_interval: Sequence[float] = (0.0, 1.0),
         shared_noise: float = 0.0,
+        noise_smoothness: float = 0.0,
     ):
         super().__init__()
         self.register_modules(
@@ -107,6 +109,7 @@ class LumierePipeline(BundlePipeline):
             guidance_rescale=guidance_rescale,
             guidance_interval=guidance_interval,
             shared_noise=shared_noise,
+            noise_smoothness=noise_smoothness,
         )
         self._interrupt = False
         self._probed: dict[Any, tuple[int, int, int]] = {}
@@ -231,11 +234,11 @@ class LumierePipeline(BundlePipeline):
         context = self.text_encoder(prompts).to(device, self.unet.dtype)
         uncond = self.text_encoder([negative_prompt]).to(device, self.unet.dtype)
         shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
-        shared = self.config["shared_noise"]
+        kind = self.config["shared_noise"], self.config["noise_smoothness"], loop
         told = None if condition is None else self._told(condition)
         origin = None if source is None else self._encode(resize(source, height, width))
         if origin is None or strength == 1:
-            noise = [frame_noise(num_frames, shape, each, shared).to(device) for each in generators]
+            noise = [frame_noise(num_frames, shape, each, *kind).to(device) for each in generators]
         else:
             motion = self._motion(origin, steps, strength, first_frame)
             common = (frame_noise(1, shape, each).to(device) for each in generators)

@@ -135,7 +135,7 @@ def conditioned(sprites: Path, image: Path) -> ConditionedConfig:
         scenes=Options(str(sprites), count=50),
         data=Data(frames=6, batch_size=2),
         text=Text(12),
-        objective=Objective(shared_noise=0.5, shared_noise_most=1.0),
+        objective=Objective(shared_noise=0.5, noise_smoothness=2.0),
     )
 
 

@@ -152,7 +152,11 @@ def configuration(
             "cache": str(cache),
             "cache_clips": True,
         },
-        "objective": {"timestep_power": 0.3, "shared_noise": pipe.config["shared_noise"]},
+        "objective": {
+            "timestep_power": 0.3,
+            "shared_noise": pipe.config["shared_noise"],
+            "noise_smoothness": pipe.config["noise_smoothness"],
+        },
         "optim": {"lr": 1e-3, "betas": [0.9, 0.98], "warmup_steps": 50, "cooldown": 0.5, "ema_decay": 0.98},
         "run": {
             "out": str(out),

@@ -1,12 +1,15 @@
-"""Noise for clips: each frame its own, or partly the same in all frames.
+"""Noise for clips: each frame's own, partly the same in all frames, and smooth in time.
 
 An image model makes like pictures of like noise. With a share of the noise common to all frames, an inflated
 one begins with frames that agree, and its temporal layers have less to learn (the "mixed noise" of Ge et al.
-2023, "Preserve Your Own Correlation"). Training and sampling must have the same share.
+2023, "Preserve Your Own Correlation"). What is left of a frame's own noise in its picture flickers, if it has
+nothing to do with the next frame's. Smooth in time, by a Gaussian, it changes slowly instead, as their
+"progressive noise" does; each frame's remains standard normal. Training had better have the same of both.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -33,21 +36,21 @@ def randn(shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:
 
 
 def clip_noise(
-    clean: Float[Tensor, "b c t h w"], generator: Generators, shared: float | tuple[float, float] = 0.0
+    clean: Float[Tensor, "b c t h w"], generator: Generators, shared: float = 0.0, smoothness: float = 0.0
 ) -> Float[Tensor, "b c t h w"]:
-    """Standard normal noise, shaped as ``clean``, of which ``shared`` (0 to 1, of the variance) is common to
-    all frames of a clip; of each clip a share between the two, if it is two.
+    """Standard normal noise, shaped as ``clean``.
+
+    Args:
+        shared: 0 to 1, the share of the variance that is common to all frames of a clip.
+        smoothness: how slowly the rest changes: the standard deviation, in frames, of the Gaussian that it is
+            smoothed by. 0 makes it independent from frame to frame.
 
     Raises:
-        InputError: ``shared`` is not within 0 and 1.
+        InputError: ``shared`` is not within 0 and 1, or ``smoothness`` below 0.
     """
-    own = randn(clean.shape, generator, clean)
-    if isinstance(shared, tuple):
-        low, high = shared
-        if not _is_share(low) and not _is_share(high):
-            return own
-        share = low + (high - low) * rand(len(clean), generator)
-        return _mixed(own, randn(own[:, :, :1].shape, generator, own), share.to(own).view(-1, 1, 1, 1, 1))
+    kernel = _gaussian(smoothness, clean)
+    batch, channels, frames, *size = clean.shape
+    own = _smoothed(randn((batch, channels, frames + len(kernel) - 1, *size), generator, clean), kernel)
     if not _is_share(shared):
         return own
     common = randn(own[:, :, :1].shape, generator, own)
@@ -55,25 +58,53 @@ def clip_noise(
 
 
 def frame_noise(
-    num_frames: int, shape: tuple[int, int, int], generator: torch.Generator, shared: float = 0.0
+    num_frames: int,
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    shared: float = 0.0,
+    smoothness: float = 0.0,
+    loop: bool = False,
 ) -> Float[Tensor, "c t h w"]:
     """The same for one clip whose frames have ``shape``, drawn frame after frame.
 
-    So a frame's noise does not depend on how many follow.
+    So a frame's noise does not depend on how many follow, unless the clip is a ``loop``: then it is smooth
+    from the last frame to the first, too.
 
     Raises:
-        InputError: ``shared`` is not within 0 and 1.
+        InputError: ``shared`` is not within 0 and 1, or ``smoothness`` below 0.
     """
 
     def frame() -> Tensor:
         return torch.randn(shape, generator=generator, device=generator.device)
 
     common = frame()[:, None] if _is_share(shared) else None
-    own = torch.stack([frame() for _ in range(num_frames)], dim=1)
+    kernel = _gaussian(smoothness, torch.empty(0, device=generator.device))
+    more = len(kernel) - 1
+    own = torch.stack([frame() for _ in range(num_frames if loop else num_frames + more)], dim=1)
+    if loop:
+        own = own[:, torch.arange(num_frames + more) % num_frames]
+    own = _smoothed(own, kernel)
     return own if common is None else _mixed(own, common, shared)
 
 
-def _mixed(own: Tensor, common: Tensor, shared: float | Tensor) -> Tensor:
+def _gaussian(smoothness: float, like: Tensor) -> Tensor:
+    """Weights whose squares add up to 1, so that the variance stays."""
+    if not smoothness >= 0:
+        raise InputError(f"noise smoothness is {smoothness}; give a number of frames, 0 or more")
+    if not smoothness:
+        return torch.ones(1, device=like.device, dtype=like.dtype)
+    reach = math.ceil(3 * smoothness)
+    steps = torch.arange(-reach, reach + 1, device=like.device, dtype=torch.float32)
+    weights = torch.exp(-0.5 * (steps / smoothness) ** 2)
+    return (weights / weights.norm()).to(like.dtype)
+
+
+def _smoothed(noise: Tensor, kernel: Tensor) -> Tensor:
+    """``(b) c t h w``, with as many frames less as the kernel has neighbours."""
+    return noise if len(kernel) == 1 else noise.unfold(-3, len(kernel), 1) @ kernel
+
+
+def _mixed(own: Tensor, common: Tensor, shared: float) -> Tensor:
     return (1 - shared) ** 0.5 * own + shared**0.5 * common
 
 

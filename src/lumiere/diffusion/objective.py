@@ -51,7 +51,8 @@ def training_loss(
     timestep_power: float = 1.0,
     pure_noise: float = 0.0,
     min_snr_gamma: float = 0.0,
-    shared_noise: float | tuple[float, float] = 0.0,
+    shared_noise: float = 0.0,
+    noise_smoothness: float = 0.0,
     weight: Float[Tensor, "b *broadcast"] | None = None,
     prediction_type: str = "v_prediction",
     teacher: Denoiser | None = None,
@@ -69,7 +70,7 @@ def training_loss(
         min_snr_gamma: above 0, weights each sample by min(SNR, gamma) / (SNR + 1), or where the noise is
             predicted min(SNR, gamma) / SNR (Hang et al. 2023). The former weight of pure noise is 0, so that
             the first step of sampling is left untrained by itself.
-        shared_noise: for clips, see :mod:`lumiere.diffusion.noise`.
+        shared_noise, noise_smoothness: for clips, see :mod:`lumiere.diffusion.noise`.
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
         prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction",
             "sample" or "epsilon".
@@ -78,8 +79,8 @@ def training_loss(
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise, part, span)
     power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
     a, s = power.sqrt(), (1 - power).sqrt()
-    if shared_noise:
-        noise = clip_noise(clean, generator, shared_noise)
+    if shared_noise or noise_smoothness:
+        noise = clip_noise(clean, generator, shared_noise, noise_smoothness)
     else:
         noise = randn(clean.shape, generator, clean)
     noised = a * clean + s * noise

@@ -129,8 +129,8 @@ class Objective:
     min_snr_gamma: float = 0.0
     #: for clips: the share of the noise's variance that all frames have in common
     shared_noise: float = 0.0
-    #: if above it, each clip's share is drawn from between the two, so that sampling may choose any of these
-    shared_noise_most: float = 0.0
+    #: for clips: how slowly the rest of it changes, in frames
+    noise_smoothness: float = 0.0
     #: of the temporal stages: if above 1, the net learns to say at once what it said in the beginning with
     #: guidance of this scale (Meng et al. 2023, arXiv 2210.03142, at one scale)
     guidance_scale: float = 1.0
@@ -636,7 +636,7 @@ RANGES = {
     "optim.warmup_steps": (0, 10**9),
     "objective.caption_dropout": (0.0, 1.0),
     "objective.shared_noise": (0.0, 1.0),
-    "objective.shared_noise_most": (0.0, 1.0),
+    "objective.noise_smoothness": (0.0, 1000.0),
     "objective.guidance_scale": (1.0, 100.0),
     "objective.guidance_rescale": (0.0, 1.0),
     "scenes.several": (0.0, 1.0),

@@ -141,9 +141,6 @@ class TemporalStage(Stage):
         """The objective on these samples; ``told`` are further arguments of the net."""
         objective = self.config.objective
         context = drop_captions(context, self.encode.empty, objective.caption_dropout, draws.generators)
-        shared: float | tuple[float, float] = objective.shared_noise
-        if objective.shared_noise_most > objective.shared_noise:
-            shared = objective.shared_noise, objective.shared_noise_most
         return denoising_loss(
             objective,
             lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
@@ -151,7 +148,8 @@ class TemporalStage(Stage):
             self.alphas_cumprod,
             draws,
             teacher=self._guided(context, told),
-            shared_noise=shared,
+            shared_noise=objective.shared_noise,
+            noise_smoothness=objective.noise_smoothness,
             weight=weight,
             prediction_type=self.foundation.parts["scheduler"].config.prediction_type,
         )
@@ -177,6 +175,7 @@ class TemporalStage(Stage):
             size=max(data.size),
             frames=data.frames,
             shared_noise=self.config.objective.shared_noise,
+            noise_smoothness=self.config.objective.noise_smoothness,
             **({} if self.teacher is None else {"guidance": 1.0}),
             **({} if rate is None else {"fps": rate / data.frame_stride if data.frame_stride > 1 else rate}),
         )

@@ -28,7 +28,7 @@ def main(model: Path, decoder: Path, transport: Path, data: Path, target: Path) 
     }
     pipe = LumierePipeline.from_pretrained(model, **parts)
     pipe.scheduler = make_scheduler("ddim", pipe.scheduler.config)
-    pipe.register_to_config(steps=6, guidance=2.0, guidance_rescale=0.7)
+    pipe.register_to_config(steps=6, guidance=2.0, guidance_rescale=0.7, noise_smoothness=8.0)
     pipe.save_pretrained(target, dtype=torch.float16)
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]
     objects = {entry["code"]: entry["label"] for entry in in_groups(read_index(data / "sprites"), groups)}

@@ -235,7 +235,7 @@ def run(
         "model_sha256": sha256(bundle / MANIFEST),
         "train_steps": steps_of,
         "steps": steps,
-        "guidance": shipped.config["guidance"],
+        "guidance": variants.GUIDANCE,
         "seed": seed,
         "dtype": str(dtype).removeprefix("torch."),
         "objects": len(labels),

@@ -22,8 +22,6 @@ from lumiere.train.config import STAGES, Config, parse
 
 #: frames from one keyframe to the next: as the paper's introduction has it of typical models, and twice that
 INTERVALS = (5, 10)
-#: of nets trained on clips, also where the model that they begin as has learnt guidance
-GUIDANCE = 2.0
 #: from one keyframe to the next, in a segment of the frames between
 _STEPS = 3
 
@@ -169,7 +167,7 @@ def configuration(
             "keep": 1,
             "trackers": [],
         },
-        "samples": {"steps": pipe.config["steps"], "guidance_scale": GUIDANCE},
+        "samples": {"steps": pipe.config["steps"], "guidance_scale": pipe.config["guidance"]},
     }
     if variant.keyframe_interval:
         table["keyframe_interval"] = variant.keyframe_interval

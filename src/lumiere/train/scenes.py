@@ -96,7 +96,7 @@ class Scenes:
     """
 
     def __init__(self, options: config.Scenes, encoder: Encoder, seed: int, side: int, hears_motion: bool):
-        self.options, self.encode, self.device = options, encoder, encoder.device
+        self.encode, self.device = encoder, encoder.device
         sprites = load_sprites(options.sprites, options.groups)
         if not sprites:
             raise InputError(f"{options.sprites} has no sprites of {', '.join(options.groups)}; name others")
@@ -204,7 +204,7 @@ class Scenes:
             mine = objects[there, None]
             index = self._starts[mine] + shown[there] % self._lengths[mine]
             layer = sprites[self._on_device(index.ravel())]
-            layer = layer.permute(0, 3, 1, 2) / 255.0 if layer.dtype == torch.uint8 else layer.float()
+            layer = to_layer(layer, HALVED_BELOW) if layer.dtype == torch.uint8 else layer.float()
             where = (self._on_device(each.astype(np.float32).ravel()) for each in (x, y, size, angle))
             if len(there) == len(chosen):
                 canvas = place(layer, canvas, *where)

@@ -45,8 +45,7 @@ _WRONG, _DROPPED = 0.5, 0.25
 _VIEWS = 48
 #: of the noise under which the model redraws a view: low ones keep its outlines, high ones lose its look
 _STRENGTHS = (0.45, 0.6, 0.75)
-#: the image model has not learnt it, if the space-time net has
-_REDRAWING_STEPS, _REDRAWING_GUIDANCE = 16, 2.0
+_REDRAWING_STEPS = 16
 #: share of what is shown in the model's own look, the rest being the references
 _OWN = 0.65
 #: of 255: a cut-out that differs less from a background cannot be seen on it
@@ -181,7 +180,7 @@ def _redrawn(
         lambda x, t, told: _predict(pipe, x, t, told),
         context,
         empty,
-        _REDRAWING_GUIDANCE,
+        pipe.config["guidance"],
         rescale=pipe.config["guidance_rescale"],
     )
     noise = randn(latents.shape, generator, latents)

@@ -74,6 +74,7 @@ class TemporalStage(Stage):
         self.teacher: Any = None
         if config.objective.guidance_scale > 1:
             self.teacher = copy.deepcopy(self.net).requires_grad_(False).eval().forward
+            self._frozen["teacher"] = fingerprint(self.net)
 
     def _open_clips(self, builds_cache: bool) -> None:
         config = self.config

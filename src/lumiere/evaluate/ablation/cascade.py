@@ -235,7 +235,7 @@ def run(
         "model_sha256": sha256(bundle / MANIFEST),
         "train_steps": steps_of,
         "steps": steps,
-        "guidance": variants.GUIDANCE,
+        "guidance": shipped.config["guidance"],
         "seed": seed,
         "dtype": str(dtype).removeprefix("torch."),
         "objects": len(labels),

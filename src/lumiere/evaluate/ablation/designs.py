@@ -65,7 +65,7 @@ def methods(
     """What is compared, by name; all sample in as many steps."""
     options = {
         "num_inference_steps": steps,
-        "guidance_scale": variants.GUIDANCE,
+        "guidance_scale": shipped.config["guidance"],
         "guidance_rescale": shipped.config["guidance_rescale"],
     }
 

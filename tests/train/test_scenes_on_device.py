@@ -16,13 +16,14 @@ from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.conditioned import ConditionedStage
-from lumiere.train.config import ConditionedConfig, Data, ImageConfig, Objective, Text
+from lumiere.train.config import ConditionedConfig, Data, ImageConfig, Objective, TemporalConfig, Text
 from lumiere.train.config import Scenes as Options
 from lumiere.train.draw import draws
 from lumiere.train.encode import Encoder
 from lumiere.train.image import ImageStage
 from lumiere.train.masks import object_box
 from lumiere.train.scenes import Scenes
+from lumiere.train.temporal import TemporalStage
 
 CPU = torch.device("cpu")
 
@@ -154,7 +155,7 @@ def test_what_guidance_says_is_learnt(conditioned: ConditionedConfig) -> None:
     objective = replace(conditioned.objective, guidance_scale=3.0, guidance_rescale=0.0, caption_dropout=0.0)
     stage = ConditionedStage(replace(conditioned, objective=objective, nothing_given=1.0), CPU)
     latents, context, first, told, _ = stage.prepare(stage.load(0, range(2)))
-    named = {"first_frame": first, "condition": told}
+    context, named = context.chunk(2, dim=2)[0], {"first_frame": first, "condition": told}
     guided = stage._guided(context, named)
     assert guided is not None
     x, t = torch.randn_like(latents), torch.tensor([400, 900])
@@ -175,3 +176,40 @@ def test_bad_scenes_are_refused(sprites: Path, image: Path, conditioned: Conditi
     refused("have 128 pixels; data.size says 64", data=Data(size=(64, 64), frames=6))
     refused("scenes are square, of 80 frames", data=Data(frames=81))
     refused('both "scenes.sprites" and shards', data=Data(clips=("x-*.tar",), frames=6))
+
+
+def test_a_teacher_may_be_another_model_and_hears_plain_words(
+    conditioned: ConditionedConfig, tmp_path: Path
+) -> None:
+    begun = ConditionedStage(conditioned, CPU)
+    begun.export(tmp_path / "teacher")
+    objective = replace(
+        conditioned.objective, guidance_scale=2.0, caption_dropout=0.0, teacher=str(tmp_path / "teacher")
+    )
+    told = replace(conditioned, objective=objective, scenes=replace(conditioned.scenes, synonyms=1.0))
+    stage = ConditionedStage(replace(told, seed=1), CPU)
+    ours, theirs = stage.net.temporal.state_dict(), stage.teacher.__self__.temporal.state_dict()
+    assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
+    assert all(torch.equal(begun.net.temporal.state_dict()[name], theirs[name]) for name in theirs)
+
+    loaded = stage.load(0, range(2))
+    said, plain = stage.prepare(loaded)[1].chunk(2, dim=2)
+    assert torch.equal(plain, stage.scenes.context(loaded[0], plain=True)) and not torch.equal(said, plain)
+
+
+def test_a_teacher_must_be_told_as_much(conditioned: ConditionedConfig, tmp_path: Path) -> None:
+    base = TemporalStage(
+        TemporalConfig(
+            "tiny",
+            codec=conditioned.codec,
+            image=conditioned.image,
+            scenes=conditioned.scenes,
+            data=conditioned.data,
+            text=conditioned.text,
+        ),
+        CPU,
+    )
+    base.export(tmp_path / "teacher")
+    objective = replace(conditioned.objective, guidance_scale=2.0, teacher=str(tmp_path / "teacher"))
+    with pytest.raises(InputError, match=r"objective\.teacher is .* told 0 channels"):
+        ConditionedStage(replace(conditioned, objective=objective), CPU)

@@ -131,10 +131,12 @@ class Objective:
     shared_noise: float = 0.0
     #: for clips: how slowly the rest of it changes, in frames
     noise_smoothness: float = 0.0
-    #: of the temporal stages: if above 1, the net learns to say at once what it said in the beginning with
-    #: guidance of this scale (Meng et al. 2023, arXiv 2210.03142, at one scale)
+    #: of the temporal stages: if above 1, the net learns to say at once what a teacher says with guidance of
+    #: this scale (Meng et al. 2023, arXiv 2210.03142, at one scale); [scenes] tell the teacher plain words
     guidance_scale: float = 1.0
     guidance_rescale: float = 0.7
+    #: folder of the whole model that teaches, or a shipped one's name; if empty, the net itself as it begins
+    teacher: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,15 @@ A second model, which begins as the first, learns to draw of any caption what th
 plain one: the object by its label, and where the model is not to hear motion, without words for it. "A lion
 spinning" may be seen from any side, and a few steps of sampling settle on none; motion is for the temporal
 layers to make.
+
+Only what its attention takes from the text trains, keys and values: temporal layers that were trained on the
+model find it as they knew it.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import torch
@@ -22,6 +26,8 @@ from lumiere.train.encode import fingerprint
 from lumiere.train.image import ImageStage
 from lumiere.train.stage import denoising_loss
 
+_FROM_TEXT = re.compile(r"\.attn2\.to_[kv]\.")
+
 
 class RewordedStage(ImageStage):
     def __init__(self, config: RewordedConfig, device: torch.device, builds_cache: bool = True):
@@ -31,6 +37,9 @@ class RewordedStage(ImageStage):
             raise InputError("scenes.sprites is empty; give the folder of sprites to compose scenes of")
         super().__init__(config, device, builds_cache)
         self.teacher: Any = copy.deepcopy(self.net).requires_grad_(False).eval().forward
+        self.net.requires_grad_(False)
+        for name, parameter in self.net.named_parameters():
+            parameter.requires_grad_(bool(_FROM_TEXT.search(name)))
 
     def frozen(self) -> dict[str, str]:
         return {**super().frozen(), "teacher": fingerprint(self.teacher.__self__)}

@@ -73,8 +73,23 @@ class TemporalStage(Stage):
         self.net.to(device, memory_format=layout).train()
         self.teacher: Any = None
         if config.objective.guidance_scale > 1:
-            self.teacher = copy.deepcopy(self.net).requires_grad_(False).eval().forward
-            self._frozen["teacher"] = fingerprint(self.net)
+            teacher = self._read_teacher()
+            self.teacher = teacher.forward  # no submodule, which would train
+            self._frozen["teacher"] = fingerprint(teacher)
+
+    def _read_teacher(self) -> Any:
+        if not (folder := self.config.objective.teacher):
+            return copy.deepcopy(self.net).requires_grad_(False).eval()
+        from lumiere.pipeline import LumierePipeline
+
+        net = LumierePipeline.from_pretrained(folder).unet
+        given, own = (each.config.condition_channels for each in (net, self.net))
+        if given != own:
+            raise InputError(
+                f"objective.teacher is {folder}, a model told {given} channels besides the text; this one is "
+                f"told {own}: give one that is told as many"
+            )
+        return net.to(self.device).requires_grad_(False).eval()
 
     def _open_clips(self, builds_cache: bool) -> None:
         config = self.config
@@ -122,11 +137,18 @@ class TemporalStage(Stage):
         if self.scenes:
             return self._composed(loaded, self.scenes.video(loaded))
         windows, first_frames = zip(*loaded, strict=True)
-        return *self.encode(windows), torch.tensor(first_frames, device=self.device)
+        latents, context = self.encode(windows)
+        if self.teacher is not None:
+            context = torch.cat([context, context], dim=2)
+        return latents, context, torch.tensor(first_frames, device=self.device)
 
     def _composed(self, batch: Any, video: Tensor) -> tuple[Tensor, ...]:
+        """With a teacher the context is two, side by side: what the net is told, and the teacher."""
+        context = self.scenes.context(batch)
+        if self.teacher is not None:
+            context = torch.cat([context, self.scenes.context(batch, plain=True)], dim=2)
         first_frames = torch.from_numpy(batch.first_frames).to(self.device)
-        return self.encode.codec.encode(video), self.scenes.context(batch), first_frames
+        return self.encode.codec.encode(video), context, first_frames
 
     def forward(self, latents: Tensor, context: Tensor, first_frames: Tensor, draws: Draws) -> Tensor:
         return self.loss(latents, context, draws, first_frame=first_frames)
@@ -140,15 +162,18 @@ class TemporalStage(Stage):
         **told: Tensor,
     ) -> Tensor:
         """The objective on these samples; ``told`` are further arguments of the net."""
-        objective = self.config.objective
-        context = drop_captions(context, self.encode.empty, objective.caption_dropout, draws.generators)
+        objective, empty = self.config.objective, self.encode.empty
+        if self.teacher is not None:
+            empty = torch.cat([empty, empty], dim=2)
+        context = drop_captions(context, empty, objective.caption_dropout, draws.generators)
+        said, plain = (context, context) if self.teacher is None else context.chunk(2, dim=2)
         return denoising_loss(
             objective,
-            lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
+            lambda x, t: self.net(x, t, said, return_dict=False, **told)[0],
             latents,
             self.alphas_cumprod,
             draws,
-            teacher=self._guided(context, told),
+            teacher=self._guided(plain, told),
             shared_noise=objective.shared_noise,
             noise_smoothness=objective.noise_smoothness,
             weight=weight,
@@ -156,7 +181,7 @@ class TemporalStage(Stage):
         )
 
     def _guided(self, context: Tensor, told: dict[str, Tensor]) -> Denoiser | None:
-        """What the net said in the beginning, guided; None if it is not to learn that."""
+        """What the teacher says, guided; None if there is none."""
         if self.teacher is None:
             return None
         objective, twice = self.config.objective, {name: torch.cat([each] * 2) for name, each in told.items()}

@@ -8,18 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumiere.data.compose import MOTION_WORDS, caption, random_scene, with_motion, without_motion
+from lumiere.data.compose import MOTION_WORDS, caption, random_scene, with_motion
 
 LABELS = {"1f41b": "bug", "1f981": "lion", "1f40a": "crocodile"}
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**32))
-def test_motion_is_taken_out_of_captions_and_nothing_else(seed: int) -> None:
-    scene = random_scene(np.random.default_rng(seed), sorted(LABELS))
-    assert without_motion(caption(scene, LABELS)) == caption(replace(scene, motion="none"), LABELS)
-    varied = without_motion(caption(scene, LABELS, rng=np.random.default_rng(seed)))
-    assert not any(f" {words}" in varied for words in MOTION_WORDS)
 
 
 @settings(deadline=None)
@@ -28,9 +19,4 @@ def test_motion_is_put_where_captions_have_it(seed: int, words: str) -> None:
     scene = replace(random_scene(np.random.default_rng(seed), sorted(LABELS)), motion="none")
     plain = caption(scene, LABELS, rng=np.random.default_rng(seed))
     assert words in with_motion(plain, words)
-    assert without_motion(with_motion(plain, words)) == plain
-
-
-def test_other_words_stay() -> None:
-    assert without_motion("a lion rising on a red background") == "a lion on a red background"
-    assert without_motion("a bouncing lion on a red background") == "a bouncing lion on a red background"
+    assert with_motion(plain, words).replace(f" {words}", "", 1) == plain

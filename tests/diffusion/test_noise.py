@@ -44,9 +44,10 @@ def test_smooth_noise_is_standard_and_its_frames_correlate_as_gaussians_overlap(
 
 
 def test_noise_that_is_not_smooth_is_what_it_was():
-    torch.testing.assert_close(
-        frame_noise(5, (2, 4, 4), seeded(), 0.5, 0.0), frame_noise(5, (2, 4, 4), seeded(), 0.5)
-    )
+    generator = seeded()
+    common, *own = (torch.randn(2, 4, 4, generator=generator) for _ in range(6))
+    wanted = 0.5**0.5 * (torch.stack(own, dim=1) + common[:, None])
+    torch.testing.assert_close(frame_noise(5, (2, 4, 4), seeded(), 0.5, 0.0), wanted)
 
 
 def test_a_loops_noise_goes_round():
@@ -55,8 +56,12 @@ def test_a_loops_noise_goes_round():
     assert frames.var(1) == pytest.approx(torch.ones(20), abs=0.06)
     seam = torch.corrcoef(frames[[-1, 0]])[0, 1]
     assert seam == pytest.approx(gaussians_overlap(1, 2.0), abs=0.06)
-    short = frame_noise(3, (2, 4, 4), seeded(), 0.0, 2.0, loop=True)  # shorter than the kernel
-    assert short.shape == (2, 3, 4, 4)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 8])
+def test_the_noise_of_a_loop_shorter_than_the_kernel_is_standard_too(frames):
+    short = frame_noise(frames, (8, 48, 48), seeded(), 0.0, 4.0, loop=True).transpose(0, 1).flatten(1)
+    assert short.var(1) == pytest.approx(torch.ones(frames), abs=0.06)
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.3, 0.5, 1.0])

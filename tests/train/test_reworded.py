@@ -33,6 +33,7 @@ def config(sprites: Path, image: Path) -> RewordedConfig:
 
 def test_other_words_come_to_draw_what_plain_ones_do(config: RewordedConfig) -> None:
     stage = RewordedStage(config, CPU)
+    assert {name.split(".attn2.")[1] for name in stage.trained()} == {"to_k.weight", "to_v.weight"}
     with torch.no_grad():  # fresh models hardly hear anything
         for name, weight in [*stage.net.named_parameters(), *stage.teacher.__self__.named_parameters()]:
             if "attn2.to_v" in name:
@@ -48,7 +49,7 @@ def test_other_words_come_to_draw_what_plain_ones_do(config: RewordedConfig) -> 
             return sum(loss(number).item() for number in range(100, 108))
 
     before, optimizer = gap(), torch.optim.Adam(stage.trained().values(), lr=5e-3)
-    for number in range(40):
+    for number in range(60):
         optimizer.zero_grad()
         loss(number).backward()
         optimizer.step()

@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lumiere.data.compose import held_out_combinations, render, without_motion
+from lumiere.data.compose import (
+    CLIP_FRAMES,
+    FPS,
+    HALVED_BELOW,
+    MOTION_WORDS,
+    held_out_combinations,
+    render,
+    trajectory,
+)
 from lumiere.data.emoji import load_sprites
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
@@ -47,8 +55,12 @@ def test_what_is_composed_is_what_shards_hold(sprites: Path, encoder: Encoder) -
     videos = made.video(batch)
     kinds = set()
     for i, number in enumerate(batch.scenes):
-        scene = made.drawn[number]
-        truth = render(scene, by_code, 5, int(batch.first_frames[i]))
+        scene, first = made.drawn[number], int(batch.first_frames[i])
+        seconds = torch.arange(first, first + 1) / FPS
+        still = replace(scene, size=1.0, offset=(0.0, 0.0))
+        x, y, size, _ = (each.item() for each in trajectory(still, seconds, CLIP_FRAMES / FPS))
+        size, x, y = (float(each[i, 0]) for each in (batch.size / size, batch.x - x, batch.y - y))
+        truth = render(replace(scene, size=size, offset=(x, y)), by_code, 5, first)
         assert np.abs(in_pixels(videos[i]) - truth.astype(int)).max() <= 1
         kinds.add((scene.relation, scene.motion))
     assert len(kinds) > 12
@@ -76,6 +88,18 @@ def test_a_batch_is_a_function_of_its_samples(sprites: Path, encoder: Encoder) -
     assert not np.array_equal(first.scenes, next_.scenes)
 
 
+def test_a_scene_is_never_shown_twice_alike_nor_at_a_place_in_the_batch_of_its_own(
+    sprites: Path, encoder: Encoder
+) -> None:
+    made = Scenes(Options(str(sprites), count=2, several=0.5), encoder, 0, 128, True)
+    batch = made.draw(0, range(200), 1)
+    same = batch.scenes == batch.scenes[0]
+    assert len(np.unique(batch.x[same])) > 40
+    # Timesteps go by the place in a batch.
+    small = np.flatnonzero(batch.size.min(1) < HALVED_BELOW)
+    assert not len(small) or small.mean() == pytest.approx(100, abs=25)
+
+
 def test_without_jitter_single_objects_stand_in_the_middle(sprites: Path, encoder: Encoder) -> None:
     made = scenes(sprites, encoder, several=0.0)
     still = [number for number, scene in enumerate(made.drawn) if scene.motion == "none"]
@@ -93,7 +117,7 @@ def test_captions_say_what_they_are_to_say(sprites: Path, encoder: Encoder) -> N
     reworded = scenes(sprites, encoder, synonyms=1.0)
     assert 0.3 < np.mean([a != b for a, b in zip(reworded.captions, reworded.plain, strict=True)]) <= 1
     unheard = scenes(sprites, encoder, hears_motion=False, synonyms=0.0)
-    assert all(text == without_motion(text) for text in unheard.plain)
+    assert not any(f" {words} on " in text for text in unheard.plain for words in MOTION_WORDS)
     assert 0.4 < np.mean([a != b for a, b in zip(unheard.captions, unheard.plain, strict=True)]) < 0.8
 
 
@@ -175,6 +199,8 @@ def test_bad_scenes_are_refused(sprites: Path, image: Path, conditioned: Conditi
     refused("has no sprites of flags", scenes=Options(str(sprites), groups=("flags",)))
     refused("have 128 pixels; data.size says 64", data=Data(size=(64, 64), frames=6))
     refused("scenes are square, of 80 frames", data=Data(frames=81))
+    refused("frame_stride. is 2; scenes", data=Data(frames=6, frame_stride=2))
+    refused("data.captions. is 'moving'", data=Data(frames=6, captions="moving"))
     refused('both "scenes.sprites" and shards', data=Data(clips=("x-*.tar",), frames=6))
 
 
@@ -193,8 +219,15 @@ def test_a_teacher_may_be_another_model_and_hears_plain_words(
     assert all(torch.equal(begun.net.temporal.state_dict()[name], theirs[name]) for name in theirs)
 
     loaded = stage.load(0, range(2))
-    said, plain = stage.prepare(loaded)[1].chunk(2, dim=2)
+    latents, context, first, given, unknown = stage.prepare(loaded)
+    said, plain = context.chunk(2, dim=2)
     assert torch.equal(plain, stage.scenes.context(loaded[0], plain=True)) and not torch.equal(said, plain)
+    heard: dict[str, list[torch.Tensor]] = {"teacher": [], "net": []}
+    teach, predict = stage.teacher, stage.net.forward
+    stage.teacher = lambda x, t, told, **more: (heard["teacher"].append(told), teach(x, t, told, **more))[1]
+    stage.net.forward = lambda x, t, told, **more: (heard["net"].append(told), predict(x, t, told, **more))[1]
+    stage(latents, context, first, given, unknown, draws(CPU, 0, range(2), 2, together=True))
+    assert torch.equal(heard["teacher"][0][2:], plain) and torch.equal(heard["net"][0], said)
 
 
 def test_a_teacher_must_be_told_as_much(conditioned: ConditionedConfig, tmp_path: Path) -> None:

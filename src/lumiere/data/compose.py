@@ -8,7 +8,6 @@ by a hash of their names, so that what a model does with them is generalisation,
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +71,6 @@ _MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
 MOTIONS: tuple[Motion, ...] = tuple(_MOTION_PHRASES)
 #: all that captions say of motion
 MOTION_WORDS = tuple(phrase for phrases in _MOTION_PHRASES.values() for phrase in phrases if phrase)
-_SAYS_MOTION = re.compile(rf" ({'|'.join(sorted(MOTION_WORDS, key=len, reverse=True))})(?= on an? |$)")
 
 Relation = Literal["alone", "beside", "above", "row"]
 #: of scenes with several objects
@@ -240,11 +238,6 @@ def caption(
     if plain or (choice := rng.random()) < 0.75:
         return f"{subject} on {background}"
     return subject if choice < 0.8 else f"on {background}, {subject}"
-
-
-def without_motion(caption: str) -> str:
-    """A caption of :func:`caption` without what it says of motion."""
-    return _SAYS_MOTION.sub("", caption, count=1)
 
 
 def with_motion(caption: str, words: str) -> str:

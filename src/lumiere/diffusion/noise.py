@@ -83,6 +83,10 @@ def frame_noise(
     own = torch.stack([frame() for _ in range(num_frames if loop else num_frames + more)], dim=1)
     if loop:
         own = own[:, torch.arange(num_frames + more) % num_frames]
+        # Where the kernel reaches round more than once, it finds a frame again.
+        folded = kernel.new_zeros(num_frames)
+        folded.index_add_(0, torch.arange(len(kernel), device=kernel.device) % num_frames, kernel)
+        kernel = kernel / folded.norm()
     own = _smoothed(own, kernel)
     return own if common is None else _mixed(own, common, shared)
 

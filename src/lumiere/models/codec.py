@@ -96,8 +96,6 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     """
 
     factor = 8
-    #: on a CPU, where few stay in the cache; and on a GPU, where many keep it busy
-    frames_at_once, frames_at_once_on_gpu = 16, 512
 
     @register_to_config
     def __init__(
@@ -141,9 +139,13 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         """The inverse of ``encode_frames``, up to what the autoencoder loses; not clamped."""
         return self.decoder(sample * self.std[:, None, None] + self.mean[:, None, None])
 
+    @property
+    def frames_at_once(self) -> int:
+        """On a CPU few stay in the cache, on a GPU many keep it busy."""
+        return 512 if self.mean.device.type == "cuda" else 16
+
     def _slices(self, clips: Tensor) -> tuple[Tensor, ...]:
-        at_once = self.frames_at_once_on_gpu if clips.device.type == "cuda" else self.frames_at_once
-        return fold(clips).split(at_once)
+        return fold(clips).split(self.frames_at_once)
 
     @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
     def encode(self, video: Video) -> Sample:

@@ -579,6 +579,11 @@ def _check(config: Config) -> None:
 
 
 def _check_foundation(config: TemporalConfig) -> None:
+    if config.objective.teacher and config.objective.guidance_scale == 1:
+        raise InputError(
+            f'"objective.teacher" is {config.objective.teacher!r}, and "objective.guidance_scale" 1; a '
+            "teacher teaches guidance: give a scale above 1"
+        )
     if config.lora.layers and config.train_image:
         raise InputError(
             f'"train_image" is true and "lora.layers" {config.lora.layers!r}; low-rank weights train in '

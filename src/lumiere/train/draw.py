@@ -47,7 +47,7 @@ def draws(device: torch.device, seed: int, samples: range, total: int, together:
     """Of ``samples``, numbered from the run's beginning, ``total`` to a step.
 
     ``together``: of one generator, which is faster on a GPU where samples are many and small. What is drawn
-    then depends on how many processes share a step.
+    then depends on how many samples a process takes at once.
     """
     part = samples.start % total, total
     if together:

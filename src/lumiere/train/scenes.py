@@ -52,24 +52,22 @@ OTHER_WORDS = (
     "quickly moving right", "crawling", "standing still", "moving",
 )  # fmt: skip
 _OTHER_SHARE, _NO_MOTION_SHARE = 0.25, 0.4
-#: of the size and the place of what stands alone; the size is a share of the frame
-_USUAL_SIZE = 0.85
+#: what stands alone has this share of the frame, give or take, and is as far from its middle, give or take
+_USUAL_SIZE, _SIZE_VARIES, _PLACE_VARIES = 0.85, 0.05, 0.03
 _MOST_OBJECTS = 3
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some of the scenes, in an order in which those whose sprites are shown small come last.
+    """Windows of some of the scenes.
 
     Attributes:
-        small: how many of the last are to be halved.
         scenes: their numbers.
         first_frames: where in each the window begins.
         x, y, size, angle: of each group of objects in each frame, ``b t``, as
             :func:`~lumiere.data.compose.trajectory` gives them.
     """
 
-    small: int
     scenes: np.ndarray
     first_frames: np.ndarray
     x: np.ndarray
@@ -122,7 +120,6 @@ class Scenes:
             self._slots[i, : len(scene.objects)] = slots(scene)
         self._motions = np.array([MOTIONS.index(scene.motion) for scene in self.drawn])
         self._sizes = np.array([scene.size for scene in self.drawn], np.float32)
-        self._offsets = np.array([scene.offset for scene in self.drawn], np.float32)
 
         # A path is its scene's size and place times and plus what the motion alone says.
         seconds = torch.arange(CLIP_FRAMES) / FPS
@@ -158,15 +155,11 @@ class Scenes:
         shown = first[:, None] + np.arange(frames)
         paths = np.take_along_axis(self._paths[self._motions[chosen]], shown[:, None], 2)
         alone = self._objects[chosen, 1] < 0
-        size = self._sizes[chosen]
-        size = np.where(alone, _USUAL_SIZE + (size - _USUAL_SIZE) * jitter, size)
-        offset = self._offsets[chosen] * jitter
+        usual = _USUAL_SIZE + jitter * rng.uniform(-_SIZE_VARIES, _SIZE_VARIES, count)
+        size = np.where(alone, usual, self._sizes[chosen]).astype(np.float32)
+        offset = (jitter * rng.uniform(-_PLACE_VARIES, _PLACE_VARIES, (count, 2))).astype(np.float32)
         x, y = (paths[:, axis] + offset[:, axis, None] for axis in (0, 1))
-        sizes = paths[:, 2] * size[:, None]
-        small = sizes.min(1) < HALVED_BELOW
-        order = np.argsort(small, kind="stable")
-        moves = (each[order] for each in (x, y, sizes, paths[:, 3]))
-        return Batch(int(small.sum()), chosen[order], first[order], *moves)
+        return Batch(chosen, first, x, y, paths[:, 2] * size[:, None], paths[:, 3])
 
     def context(self, batch: Batch, plain: bool = False) -> Tensor:
         """Text states of the captions, or of the plain ones, ``b l d``."""
@@ -176,20 +169,19 @@ class Scenes:
 
     def video(self, batch: Batch) -> Tensor:
         """The windows, ``b 3 t h w`` in [-1, 1], on the device."""
-        count, frames = batch.x.shape
+        frames = batch.x.shape[1]
         painted = self._painted[self._on_device(self._backgrounds[batch.scenes])]
-        canvas = painted[:, None].expand(-1, frames, -1, -1, -1).flatten(0, 1)
-        parts = []
-        for group, sprites in (
-            (slice(0, count - batch.small), self._frames),
-            (slice(count - batch.small, count), self._halved),
-        ):
-            if group.start < group.stop:
-                part = canvas[group.start * frames : group.stop * frames]
-                parts.append(self._placed(batch, group, sprites, part))
-        return torch.cat(parts).unflatten(0, (count, frames)).transpose(1, 2) * 2 - 1
+        canvas = painted[:, None].expand(-1, frames, -1, -1, -1)
+        small = batch.size.min(1) < HALVED_BELOW
+        video = torch.empty_like(canvas, memory_format=torch.contiguous_format)
+        for group, sprites in ((np.flatnonzero(~small), self._frames), (np.flatnonzero(small), self._halved)):
+            if len(group):
+                rows = self._on_device(group)
+                placed = self._placed(batch, group, sprites, canvas[rows].flatten(0, 1))
+                video[rows] = placed.unflatten(0, (-1, frames))
+        return video.transpose(1, 2) * 2 - 1
 
-    def _placed(self, batch: Batch, group: slice, sprites: Tensor, canvas: Tensor) -> Tensor:
+    def _placed(self, batch: Batch, group: np.ndarray, sprites: Tensor, canvas: Tensor) -> Tensor:
         chosen = batch.scenes[group]
         shown = batch.first_frames[group, None] + np.arange(batch.x.shape[1])
         for slot in range(_MOST_OBJECTS):
@@ -298,6 +290,11 @@ def of_config(
         raise InputError(
             'both "scenes.sprites" and shards are given; leave "data.stills" and "data.clips" out'
         )
+    for key, value in (("captions", data.captions), ("buckets", data.buckets)):
+        if value:
+            raise InputError(f'"data.{key}" is {value!r}, which is for shards; with [scenes], leave it out')
+    if data.frame_stride != 1:
+        raise InputError(f'"data.frame_stride" is {data.frame_stride}; scenes are composed at 1')
     if data.size[0] != data.size[1] or data.frames > CLIP_FRAMES:
         raise InputError(
             f'"data.size" is {list(data.size)} and "data.frames" {data.frames}; scenes are square, of '

@@ -82,12 +82,23 @@ class TemporalStage(Stage):
             return copy.deepcopy(self.net).requires_grad_(False).eval()
         from lumiere.pipeline import LumierePipeline
 
-        net = LumierePipeline.from_pretrained(folder).unet
+        pipeline, parts = LumierePipeline.from_pretrained(folder), self.foundation.parts
+        net = pipeline.unet
         given, own = (each.config.condition_channels for each in (net, self.net))
         if given != own:
             raise InputError(
                 f"objective.teacher is {folder}, a model told {given} channels besides the text; this one is "
                 f"told {own}: give one that is told as many"
+            )
+        kinds = {each.config.prediction_type for each in (pipeline.scheduler, parts["scheduler"])}
+        same = (
+            fingerprint(getattr(pipeline, part)) == fingerprint(parts[part])
+            for part in ("codec", "text_encoder")
+        )
+        if len(kinds) > 1 or not all(same):
+            raise InputError(
+                f"objective.teacher is {folder}, a model with another codec, text encoder or prediction type "
+                "than this one's; give one that was trained with the same"
             )
         return net.to(self.device).requires_grad_(False).eval()
 
@@ -188,7 +199,7 @@ class TemporalStage(Stage):
 
         def denoise(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
             prediction: Tensor = self.teacher(x, torch.cat([t, t]), context, return_dict=False, **twice)[0]
-            return prediction
+            return prediction[:, : x.shape[1]].float()
 
         scale, rescale = objective.guidance_scale, objective.guidance_rescale
         return classifier_free(denoise, context, self.encode.empty, scale, rescale=rescale)

@@ -48,8 +48,8 @@ def test_other_words_come_to_draw_what_plain_ones_do(config: RewordedConfig) -> 
         with torch.no_grad():
             return sum(loss(number).item() for number in range(100, 108))
 
-    before, optimizer = gap(), torch.optim.Adam(stage.trained().values(), lr=5e-3)
-    for number in range(60):
+    before, optimizer = gap(), torch.optim.Adam(stage.trained().values(), lr=2e-3)
+    for number in range(40):
         optimizer.zero_grad()
         loss(number).backward()
         optimizer.step()

@@ -53,6 +53,8 @@ _BACKGROUND_SHARES: dict[BackgroundKind, float] = {
 }
 
 BOUNCES_PER_SECOND = 1.0
+#: of an object that is alone, from and to, as shares of the frame; and how far a scene is from its middle
+LONE_SIZES, FURTHEST = (0.8, 0.9), 0.03
 #: share of the frame below which a sprite is halved before it is placed
 HALVED_BELOW = 0.6
 
@@ -171,8 +173,8 @@ def random_scene(
         objects = tuple(codes[i] for i in rng.choice(len(codes), count, replace=False))
         background = random_background(rng)
         motion: Motion = "none" if rng.random() < 0.4 else MOTIONS[1 + int(rng.integers(len(MOTIONS) - 1))]
-        size = float(rng.uniform(0.8, 0.9) if count == 1 else 0.46 if count == 2 else 0.32)
-        x, y = rng.uniform(-0.03, 0.03, 2).tolist()
+        size = float(rng.uniform(*LONE_SIZES) if count == 1 else 0.46 if count == 2 else 0.32)
+        x, y = rng.uniform(-FURTHEST, FURTHEST, 2).tolist()
         scene = Scene(objects, relation, background, motion, size, (x, y))
         if bool(held_out_combinations(scene)) == held_out:
             return scene

@@ -114,3 +114,11 @@ def drop_captions(
         return context
     drop = rand(len(context), generator) < share
     return torch.where(drop[:, None, None], empty, context)
+
+
+def drop_pairs(
+    pairs: Float[Tensor, "b l pair"], empty: Float[Tensor, "1 l d"], share: float, generator: Generators
+) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b l d"]]:
+    """The same for two contexts side by side, what a net and its teacher are told, dropped together."""
+    told, taught = drop_captions(pairs, torch.cat([empty, empty], dim=2), share, generator).chunk(2, dim=2)
+    return told, taught

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lumiere.diffusion.objective import drop_captions
+from lumiere.diffusion.objective import drop_pairs
 from lumiere.errors import InputError
 from lumiere.train.config import RewordedConfig
 from lumiere.train.draw import Draws
@@ -49,9 +49,8 @@ class RewordedStage(ImageStage):
         return latents, torch.cat([said, self.scenes.context(loaded, plain=True)], dim=2)
 
     def forward(self, latents: Tensor, context: Tensor, draws: Draws) -> Tensor:
-        objective, empty = self.config.objective, torch.cat([self.encode.empty] * 2, dim=2)
-        context = drop_captions(context, empty, objective.caption_dropout, draws.generators)
-        said, plain = context.chunk(2, dim=2)
+        objective = self.config.objective
+        said, plain = drop_pairs(context, self.encode.empty, objective.caption_dropout, draws.generators)
 
         def predict(net: Any, told: Tensor, x: Tensor, t: Tensor) -> Tensor:
             predicted: Tensor = net(x.contiguous(memory_format=torch.channels_last), t, told)[0]

@@ -21,7 +21,9 @@ from lumiere.conditions import Box
 from lumiere.data.compose import (
     CLIP_FRAMES,
     FPS,
+    FURTHEST,
     HALVED_BELOW,
+    LONE_SIZES,
     MOTION_WORDS,
     MOTIONS,
     Background,
@@ -52,8 +54,6 @@ OTHER_WORDS = (
     "quickly moving right", "crawling", "standing still", "moving",
 )  # fmt: skip
 _OTHER_SHARE, _NO_MOTION_SHARE = 0.25, 0.4
-#: what stands alone has this share of the frame, give or take, and is as far from its middle, give or take
-_USUAL_SIZE, _SIZE_VARIES, _PLACE_VARIES = 0.85, 0.05, 0.03
 _MOST_OBJECTS = 3
 
 
@@ -155,9 +155,10 @@ class Scenes:
         shown = first[:, None] + np.arange(frames)
         paths = np.take_along_axis(self._paths[self._motions[chosen]], shown[:, None], 2)
         alone = self._objects[chosen, 1] < 0
-        usual = _USUAL_SIZE + jitter * rng.uniform(-_SIZE_VARIES, _SIZE_VARIES, count)
-        size = np.where(alone, usual, self._sizes[chosen]).astype(np.float32)
-        offset = (jitter * rng.uniform(-_PLACE_VARIES, _PLACE_VARIES, (count, 2))).astype(np.float32)
+        usual = sum(LONE_SIZES) / 2
+        lone = usual + jitter * (rng.uniform(*LONE_SIZES, count) - usual)
+        size = np.where(alone, lone, self._sizes[chosen]).astype(np.float32)
+        offset = (jitter * rng.uniform(-FURTHEST, FURTHEST, (count, 2))).astype(np.float32)
         x, y = (paths[:, axis] + offset[:, axis, None] for axis in (0, 1))
         return Batch(chosen, first, x, y, paths[:, 2] * size[:, None], paths[:, 3])
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lumiere.diffusion.guidance import classifier_free
-from lumiere.diffusion.objective import drop_captions
+from lumiere.diffusion.objective import drop_captions, drop_pairs
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
@@ -82,7 +82,7 @@ class TemporalStage(Stage):
             return copy.deepcopy(self.net).requires_grad_(False).eval()
         from lumiere.pipeline import LumierePipeline
 
-        pipeline, parts = LumierePipeline.from_pretrained(folder), self.foundation.parts
+        pipeline = LumierePipeline.from_pretrained(folder)
         net = pipeline.unet
         given, own = (each.config.condition_channels for each in (net, self.net))
         if given != own:
@@ -90,12 +90,12 @@ class TemporalStage(Stage):
                 f"objective.teacher is {folder}, a model told {given} channels besides the text; this one is "
                 f"told {own}: give one that is told as many"
             )
-        kinds = {each.config.prediction_type for each in (pipeline.scheduler, parts["scheduler"])}
-        same = (
-            fingerprint(getattr(pipeline, part)) == fingerprint(parts[part])
-            for part in ("codec", "text_encoder")
-        )
-        if len(kinds) > 1 or not all(same):
+        own_kind = self.foundation.parts["scheduler"].config.prediction_type
+        if (
+            pipeline.scheduler.config.prediction_type != own_kind
+            or fingerprint(pipeline.codec) != self._frozen["codec"]
+            or fingerprint(pipeline.text_encoder) != self._frozen["text"]
+        ):
             raise InputError(
                 f"objective.teacher is {folder}, a model with another codec, text encoder or prediction type "
                 "than this one's; give one that was trained with the same"
@@ -173,28 +173,29 @@ class TemporalStage(Stage):
         **told: Tensor,
     ) -> Tensor:
         """The objective on these samples; ``told`` are further arguments of the net."""
-        objective, empty = self.config.objective, self.encode.empty
-        if self.teacher is not None:
-            empty = torch.cat([empty, empty], dim=2)
-        context = drop_captions(context, empty, objective.caption_dropout, draws.generators)
-        said, plain = (context, context) if self.teacher is None else context.chunk(2, dim=2)
+        objective = self.config.objective
+        dropout = self.encode.empty, objective.caption_dropout, draws.generators
+        teacher = None
+        if self.teacher is None:
+            context = drop_captions(context, *dropout)
+        else:
+            context, plain = drop_pairs(context, *dropout)
+            teacher = self._guided(plain, told)
         return denoising_loss(
             objective,
-            lambda x, t: self.net(x, t, said, return_dict=False, **told)[0],
+            lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
             latents,
             self.alphas_cumprod,
             draws,
-            teacher=self._guided(plain, told),
+            teacher=teacher,
             shared_noise=objective.shared_noise,
             noise_smoothness=objective.noise_smoothness,
             weight=weight,
             prediction_type=self.foundation.parts["scheduler"].config.prediction_type,
         )
 
-    def _guided(self, context: Tensor, told: dict[str, Tensor]) -> Denoiser | None:
-        """What the teacher says, guided; None if there is none."""
-        if self.teacher is None:
-            return None
+    def _guided(self, context: Tensor, told: dict[str, Tensor]) -> Denoiser:
+        """What the teacher says, guided."""
         objective, twice = self.config.objective, {name: torch.cat([each] * 2) for name, each in told.items()}
 
         def denoise(x: Tensor, t: Tensor, context: Tensor) -> Tensor:

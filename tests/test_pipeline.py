@@ -15,7 +15,7 @@ from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.transport import REACH, TransportNet
-from lumiere.pipeline import base_size, check_request, to_uint8
+from lumiere.pipeline import base_size, check_request, shrunk, to_uint8, without_words
 
 
 def frames(clip):
@@ -461,3 +461,94 @@ def test_an_edit_begins_with_the_motion_of_its_source(make_pipe, monkeypatch, st
     still = Clip(np.repeat(source.frames[:1], 8, 0), source.fps)
     pipe("a dog", video=still, strength=strength, seed=2)
     assert (given[-1].diff(dim=2).std() < once.diff(dim=2).std() / 2) == moves_as_the_source
+
+
+@pytest.fixture(scope="module")
+def drawing_pipe(make_pipe):
+    """A pipeline whose clips begin with a picture of the prompt without words of motion."""
+    return make_pipe(conditioned=True, motion_words=["moving", "moving left"])
+
+
+def test_a_clip_begins_with_a_picture_by_the_image_model_alone(drawing_pipe, monkeypatch):
+    nets = []
+    denoise = drawing_pipe._denoise
+    monkeypatch.setattr(
+        drawing_pipe, "_denoise", lambda x, *told, **also: nets.append(x.ndim) or denoise(x, *told, **also)
+    )
+    pictures = []
+    draw = drawing_pipe._draw
+    monkeypatch.setattr(
+        drawing_pipe, "_draw", lambda *asked: pictures.extend(draw(*asked)) or pictures[-len(asked[0]) :]
+    )
+    clip = drawing_pipe("a cat moving left", num_frames=5, seed=7)
+    assert nets[-6:] == [4] * 3 + [5] * 3
+    assert clip.metadata["image_prompt"] == "a cat"
+    np.testing.assert_array_equal(clip.frames[0], pictures[0])
+
+    together = drawing_pipe(["a cat moving left", "a dog"], num_frames=5, seed=7, batch_size=2)
+    assert [each.metadata["image_prompt"] for each in together] == ["a cat", "a dog"]
+    for number, each in enumerate(together):
+        np.testing.assert_array_equal(each.frames[0], pictures[1 + number])
+    assert abs(frames(together[0]) - frames(clip)).max() <= 1  # batched kernels may round otherwise
+    assert (frames(together[1]) != frames(clip)).any()
+
+
+def test_what_a_clip_begins_with_can_be_said_and_left_out(drawing_pipe, make_pipe):
+    at_once = make_pipe(conditioned=True)
+    expected = frames(at_once("a cat moving left", num_frames=5, seed=7))
+    without = drawing_pipe("a cat moving left", num_frames=5, seed=7, image_prompt="")
+    np.testing.assert_array_equal(frames(without), expected)
+    assert "image_prompt" not in without.metadata
+    said = drawing_pipe("a cat moving left", num_frames=5, seed=7, image_prompt="a dog")
+    assert said.metadata["image_prompt"] == "a dog"
+    assert (frames(said)[0] != frames(drawing_pipe("a cat moving left", num_frames=5, seed=7))[0]).any()
+
+
+def test_no_picture_is_drawn_where_something_is_given(drawing_pipe):
+    picture = np.full((32, 32, 3), 90, np.uint8)
+    given = drawing_pipe("a cat moving", condition=conditions.from_image(picture, 5), seed=7)
+    edited = drawing_pipe("a cat moving", video=np.stack([picture] * 5), seed=7)
+    assert not {"image_prompt"} & (given.metadata.keys() | edited.metadata.keys())
+    later = drawing_pipe("a cat moving", num_frames=5, first_frame=80, seed=7)
+    assert "image_prompt" not in later.metadata
+
+
+def test_image_prompts_that_cannot_be_drawn_are_refused(drawing_pipe, pipe):
+    picture = conditions.from_image(np.zeros((32, 32, 3), np.uint8), 5)
+    with pytest.raises(InputError, match="image_prompt is 'a dog', but the clip is given another beginning"):
+        drawing_pipe("a cat", condition=picture, image_prompt="a dog")
+    with pytest.raises(InputError, match="image_prompt is 'a dog', but this model takes no condition"):
+        pipe("a cat", num_frames=5, image_prompt="a dog")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a cat moving left on a red background", "a cat on a red background"),
+        ("Moving a cat", "a cat"),
+        ("a cat removing a movingly, moving", "a cat removing a movingly,"),
+        ("moving", "moving"),
+    ],
+)
+def test_words_are_left_out_whole(text, left):
+    assert without_words(text, ["moving", "moving left"]) == left
+
+
+def test_what_moves_is_given_room(make_pipe):
+    plain, roomy = (
+        make_pipe(conditioned=True, motion_words=["moving"], moving_scale=scale) for scale in (1.0, 0.5)
+    )
+    for text, same in (("a cat", True), ("a cat moving", False)):
+        large, small = (each(text, num_frames=3, seed=7).frames[0] for each in (plain, roomy))
+        assert (large == small).all() == same
+    np.testing.assert_array_equal(small, shrunk(large, 0.5))
+
+
+@given(st.integers(4, 40), st.integers(4, 40), st.sampled_from([0.5, 0.7, 0.8, 1.0]))
+def test_a_shrunk_picture_has_its_edges_around_it(height, width, scale):
+    picture = np.full((height, width, 3), (10, 20, 30), np.uint8)
+    np.testing.assert_array_equal(shrunk(picture, scale), picture)
+    picture[1:-1, 1:-1] = 200
+    small = shrunk(picture, scale)
+    assert small.shape == picture.shape and small.dtype == np.uint8
+    assert (small > 100).sum() <= (picture > 100).sum()

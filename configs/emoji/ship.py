@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from lumiere.data.compose import MOTION_WORDS
 from lumiere.data.emoji import in_groups, read_index
 from lumiere.data.shards import MANIFEST
 from lumiere.diffusion.sampling import make_scheduler
@@ -19,6 +20,7 @@ from lumiere.models import bundle
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.transport import TransportNet
 from lumiere.pipeline import LumierePipeline
+from lumiere.train.scenes import OTHER_WORDS
 
 
 def main(model: Path, decoder: Path, transport: Path, data: Path, target: Path) -> None:
@@ -28,7 +30,14 @@ def main(model: Path, decoder: Path, transport: Path, data: Path, target: Path) 
     }
     pipe = LumierePipeline.from_pretrained(model, **parts)
     pipe.scheduler = make_scheduler("ddim", pipe.scheduler.config)
-    pipe.register_to_config(steps=6, guidance=2.0, guidance_rescale=0.7, noise_smoothness=8.0)
+    pipe.register_to_config(
+        steps=6,
+        guidance=2.0,
+        guidance_rescale=0.7,
+        noise_smoothness=8.0,
+        motion_words=[*MOTION_WORDS, *OTHER_WORDS],
+        moving_scale=0.8,
+    )
     pipe.save_pretrained(target, dtype=torch.float16)
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]
     objects = {entry["code"]: entry["label"] for entry in in_groups(read_index(data / "sprites"), groups)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ from torch import Tensor
 
 from lumiere import __version__
 from lumiere.bundled import BundlePipeline
-from lumiere.conditions import Condition, Footage, continue_from, read_video
+from lumiere.conditions import Condition, Footage, continue_from, from_image, read_video
 from lumiere.diffusion.conditioning import Told, encode_condition, ever_given, hold_given
-from lumiere.diffusion.guidance import check_interval, classifier_free, limited
+from lumiere.diffusion.guidance import ContextDenoiser, check_interval, classifier_free, limited
 from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import Denoiser, StopSampling, inverted_noise, sample, scheduler_name
@@ -35,6 +36,7 @@ from lumiere.style import Style, worn
 from lumiere.video import Clip, resize
 
 T = TypeVar("T")
+_Led: TypeAlias = Callable[[ContextDenoiser, Tensor], Denoiser]
 TIME = 2
 
 # What a CPU's kernels and allocator take over what tensors hold; measured 0.8 to 1.6.
@@ -43,6 +45,13 @@ OVERHEAD = 1.75
 EDIT_STRENGTH = 0.6
 #: Share of the variance of an edit's noise that is drawn anew, for all frames in common.
 EDIT_SHARED_NOISE = 0.5
+
+
+class _Picture(NamedTuple):
+    """A picture that a clip begins with: what it is drawn of, and its size in the frame, a share."""
+
+    text: str
+    scale: float
 
 
 class LumierePipeline(BundlePipeline):
@@ -62,6 +71,10 @@ class LumierePipeline(BundlePipeline):
         steps, guidance, guidance_rescale, guidance_interval: what a call uses if it is not told otherwise.
         shared_noise, noise_smoothness: share of the noise that is common to all frames, and how slowly the
             rest changes, in frames, as in training; see ``lumiere.diffusion.noise``.
+        motion_words: what a picture cannot show, in the words of the training's captions: a clip begins with
+            a picture of the prompt without them (``image_prompt`` of a call). None: it is made at once.
+        moving_scale: how large such a picture is in the frame, if there were words of motion in the prompt:
+            what moves needs room.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->codec->transport"
@@ -76,6 +89,8 @@ class LumierePipeline(BundlePipeline):
         "guidance_interval",
         "shared_noise",
         "noise_smoothness",
+        "motion_words",
+        "moving_scale",
     )
     _callback_tensor_inputs = ("latents",)
 
@@ -95,6 +110,8 @@ class LumierePipeline(BundlePipeline):
         guidance_interval: Sequence[float] = (0.0, 1.0),
         shared_noise: float = 0.0,
         noise_smoothness: float = 0.0,
+        motion_words: Sequence[str] = (),
+        moving_scale: float = 1.0,
     ):
         super().__init__()
         self.register_modules(
@@ -110,6 +127,8 @@ class LumierePipeline(BundlePipeline):
             guidance_interval=guidance_interval,
             shared_noise=shared_noise,
             noise_smoothness=noise_smoothness,
+            motion_words=motion_words,
+            moving_scale=moving_scale,
         )
         self._interrupt = False
         self._probed: dict[Any, tuple[int, int, int]] = {}
@@ -123,6 +142,7 @@ class LumierePipeline(BundlePipeline):
         strength: float | None = None,
         condition: Condition | None = None,
         composite: bool = True,
+        image_prompt: str | None = None,
         style: Style | str | os.PathLike[str] | None = None,
         alpha: float | None = None,
         loop: bool = False,
@@ -157,6 +177,10 @@ class LumierePipeline(BundlePipeline):
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly, and, by ``transport``, where it has moved
                 to; else the clip is what the model made.
+            image_prompt: what the image model alone draws, of the noise of the clip's first frame, for the
+                clip to begin with, as if it were its condition (Emu Video, Girdhar et al. 2023). ``""``: all
+                frames are made at once. Default: each prompt without the model's ``motion_words``, if it has
+                any and nothing else is given of the clip.
             style: weights for the image model, from :mod:`lumiere.style`, or their file or folder.
             alpha: how much of the style there is, from 0, none, to 1; above 1 it is exaggerated. Default: 1.
             loop: make the last frame lead into the first: the windows go round. There are at least two, the
@@ -190,8 +214,10 @@ class LumierePipeline(BundlePipeline):
             InputError: an argument is out of its range, or memory would not suffice.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        for text in (*prompts, negative_prompt):
+        for text in (*prompts, negative_prompt, image_prompt or ""):
             _check_text(text)
+        if image_prompt and (condition is not None or video is not None):
+            raise InputError(f"image_prompt is {image_prompt!r}, but the clip is given another beginning")
         if video is None and strength is not None:
             raise InputError(f"strength is {strength}, but there is no video to edit")
         strength = _default(strength, EDIT_STRENGTH)
@@ -217,6 +243,7 @@ class LumierePipeline(BundlePipeline):
         check_request(
             prompts if condition is None else ["given"], num_frames, height, width, self.codec.factor
         )
+        pictured = self._pictured(prompts, image_prompt, condition is None and video is None, first_frame)
         if condition is not None:
             condition = self._fitted(condition, num_frames, height, width)
         if source is not None and len(source) != num_frames:
@@ -231,11 +258,10 @@ class LumierePipeline(BundlePipeline):
         self._check_memory(num_frames, height, width, batch_size, guidance > 1)
 
         device = self._execution_device
-        context = self.text_encoder(prompts).to(device, self.unet.dtype)
-        uncond = self.text_encoder([negative_prompt]).to(device, self.unet.dtype)
+        context = self.text_encoder(prompts).to(device)
+        uncond = self.text_encoder([negative_prompt]).to(device)
         shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
         kind = self.config["shared_noise"], self.config["noise_smoothness"], loop
-        told = None if condition is None else self._told(condition)
         origin = None if source is None else self._encode(resize(source, height, width))
         if origin is None or strength == 1:
             noise = [frame_noise(num_frames, shape, each, *kind).to(device) for each in generators]
@@ -247,6 +273,10 @@ class LumierePipeline(BundlePipeline):
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
         finished: list[Tensor] = []
+        given = [condition] * len(prompts)
+        told = None if condition is None else self._told([condition])
+        tolds: list[Told | None] = []
+        led = partial(self._led, uncond=uncond, guidance=guidance, rescale=rescale, interval=interval)
         with worn(self.unet.spatial, style, alpha), self.progress_bar(total=steps * len(batches)) as bar:
             for start in batches:
                 chosen = slice(start, start + batch_size)
@@ -258,9 +288,13 @@ class LumierePipeline(BundlePipeline):
                         raise StopSampling
                     return returned.get("latents") if returned else None
 
-                guided = self._guided(context[chosen], uncond, guidance, rescale, interval, first_frame)
-                denoiser = self._over_time(guided, num_frames, loop, told)
                 drawn = torch.stack(noise[chosen])
+                if pictured:
+                    pictures = self._draw(pictured[chosen], drawn[:, :, 0], led, steps)
+                    begins = [from_image(picture, num_frames) for picture in pictures]
+                    given[chosen], told = begins, self._told(begins)
+                guided = self._guided(led, context[chosen], first_frame)
+                denoiser = self._over_time(guided, num_frames, loop, told)
                 latents = sample(
                     denoiser,
                     drawn,
@@ -272,6 +306,7 @@ class LumierePipeline(BundlePipeline):
                     callback=after_step,
                 )
                 finished += latents if output_type == "latent" else [self._decode(each) for each in latents]
+                tolds += [told and told.of(index) for index in range(len(latents))]
         self.maybe_free_model_hooks()
 
         if output_type != "clip":
@@ -293,11 +328,14 @@ class LumierePipeline(BundlePipeline):
         if style is not None:
             settings |= {"style": style.name, "alpha": alpha}
         clips = []
-        for made, text, each in zip(finished, prompts, seeds, strict=True):
-            frames, about = to_uint8(made), {"prompt": text, "seed": each} | settings
-            if condition is not None and told is not None:
-                about["given_psnr"] = condition.psnr(frames)
-                frames = condition.composite(self._carried(made, told)) if composite else frames
+        for number, made in enumerate(finished):
+            frames, about = to_uint8(made), {"prompt": prompts[number], "seed": seeds[number]} | settings
+            begun, known = given[number], tolds[number]
+            if pictured:
+                about["image_prompt"] = pictured[number].text
+            if begun is not None and known is not None:
+                about["given_psnr"] = begun.psnr(frames)
+                frames = begun.composite(self._carried(made, known)) if composite else frames
             elif loop:
                 frames = np.roll(frames, -changes_round(frames).argmin(), axis=0)
             clips.append(Clip(frames, fps, about))
@@ -374,10 +412,37 @@ class LumierePipeline(BundlePipeline):
             )
         return condition.resized(height, width)
 
-    def _told(self, condition: Condition) -> Told:
-        video = self._video(condition.video)
-        given = torch.from_numpy(condition.mask == 1).to(video)
-        return encode_condition(self.codec, video, given[None, None])
+    def _pictured(
+        self, prompts: Sequence[str], image_prompt: str | None, from_nothing: bool, first_frame: int
+    ) -> list[_Picture]:
+        """What each clip is to begin with; nothing at all if they are to be made at once."""
+        if image_prompt is not None:
+            if image_prompt and not self.unet.config.condition_channels:
+                raise InputError(
+                    f"image_prompt is {image_prompt!r}, but this model takes no condition; leave it out"
+                )
+            return [_Picture(image_prompt, 1.0)] * len(prompts) if image_prompt else []
+        words = self.config["motion_words"]
+        if not (words and from_nothing and first_frame == 0 and self.unet.config.condition_channels):
+            return []
+        still = [without_words(text, words) for text in prompts]
+        scale = self.config["moving_scale"]
+        pairs = zip(still, prompts, strict=True)
+        return [_Picture(said, 1.0 if said == text else scale) for said, text in pairs]
+
+    def _draw(
+        self, pictures: Sequence[_Picture], noise: Float[Tensor, "b c h w"], led: _Led, steps: int
+    ) -> list[np.ndarray]:
+        """Pictures by the image model alone, uint8 h w 3."""
+        context = self.text_encoder([each.text for each in pictures]).to(noise.device)
+        latents = sample(led(self._denoise, context), noise, self.scheduler, steps)
+        drawn = [to_uint8(self._decode(each[:, None]))[0] for each in latents]
+        return [shrunk(each, wanted.scale) for each, wanted in zip(drawn, pictures, strict=True)]
+
+    def _told(self, conditions: Sequence[Condition]) -> Told:
+        video = torch.cat([self._video(each.video) for each in conditions])
+        given = torch.stack([torch.from_numpy(each.mask == 1) for each in conditions]).to(video)
+        return encode_condition(self.codec, video, given[:, None])
 
     def _encode(self, frames: np.ndarray) -> Float[Tensor, "1 c t h w"]:
         return self.codec.encode(self._video(frames))
@@ -386,8 +451,8 @@ class LumierePipeline(BundlePipeline):
         self, origin: Tensor, steps: int, strength: float, first_frame: int
     ) -> Float[Tensor, "c t h w"]:
         """How a sample's own noise, found without a prompt, differs from frame to frame."""
-        context = self.text_encoder([""]).to(origin.device, self.unet.dtype)
-        guided = self._guided(context, context, 1.0, 0.0, (0.0, 1.0), first_frame)
+        context = self.text_encoder([""]).to(origin.device)
+        guided = self._guided(_unled, context, first_frame)
         denoiser = self._over_time(guided, origin.shape[TIME], False, None)
         noise = inverted_noise(denoiser, origin.float(), self.scheduler, steps, strength)[0]
         return noise - noise.mean(1, keepdim=True)
@@ -406,22 +471,25 @@ class LumierePipeline(BundlePipeline):
         known = ever_given(told.given)
         return to_uint8(self.transport.restore(told.nearest, made, told.given, known)[0])
 
-    def _guided(
+    def _led(
         self,
+        denoise: ContextDenoiser,
         context: Tensor,
+        *,
         uncond: Tensor,
         guidance: float,
         rescale: float,
         interval: Sequence[float],
-        first_frame: int,
-    ) -> WindowDenoiser:
+    ) -> Denoiser:
         low, high = (share * self.scheduler.config.num_train_timesteps for share in interval)
+        led = classifier_free(denoise, context, uncond, guidance, rescale=rescale)
+        return limited(led, _unled(denoise, context), low, high)
 
+    def _guided(self, led: _Led, context: Tensor, first_frame: int) -> WindowDenoiser:
         def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:
             condition = told[0] if told else None
             denoise = partial(self._denoise, condition=condition, first_frame=first_frame)
-            led = classifier_free(denoise, context, uncond, guidance, rescale=rescale)
-            return limited(led, lambda x, t: denoise(x, t, context), low, high)(x, t)
+            return led(denoise, context)(x, t)
 
         return guided
 
@@ -454,7 +522,8 @@ class LumierePipeline(BundlePipeline):
         # Schedulers step in float32 whatever the net computes in.
         x = x.to(self.unet.dtype)
         if condition is not None:
-            condition = condition.to(x).expand(len(x), -1, -1, -1, -1)
+            condition = condition.to(x).repeat(len(x) // len(condition), 1, 1, 1, 1)
+        context = context.to(self.unet.dtype)
         prediction = self.unet(
             x, t, encoder_hidden_states=context, condition=condition, first_frame=first_frame
         ).sample
@@ -491,7 +560,7 @@ class LumierePipeline(BundlePipeline):
             x = torch.zeros(1, self.codec.channels, 8, 8, 8, device=device)
             context = torch.zeros(1, self.text_encoder.length, self.text_encoder.dim, device=device)
             t = torch.zeros((), dtype=torch.long, device=device)
-            net = peak_bytes(self.unet, lambda: self._denoise(x, t, context.to(self.unet.dtype)))
+            net = peak_bytes(self.unet, lambda: self._denoise(x, t, context))
             self._probed = {key: (net, peak_bytes(self.codec, lambda: self._decode(x[0])), x.nbytes)}
         return self._probed[key]
 
@@ -518,6 +587,22 @@ class LumierePipeline(BundlePipeline):
             f"{batch_size} x {num_frames} frames of {width}x{height} need"
             f" about {_gigabytes(needed)} of memory and {_gigabytes(free)} are free; {would_fit}"
         )
+
+
+def without_words(text: str, words: Sequence[str]) -> str:
+    """The text without these words, whole ones in any case; itself, if nothing would be left."""
+    longest_first = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+    left = re.sub(rf"\s*(?<!\w)(?:{longest_first})(?!\w)", "", text, flags=re.IGNORECASE).strip()
+    return left or text
+
+
+def shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
+    """A picture at a share, up to 1, of its size, amidst what its edges show: uint8, h x w x 3."""
+    if scale == 1:
+        return picture
+    height, width = picture.shape[:2]
+    around = [(round(side * (1 / scale - 1) / 2),) * 2 for side in (height, width)]
+    return resize(np.pad(picture, (*around, (0, 0)), "edge")[None], height, width)[0]
 
 
 def to_uint8(video: Float[Tensor, "3 t h w"]) -> np.ndarray:
@@ -561,6 +646,11 @@ def fitted_size(height: int, width: int, trained: int, factor: int) -> tuple[int
     longer = max(height, width)
     height, width = (max(1, round(side * trained / longer / factor)) * factor for side in (height, width))
     return height, width
+
+
+def _unled(denoise: ContextDenoiser, context: Tensor) -> Denoiser:
+    """The denoiser without guidance."""
+    return lambda x, t: denoise(x, t, context)
 
 
 def _seeds(seed: int | Sequence[int] | None, generator: torch.Generator | None, count: int) -> list[int]:

@@ -3,15 +3,16 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from lumiere.cli import main
-from lumiere.data.compose import SIZES
+from lumiere.data.compose import MOTION_WORDS, SIZES
 from lumiere.evaluate.prompts import choose_prompts, summarise, table
 from lumiere.models import bundle
-from lumiere.pipeline import LumierePipeline
+from lumiere.pipeline import LumierePipeline, without_words
 from lumiere.video import Clip, probe
 
 SIZE = SIZES[0]
@@ -187,3 +188,22 @@ def test_prompts_are_about_the_objects_that_the_model_knows(
     (narrow / bundle.OBJECTS).write_text(json.dumps(known | {"ffff": "unicorn"}))
     result = _run(narrow, "--data", data, "--out", out, "--prompts", 1)
     assert result.exit_code == 2 and "lacks 1 of the model's objects, such as unicorn" in result.output
+
+
+def test_a_model_whose_clips_begin_with_a_picture_is_measured_with_and_without(
+    make_pipe: Any, data: Path, tmp_path: Path
+) -> None:
+    model, out = tmp_path / "model", tmp_path / "out"
+    words = list(MOTION_WORDS)
+    make_pipe(conditioned=True, motion_words=words).save_pretrained(model)
+    arguments = (model, "--data", data, "--out", out, "--steps", 1, "--prompts", 1)
+    result = _run(*arguments)
+    assert result.exit_code == 0, result.output
+    made = probe(next((out / "clips").glob("*.mp4"))).metadata
+    assert made["image_prompt"] == without_words(made["prompt"], words)
+    result = _run(*arguments, "--one-pass")
+    assert result.exit_code == 2 and "was made with one_pass False, not True" in result.output
+    result = _run(*arguments[:3], "--out", tmp_path / "without", *arguments[5:], "--one-pass")
+    assert result.exit_code == 0, result.output
+    made = probe(next((tmp_path / "without" / "clips").glob("*.mp4"))).metadata
+    assert made["one_pass"] and "image_prompt" not in made

@@ -172,6 +172,7 @@ def test_every_kind_of_image_model(kind):
     resizes = len(unet.down_blocks) - 1
     with torch.no_grad():
         assert_same(STUNet.inflate(unet)(still, **given).sample, expected_still)
+        assert_same(STUNet.inflate(unet)(moving[:, :, 0], **given).sample, expected[:, :, 0])
         assert_same(
             STUNet.inflate(unet, temporal_resample=[False] * resizes)(moving, **given).sample, expected
         )

@@ -61,6 +61,11 @@ TASKS = (
     help="What `lumiere data emoji` made: compose and measure the real clips anew, instead of taking the "
     "figures that were measured when the recogniser was made. All tasks but text, loop and extend need it.",
 )
+@click.option(
+    "--one-pass",
+    is_flag=True,
+    help="Make all frames at once where the model would begin with a picture of the prompt.",
+)
 @click.option("--styles", type=path_type, help="What `lumiere data styles` made; the task style needs it.")
 @click.option("--real-only", is_flag=True, help="Measure the real clips alone; needs --data.")
 def command(
@@ -74,6 +79,7 @@ def command(
     seed: int,
     dtype: str,
     data: Path | None,
+    one_pass: bool,
     styles: Path | None,
     real_only: bool,
 ) -> None:
@@ -133,6 +139,7 @@ def command(
         guidance_interval,
         seed,
         dtype,
+        one_pass,
         labels,
         sprites,
         recogniser,
@@ -154,6 +161,7 @@ class _Asked:
     guidance_interval: tuple[float, float] | None
     seed: int
     dtype: str
+    one_pass: bool
     labels: dict[str, str]
     sprites: dict[str, Sprite]
     recogniser: Recogniser
@@ -243,6 +251,7 @@ class _Asked:
             "steps": pipe.config.steps if self.steps is None else self.steps,
             "guidance": pipe.config.guidance if self.guidance is None else self.guidance,
             "guidance_interval": list(self.guidance_interval or pipe.config.guidance_interval),
+            "one_pass": self.one_pass or not pipe.config.motion_words,
             "seed": self.seed,
             "dtype": self.dtype,
         }

@@ -65,6 +65,12 @@ _OPTIONS = (
     interval_option,
     negative_option,
     seed_option,
+    click.option(
+        "--image-prompt",
+        metavar="TEXT",
+        help='Begin with a picture of this, by the image model alone; "" for none.  '
+        "[default: PROMPT without its motion, with the shipped model]",
+    ),
     *_alpha_options,
     click.option(
         "--alpha-sweep",
@@ -127,6 +133,7 @@ def make_clips(
     guidance_interval: tuple[float, float] | None,
     negative: str,
     seed: int | None,
+    image_prompt: str | None,
     style: Path | Callable[[LumierePipeline], Style] | None,
     alpha: float | None,
     extrapolate: bool,
@@ -207,6 +214,7 @@ def make_clips(
         guidance_scale=guidance,
         guidance_interval=guidance_interval,
         negative_prompt=negative,
+        image_prompt=image_prompt,
         loop=loop,
         style=worn,
     )

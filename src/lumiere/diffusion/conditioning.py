@@ -70,6 +70,10 @@ class Told(NamedTuple):
     nearest: Video
     given: Mask
 
+    def of(self, index: int) -> Told:
+        """What one of the clips is told; if all are told the same, that."""
+        return Told(*(part if len(part) == 1 else part[index : index + 1] for part in self))
+
 
 def encode_condition(codec: Codec, video: Video, given: Mask) -> Told:
     """Say what is given to the net, and to sampling.

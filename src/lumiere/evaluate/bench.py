@@ -29,8 +29,9 @@ class Bench:
     Attributes:
         sprites: of the objects, by code; empty if a task needs no real clips.
         labels: the objects' names, by code.
-        settings: ``steps``, ``guidance`` and the first case's ``seed``, the next one's being one more; all of
-            it is written beside the figures.
+        settings: ``steps``, ``guidance`` and the first case's ``seed``, the next one's being one more; and,
+            or else as the model has it, ``guidance_interval`` and ``one_pass``; all of it is written beside
+            the figures.
         wardrobe: the styles, where they are asked for.
     """
 
@@ -47,6 +48,7 @@ class Bench:
             "num_inference_steps": self.settings["steps"],
             "guidance_scale": self.settings["guidance"],
             "guidance_interval": self.settings.get("guidance_interval"),
+            "image_prompt": "" if self.settings.get("one_pass") else None,
         }
 
     def real(self, scene: Scene) -> np.ndarray:

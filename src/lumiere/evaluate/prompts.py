@@ -142,7 +142,7 @@ def generate(
     """Make the prompts' clips in ``folder``, those that are not there yet.
 
     ``settings`` has the ``seed`` of the first prompt (the next one's is one more), ``steps``, ``guidance``
-    and, or else it is the model's, ``guidance_interval``; all of it goes into the files.
+    and, or else as the model has it, ``guidance_interval`` and ``one_pass``; all of it goes into the files.
 
     Raises:
         InputError: a clip is there that was made with other settings.
@@ -173,6 +173,7 @@ def generate(
                 num_inference_steps=settings["steps"],
                 guidance_scale=settings["guidance"],
                 guidance_interval=settings.get("guidance_interval"),
+                image_prompt="" if settings.get("one_pass") else None,
                 batch_size=len(batch),
                 callback_on_step_end=after_step,
             )

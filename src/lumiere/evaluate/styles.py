@@ -134,6 +134,7 @@ def style(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[
         clip = bench.pipe(prompt.prompt, style=fitted, alpha=alpha, seed=seed, **bench.sampling)
         share, named = wardrobe.share(clip.frames, name), wardrobe.among_five(clip.frames, code)
         figures |= {f"style_{alpha}": share, f"among_five_{alpha}": named}
+        figures[f"own_style_{alpha}"] = wardrobe.share(clip.frames, OWN)
         moves = flow_magnitude(clip.frames)
         moved = moves if moved is None else moved
         figures[f"motion_{alpha}"] = moves / moved if moved else None

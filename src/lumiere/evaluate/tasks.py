@@ -86,6 +86,7 @@ for _strength in STRENGTHS:
 for _alpha in (*ALPHAS, "real"):
     FIGURES |= {
         f"style_{_alpha}": f"frames in the reference's style, {_at(_alpha)}",
+        f"own_style_{_alpha}": f"frames still in the model's own style, {_at(_alpha)}",
         f"among_five_{_alpha}": f"object among the first five, {_at(_alpha)}",
         f"motion_{_alpha}": f"length of flow over that without a style, {_at(_alpha)}",
     }

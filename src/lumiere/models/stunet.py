@@ -239,7 +239,7 @@ class STUNet(ModelMixin, ConfigMixin):
 
     def forward(
         self,
-        sample: Sample,
+        sample: Sample | Float[Tensor, "b c h w"],
         timestep: Tensor | float | int,
         encoder_hidden_states: Context,
         class_labels: Tensor | None = None,
@@ -253,6 +253,7 @@ class STUNet(ModelMixin, ConfigMixin):
 
         Args:
             sample: noisy clips, ``b c t h w``; any number of frames, any size that the image model takes.
+                Pictures, ``b c h w``, are predicted by the image model alone.
             timestep: one for all clips, or ``(b,)``.
             encoder_hidden_states: a text context per clip, ``b l d``.
             class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them. An image
@@ -267,7 +268,7 @@ class STUNet(ModelMixin, ConfigMixin):
         """
         unet: Any = self.spatial
         temporal: Any = self.temporal
-        clips, channels, frames = sample.shape[:3]
+        clips, channels = sample.shape[:2]
         if channels != unet.config.in_channels:
             raise InputError(f"sample has {channels} channels; the net takes {unet.config.in_channels}")
         if len(encoder_hidden_states) != clips:
@@ -280,10 +281,15 @@ class STUNet(ModelMixin, ConfigMixin):
         added = added_cond_kwargs or {}
         if unet.config.addition_embed_type == "text_time" and not added:
             encoder_hidden_states, added = self._added(encoder_hidden_states, sample)
+        if sample.ndim == 4:
+            told = {"class_labels": class_labels, "timestep_cond": timestep_cond, "added_cond_kwargs": added}
+            predicted = unet(sample, timestep, encoder_hidden_states, **told).sample
+            return STUNetOutput(sample=predicted) if return_dict else (predicted,)
         emb = self._embed(sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added)
         context = unet.process_encoder_hidden_states(encoder_hidden_states, added)
 
         # Frames join the batch, the last repeated up to a length that resampling divides
+        frames = sample.shape[2]
         padding = -frames % self.temporal_factor
         first = torch.as_tensor(first_frame, device=sample.device).view(-1, 1)
         places = self.config.frame_stride * (first + torch.arange(frames + padding, device=sample.device))

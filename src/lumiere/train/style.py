@@ -161,12 +161,6 @@ def fit(
     return Style(lora, {}, {**about, "steps": done}, thumbnails, name)
 
 
-def _predict(pipe: LumierePipeline, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
-    unet = pipe.unet.spatial
-    predicted: Tensor = unet(x.to(unet.dtype), t, context.to(unet.dtype), return_dict=False)[0]
-    return predicted[:, : x.shape[1]].float()
-
-
 def _redrawn(
     pipe: LumierePipeline,
     latents: Tensor,
@@ -177,7 +171,7 @@ def _redrawn(
 ) -> Tensor:
     """What samples show, as the image model draws it."""
     guided = classifier_free(
-        lambda x, t, told: _predict(pipe, x, t, told),
+        pipe._denoise,
         context,
         empty,
         pipe.config["guidance"],
@@ -202,7 +196,7 @@ def _redrawing_loss(
     power = alphas_cumprod[t][:, None, None, None]
     a, s = power.sqrt(), (1 - power).sqrt()
     x = a * shown + s * randn(shown.shape, generator, shown)
-    predicted = _predict(pipe, x, t, context)
+    predicted = pipe._denoise(x, t, context)
     clean = {
         "sample": lambda: predicted,
         "epsilon": lambda: (x - s * predicted) / a,
@@ -219,12 +213,12 @@ def _prior_loss(
 
     def before(x: Tensor, t: Tensor) -> Tensor:
         unet.disable_adapters()
-        said = _predict(pipe, x, t, context)
+        said = pipe._denoise(x, t, context)
         unet.enable_adapters()
         return said
 
     return training_loss(
-        lambda x, t: _predict(pipe, x, t, context),
+        lambda x, t: pipe._denoise(x, t, context),
         own,
         alphas_cumprod,
         generator,

@@ -67,6 +67,7 @@ def methods(
         "num_inference_steps": steps,
         "guidance_scale": shipped.config["guidance"],
         "guidance_rescale": shipped.config["guidance_rescale"],
+        "image_prompt": "",
     }
 
     def loaded(name: str) -> LumierePipeline:

@@ -330,12 +330,13 @@ class LumierePipeline(BundlePipeline):
         clips = []
         for number, made in enumerate(finished):
             frames, about = to_uint8(made), {"prompt": prompts[number], "seed": seeds[number]} | settings
-            begun, known = given[number], tolds[number]
+            known, told = given[number], tolds[number]
             if pictured:
                 about["image_prompt"] = pictured[number].text
-            if begun is not None and known is not None:
-                about["given_psnr"] = begun.psnr(frames)
-                frames = begun.composite(self._carried(made, known)) if composite else frames
+            elif known is not None:
+                about["given_psnr"] = known.psnr(frames)
+            if known is not None and told is not None:
+                frames = known.composite(self._carried(made, told)) if composite else frames
             elif loop:
                 frames = np.roll(frames, -changes_round(frames).argmin(), axis=0)
             clips.append(Clip(frames, fps, about))

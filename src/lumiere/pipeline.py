@@ -72,7 +72,7 @@ class LumierePipeline(BundlePipeline):
         shared_noise, noise_smoothness: share of the noise that is common to all frames, and how slowly the
             rest changes, in frames, as in training; see ``lumiere.diffusion.noise``.
         motion_words: what a picture cannot show, in the words of the training's captions: a clip begins with
-            a picture of the prompt without them (``image_prompt`` of a call). None: it is made at once.
+            a picture of the prompt without them (``image_prompt`` of a call). If there are none, it does not.
         moving_scale: how large such a picture is in the frame, if there were words of motion in the prompt:
             what moves needs room.
     """
@@ -272,10 +272,9 @@ class LumierePipeline(BundlePipeline):
 
         self._interrupt = False
         batches = range(0, len(prompts), batch_size)
-        finished: list[Tensor] = []
-        given = [condition] * len(prompts)
+        finished: list[Any] = []
+        given = [condition] * batch_size
         told = None if condition is None else self._told([condition])
-        tolds: list[Told | None] = []
         led = partial(self._led, uncond=uncond, guidance=guidance, rescale=rescale, interval=interval)
         with worn(self.unet.spatial, style, alpha), self.progress_bar(total=steps * len(batches)) as bar:
             for start in batches:
@@ -292,7 +291,7 @@ class LumierePipeline(BundlePipeline):
                 if pictured:
                     pictures = self._draw(pictured[chosen], drawn[:, :, 0], led, steps)
                     begins = [from_image(picture, num_frames) for picture in pictures]
-                    given[chosen], told = begins, self._told(begins)
+                    given, told = [*begins], self._told(begins)
                 guided = self._guided(led, context[chosen], first_frame)
                 denoiser = self._over_time(guided, num_frames, loop, told)
                 latents = sample(
@@ -305,8 +304,14 @@ class LumierePipeline(BundlePipeline):
                     generator=generator,
                     callback=after_step,
                 )
-                finished += latents if output_type == "latent" else [self._decode(each) for each in latents]
-                tolds += [told and told.of(index) for index in range(len(latents))]
+                made = latents if output_type == "latent" else [self._decode(each) for each in latents]
+                if output_type == "clip":
+                    finished += [
+                        self._shown(each, given[index], told and told.of(index), composite)
+                        for index, each in enumerate(made)
+                    ]
+                else:
+                    finished += made
         self.maybe_free_model_hooks()
 
         if output_type != "clip":
@@ -328,15 +333,12 @@ class LumierePipeline(BundlePipeline):
         if style is not None:
             settings |= {"style": style.name, "alpha": alpha}
         clips = []
-        for number, made in enumerate(finished):
-            frames, about = to_uint8(made), {"prompt": prompts[number], "seed": seeds[number]} | settings
-            known, told = given[number], tolds[number]
+        for number, (frames, given_psnr) in enumerate(finished):
+            about = {"prompt": prompts[number], "seed": seeds[number]} | settings
             if pictured:
                 about["image_prompt"] = pictured[number].text
-            elif known is not None:
-                about["given_psnr"] = known.psnr(frames)
-            if known is not None and told is not None:
-                frames = known.composite(self._carried(made, told)) if composite else frames
+            elif condition is not None:
+                about["given_psnr"] = given_psnr
             elif loop:
                 frames = np.roll(frames, -changes_round(frames).argmin(), axis=0)
             clips.append(Clip(frames, fps, about))
@@ -463,6 +465,16 @@ class LumierePipeline(BundlePipeline):
         pixels = torch.from_numpy(np.ascontiguousarray(frames))
         video = pixels.to(self._execution_device, self.codec.dtype).div(127.5).sub(1)
         return video.movedim(-1, 0)[None]
+
+    def _shown(
+        self, video: Float[Tensor, "3 t h w"], given: Condition | None, told: Told | None, composite: bool
+    ) -> tuple[np.ndarray, float | None]:
+        """The clip's frames, uint8 t h w 3, and how well what is given was kept, in decibels."""
+        frames = to_uint8(video)
+        if given is None or told is None:
+            return frames, None
+        kept = given.psnr(frames)
+        return given.composite(self._carried(video, told)) if composite else frames, kept
 
     def _carried(self, video: Float[Tensor, "3 t h w"], told: Told) -> np.ndarray:
         """The clip's frames, with what is given where it has moved to, if the model can find it."""
@@ -599,8 +611,6 @@ def without_words(text: str, words: Sequence[str]) -> str:
 
 def shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
     """A picture at a share, up to 1, of its size, amidst what its edges show: uint8, h x w x 3."""
-    if scale == 1:
-        return picture
     height, width = picture.shape[:2]
     around = [(round(side * (1 / scale - 1) / 2),) * 2 for side in (height, width)]
     return resize(np.pad(picture, (*around, (0, 0)), "edge")[None], height, width)[0]

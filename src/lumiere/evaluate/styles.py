@@ -64,12 +64,15 @@ class Wardrobe:
             fit(pipe, pictures, [self.labels[code] for code in self.references]).save_pretrained(folder)
         return Style.from_pretrained(folder)
 
-    def share(self, frames: np.ndarray, style: str) -> float:
-        """The share of frames that the judge says are in the style."""
+    def shares(self, frames: np.ndarray) -> dict[str, float]:
+        """The share of frames that the judge says are in each style."""
         chosen = frames[np.linspace(0, len(frames) - 1, _JUDGED).round().astype(int)]
         with torch.no_grad():
             said = self.style_judge.net(object_crops(chosen)).argmax(1)
-        return float((said == list(self.style_judge.labels).index(style)).float().mean())
+        return {
+            name: float((said == number).float().mean())
+            for number, name in enumerate(self.style_judge.labels)
+        }
 
     def among_five(self, frames: np.ndarray, code: str) -> bool:
         """Whether the object is among the first five that the judge names."""
@@ -132,26 +135,26 @@ def style(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[
     moved = None
     for alpha in ALPHAS:
         clip = bench.pipe(prompt.prompt, style=fitted, alpha=alpha, seed=seed, **bench.sampling)
-        share, named = wardrobe.share(clip.frames, name), wardrobe.among_five(clip.frames, code)
-        figures |= {f"style_{alpha}": share, f"among_five_{alpha}": named}
-        figures[f"own_style_{alpha}"] = wardrobe.share(clip.frames, OWN)
+        shares, named = wardrobe.shares(clip.frames), wardrobe.among_five(clip.frames, code)
+        figures |= {f"style_{alpha}": shares[name], f"among_five_{alpha}": named}
+        figures[f"own_style_{alpha}"] = shares[OWN]
         moves = flow_magnitude(clip.frames)
         moved = moves if moved is None else moved
         figures[f"motion_{alpha}"] = moves / moved if moved else None
         shown[f"{prompt.prompt}: {name} {alpha}"] = clip.frames
-    figures |= {f"{name}_style": share, f"{name}_among_five": named}
+    figures |= {f"{name}_style": shares[name], f"{name}_among_five": named}
     own = bench.real(prompt.scene)
     size = {"height": own.shape[1], "width": own.shape[2]}
     options = {"strength": STRENGTH, "style": fitted, "seed": seed, **size, **bench.sampling}
     edited = bench.pipe(prompt.prompt, video=Clip(own, FPS), **options).frames
-    figures["edited_style"] = wardrobe.share(edited, name)
+    figures["edited_style"] = wardrobe.shares(edited)[name]
     figures["edited_flow"] = flow_correlation(own, edited)
     shown[f"{prompt.prompt}: edited into {name}"] = edited
     if code in wardrobe.drawings[name]:
         drawing = Sprite(code, "", (), "", wardrobe.drawings[name][code][None])
         real = render(prompt.scene, {code: drawing}, CLIP_FRAMES)
         figures |= {
-            "style_real": wardrobe.share(real, name),
+            "style_real": wardrobe.shares(real)[name],
             "among_five_real": wardrobe.among_five(real, code),
         }
     return figures, shown

@@ -24,6 +24,7 @@ GALLERY = Path(__file__).resolve().parent.parent / "docs" / "gallery"
 REFERENCES = ("crab", "elephant", "fish", "fox", "monkey-face", "cat-face")
 COMMANDS = {
     "Text to video": 'generate "a frog growing on a purple background" --seed 7',
+    "Several objects": 'generate "a lion to the left of an owl on a purple background" --seed 1',
     "A loop": 'loop "an owl on a yellow background" --seed 1',
     "Image to video": 'animate panda.png "a panda moving left on a green background" --seed 1',
     "A transition": 'transition panda.png panda-small.png "a panda shrinking on a green background" --seed 1',

@@ -13,9 +13,11 @@ from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
+from lumiere.layout import shrunk
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.transport import REACH, TransportNet
-from lumiere.pipeline import base_size, check_request, shrunk, to_uint8, without_words
+from lumiere.pipeline import to_uint8
+from lumiere.request import base_size, check_request
 
 
 def frames(clip):
@@ -521,19 +523,6 @@ def test_image_prompts_that_cannot_be_drawn_are_refused(drawing_pipe, pipe):
         pipe("a cat", num_frames=5, image_prompt="a dog")
 
 
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("a cat moving left on a red background", "a cat on a red background"),
-        ("Moving a cat", "a cat"),
-        ("a cat removing a movingly, moving", "a cat removing a movingly,"),
-        ("moving", "moving"),
-    ],
-)
-def test_words_are_left_out_whole(text, left):
-    assert without_words(text, ["moving", "moving left"]) == left
-
-
 def test_what_moves_is_given_room(make_pipe):
     plain, roomy = (
         make_pipe(conditioned=True, motion_words=["moving"], moving_scale=scale) for scale in (1.0, 0.5)
@@ -544,11 +533,85 @@ def test_what_moves_is_given_room(make_pipe):
     np.testing.assert_array_equal(small, shrunk(large, 0.5))
 
 
-@given(st.integers(4, 40), st.integers(4, 40), st.sampled_from([0.5, 0.7, 0.8, 1.0]))
-def test_a_shrunk_picture_has_its_edges_around_it(height, width, scale):
-    picture = np.full((height, width, 3), (10, 20, 30), np.uint8)
-    np.testing.assert_array_equal(shrunk(picture, scale), picture)
-    picture[1:-1, 1:-1] = 200
-    small = shrunk(picture, scale)
-    assert small.shape == picture.shape and small.dtype == np.uint8
-    assert (small > 100).sum() <= (picture > 100).sum()
+@pytest.fixture(scope="module")
+def arranging_pipe(make_pipe):
+    """A pipeline that makes objects in windows of their own, and begins each with a picture."""
+    return make_pipe(
+        conditioned=True, motion_words=["moving"], relations={"above": "above", "to the left of": "left"}
+    )
+
+
+def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, make_pipe, monkeypatch):
+    told, seen = [], []
+    encoder, denoise = arranging_pipe.text_encoder, arranging_pipe._denoise
+    monkeypatch.setattr(
+        encoder, "forward", lambda texts: told.append(texts) or type(encoder).forward(encoder, texts)
+    )
+    monkeypatch.setattr(
+        arranging_pipe,
+        "_denoise",
+        lambda x, *rest, **also: seen.append(tuple(x.shape)) or denoise(x, *rest, **also),
+    )
+    clip = arranging_pipe("a cat above a dog moving on a red background", num_frames=5, seed=7)
+    words = "{} on a red background"
+    assert [text for (text,) in told if text] == [
+        *(words.format(each) for each in ("a cat", "a dog")),
+        *(words.format(each) for each in ("a cat moving", "a dog moving")),
+    ]
+    assert seen[-12:] == [(2, 48, 8, 8)] * 6 + [(2, 48, 5, 8, 8)] * 6
+    assert clip.frames.shape == (5, 32, 32, 3)
+    assert clip.metadata["layout"] == f"{words.format('a cat moving')} / {words.format('a dog moving')}"
+    assert clip.metadata["image_prompt"] == f"{words.format('a cat')} / {words.format('a dog')}"
+
+    plain = make_pipe(conditioned=True)
+    said = plain("any", layout="a cat | a dog", num_frames=5, seed=7)
+    expected = arranging_pipe("a cat to the left of a dog", image_prompt="", num_frames=5, seed=7)
+    np.testing.assert_array_equal(frames(said), frames(expected))
+
+
+def test_one_window_is_told_the_prompt(arranging_pipe, drawing_pipe):
+    prompt = "a cat above a dog moving"
+    whole = arranging_pipe(prompt, layout="", num_frames=5, seed=7)
+    np.testing.assert_array_equal(frames(whole), frames(drawing_pipe(prompt, num_frames=5, seed=7)))
+    assert "layout" not in whole.metadata
+    told = arranging_pipe("any", layout="a cat", num_frames=5, seed=7)
+    np.testing.assert_array_equal(frames(told), frames(drawing_pipe("a cat", num_frames=5, seed=7)))
+    picture = conditions.from_image(np.zeros((32, 32, 3), np.uint8), 5)
+    assert "layout" not in arranging_pipe(prompt, condition=picture, seed=7).metadata
+    begun = arranging_pipe(prompt, image_prompt="a fish", num_frames=5, seed=7)
+    assert "layout" not in begun.metadata
+
+
+def test_clips_of_several_layouts_are_made_in_one_call(arranging_pipe):
+    prompts = [
+        "a cat",
+        "a dog moving",
+        "a cat above a dog",
+        "a dog above a cat",
+        "a dog to the left of a cat",
+    ]
+    together = arranging_pipe(prompts, num_frames=5, seed=[1, 2, 3, 4, 5], batch_size=2)
+    for number, (prompt, clip) in enumerate(zip(prompts, together, strict=True), 1):
+        alone = arranging_pipe(prompt, num_frames=5, seed=number)
+        assert clip.metadata == alone.metadata
+        assert abs(frames(clip) - frames(alone)).max() <= 1  # batched kernels may round otherwise
+
+
+def test_windows_of_a_layout_lie_in_time_too(make_pipe):
+    pipe = make_pipe(frames=4)
+    clip = pipe("any", layout="a cat | a dog", num_frames=9, seed=7)
+    assert clip.frames.shape == (9, 32, 32, 3)
+    looped = pipe("any", layout="a cat | a dog", num_frames=8, loop=True, seed=7)
+    assert looped.frames.shape == (8, 32, 32, 3)
+    assert pipe("any", layout="a cat | a dog", num_frames=4, output_type="pt").shape == (1, 3, 4, 32, 56)
+
+
+def test_layouts_that_cannot_be_are_refused(arranging_pipe):
+    picture = conditions.from_image(np.zeros((32, 32, 3), np.uint8), 5)
+    for given_too in ({"condition": picture}, {"image_prompt": "a fish"}, {"video": picture.video}):
+        with pytest.raises(
+            InputError, match=r"layout is 'a cat \| a dog', but the clip is given another begin"
+        ):
+            arranging_pipe("any", layout="a cat | a dog", **given_too)
+    with pytest.raises(InputError, match=r"the layout 'a cat \|' has an empty prompt"):
+        arranging_pipe("any", layout="a cat |")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from lumiere.data.compose import MOTION_WORDS
+from lumiere.data.compose import MOTION_WORDS, RELATION_WORDS
 from lumiere.data.emoji import in_groups, read_index
 from lumiere.data.shards import MANIFEST
 from lumiere.diffusion.sampling import make_scheduler
@@ -21,6 +21,18 @@ from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.transport import TransportNet
 from lumiere.pipeline import LumierePipeline
 from lumiere.train.scenes import OTHER_WORDS
+
+OTHER_RELATIONS = {
+    "left of": "left",
+    "right of": "right",
+    "next to": "left",
+    "beside": "left",
+    "over": "above",
+    "on top of": "above",
+    "under": "below",
+    "underneath": "below",
+    "beneath": "below",
+}
 
 
 def main(model: Path, decoder: Path, transport: Path, data: Path, target: Path) -> None:
@@ -37,6 +49,7 @@ def main(model: Path, decoder: Path, transport: Path, data: Path, target: Path) 
         noise_smoothness=8.0,
         motion_words=[*MOTION_WORDS, *OTHER_WORDS],
         moving_scale=0.8,
+        relations=RELATION_WORDS | OTHER_RELATIONS,
     )
     pipe.save_pretrained(target, dtype=torch.float16)
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
-import re
-import secrets
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeVar
@@ -26,14 +25,17 @@ from lumiere.diffusion.guidance import ContextDenoiser, check_interval, classifi
 from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import Denoiser, StopSampling, inverted_noise, sample, scheduler_name
-from lumiere.diffusion.windows import tiles, windows
+from lumiere.diffusion.windows import Windows, tiles, windows
 from lumiere.errors import InputError
+from lumiere.layout import Layout, framed, part_by_part, shrunk
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.stunet import STUNet
 from lumiere.models.transport import TransportNet
+from lumiere.request import check_request, check_text, fitted_size, seeds_of
 from lumiere.shapes import Video
 from lumiere.style import Style, worn
 from lumiere.video import Clip, resize
+from lumiere.wording import arranged, without_words
 
 T = TypeVar("T")
 _Led: TypeAlias = Callable[[ContextDenoiser, Tensor], Denoiser]
@@ -45,12 +47,14 @@ OVERHEAD = 1.75
 EDIT_STRENGTH = 0.6
 #: Share of the variance of an edit's noise that is drawn anew, for all frames in common.
 EDIT_SHARED_NOISE = 0.5
+#: of a call: all frames at once and in one window, whatever the model would do
+AT_ONCE: dict[str, Any] = {"image_prompt": "", "layout": ""}
 
 
 class _Picture(NamedTuple):
-    """A picture that a clip begins with: what it is drawn of, and its size in the frame, a share."""
+    """A picture that a clip begins with: what it is drawn of, and its size in its window, a share."""
 
-    text: str
+    layout: Layout
     scale: float
 
 
@@ -75,6 +79,9 @@ class LumierePipeline(BundlePipeline):
             a picture of the prompt without them (``image_prompt`` of a call). If there are none, it does not.
         moving_scale: how large such a picture is in the frame, if there were words of motion in the prompt:
             what moves needs room.
+        relations: words between two objects of a prompt, and where they say that the first one stands:
+            ``"left"``, ``"right"``, ``"above"`` or ``"below"``. Each object of such a prompt gets a window of
+            its own (``layout`` of a call).
     """
 
     model_cpu_offload_seq = "text_encoder->unet->codec->transport"
@@ -91,6 +98,7 @@ class LumierePipeline(BundlePipeline):
         "noise_smoothness",
         "motion_words",
         "moving_scale",
+        "relations",
     )
     _callback_tensor_inputs = ("latents",)
 
@@ -112,6 +120,7 @@ class LumierePipeline(BundlePipeline):
         noise_smoothness: float = 0.0,
         motion_words: Sequence[str] = (),
         moving_scale: float = 1.0,
+        relations: Mapping[str, str] | None = None,
     ):
         super().__init__()
         self.register_modules(
@@ -129,6 +138,7 @@ class LumierePipeline(BundlePipeline):
             noise_smoothness=noise_smoothness,
             motion_words=motion_words,
             moving_scale=moving_scale,
+            relations=relations or {},
         )
         self._interrupt = False
         self._probed: dict[Any, tuple[int, int, int]] = {}
@@ -143,6 +153,7 @@ class LumierePipeline(BundlePipeline):
         condition: Condition | None = None,
         composite: bool = True,
         image_prompt: str | None = None,
+        layout: Layout | str | None = None,
         style: Style | str | os.PathLike[str] | None = None,
         alpha: float | None = None,
         loop: bool = False,
@@ -181,6 +192,11 @@ class LumierePipeline(BundlePipeline):
                 clip to begin with, as if it were its condition (Emu Video, Girdhar et al. 2023). ``""``: all
                 frames are made at once. Default: each prompt without the model's ``motion_words``, if it has
                 any and nothing else is given of the clip.
+            layout: what windows of the clip's size, side by side, are told in place of the prompt, such as
+                ``"a cat | a dog"``; the whole is then made as small as one of them. ``""``: one window, which
+                is told the prompt. Default: where a prompt says by the model's ``relations`` how objects
+                stand to each other, a window for each, if nothing is given of the clip and no
+                ``image_prompt`` said.
             style: weights for the image model, from :mod:`lumiere.style`, or their file or folder.
             alpha: how much of the style there is, from 0, none, to 1; above 1 it is exaggerated. Default: 1.
             loop: make the last frame lead into the first: the windows go round. There are at least two, the
@@ -204,7 +220,7 @@ class LumierePipeline(BundlePipeline):
                 ``latents`` of a dictionary that it returns are used from there. Setting ``pipe._interrupt``
                 to True ends the sampling.
             output_type: ``"clip"``; or, as the model made it, ``"pt"``, a video ``b 3 t h w`` in [-1, 1], or
-                ``"latent"``, samples.
+                ``"latent"``, samples; of several windows the whole, as large as they are together.
 
         Returns:
             A ``Clip``, or a list of them if ``prompt`` is a list; a tensor for the other output types. The
@@ -214,10 +230,12 @@ class LumierePipeline(BundlePipeline):
             InputError: an argument is out of its range, or memory would not suffice.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        for text in (*prompts, negative_prompt, image_prompt or ""):
-            _check_text(text)
-        if image_prompt and (condition is not None or video is not None):
+        for text in (*prompts, negative_prompt, image_prompt or "", str(layout or "")):
+            check_text(text)
+        from_nothing = condition is None and video is None
+        if image_prompt and not from_nothing:
             raise InputError(f"image_prompt is {image_prompt!r}, but the clip is given another beginning")
+        layouts = self._layouts(prompts, layout, image_prompt, from_nothing)
         if video is None and strength is not None:
             raise InputError(f"strength is {strength}, but there is no video to edit")
         strength = _default(strength, EDIT_STRENGTH)
@@ -240,10 +258,13 @@ class LumierePipeline(BundlePipeline):
         check_interval(interval)
         if condition is not None and set(prompts) == {negative_prompt}:
             guidance = 1.0  # there is nothing to lead to
-        check_request(
-            prompts if condition is None else ["given"], num_frames, height, width, self.codec.factor
+        said = (
+            ["given"]
+            if condition is not None
+            else [*prompts, *itertools.chain(*(each.prompts for each in layouts))]
         )
-        pictured = self._pictured(prompts, image_prompt, condition is None and video is None, first_frame)
+        check_request(said, num_frames, height, width, self.codec.factor)
+        pictured = self._pictured(layouts, image_prompt, from_nothing, first_frame)
         if condition is not None:
             condition = self._fitted(condition, num_frames, height, width)
         if source is not None and len(source) != num_frames:
@@ -252,33 +273,35 @@ class LumierePipeline(BundlePipeline):
             raise InputError(f"batch_size is {batch_size}; give at least 1")
         if output_type not in ("clip", "pt", "latent"):
             raise InputError(f"output_type is {output_type!r}; choose clip, pt or latent")
-        seeds = _seeds(seed, generator, len(prompts))
+        seeds = seeds_of(seed, generator, len(prompts))
         generators = [generator or torch.Generator().manual_seed(each) for each in seeds]
         batch_size = min(batch_size, len(prompts))
-        self._check_memory(num_frames, height, width, batch_size, guidance > 1)
+        window = height // self.codec.factor, width // self.codec.factor
+        canvases = [each.canvas(*window) for each in layouts]
+        tall, broad = (side * self.codec.factor for side in max(canvases, key=math.prod))
+        self._check_memory(num_frames, tall, broad, batch_size, guidance > 1)
 
         device = self._execution_device
-        context = self.text_encoder(prompts).to(device)
         uncond = self.text_encoder([negative_prompt]).to(device)
-        shape = (self.codec.channels, height // self.codec.factor, width // self.codec.factor)
         kind = self.config["shared_noise"], self.config["noise_smoothness"], loop
         origin = None if source is None else self._encode(resize(source, height, width))
         if origin is None or strength == 1:
-            noise = [frame_noise(num_frames, shape, each, *kind).to(device) for each in generators]
+            shapes = [(self.codec.channels, *canvas) for canvas in canvases]
+            each_of = zip(shapes, generators, strict=True)
+            noise = [frame_noise(num_frames, shape, each, *kind).to(device) for shape, each in each_of]
         else:
             motion = self._motion(origin, steps, strength, first_frame)
-            common = (frame_noise(1, shape, each).to(device) for each in generators)
+            common = (frame_noise(1, (self.codec.channels, *window), each).to(device) for each in generators)
             noise = [motion + EDIT_SHARED_NOISE**0.5 * each for each in common]
 
         self._interrupt = False
-        batches = range(0, len(prompts), batch_size)
+        batches = list(_batches(layouts, batch_size))
         finished: list[Any] = []
         given = [condition] * batch_size
         told = None if condition is None else self._told([condition])
         led = partial(self._led, uncond=uncond, guidance=guidance, rescale=rescale, interval=interval)
         with worn(self.unet.spatial, style, alpha), self.progress_bar(total=steps * len(batches)) as bar:
-            for start in batches:
-                chosen = slice(start, start + batch_size)
+            for chosen in batches:
 
                 def after_step(step: int, t: Tensor, x: Tensor) -> Tensor | None:
                     bar.update()
@@ -287,13 +310,15 @@ class LumierePipeline(BundlePipeline):
                         raise StopSampling
                     return returned.get("latents") if returned else None
 
-                drawn = torch.stack(noise[chosen])
+                drawn, arrangement = torch.stack(noise[chosen]), layouts[chosen.start]
                 if pictured:
-                    pictures = self._draw(pictured[chosen], drawn[:, :, 0], led, steps)
+                    pictures = self._draw(pictured[chosen], drawn[:, :, 0], window, led, steps)
                     begins = [from_image(picture, num_frames) for picture in pictures]
                     given, told = [*begins], self._told(begins)
-                guided = self._guided(led, context[chosen], first_frame)
-                denoiser = self._over_time(guided, num_frames, loop, told)
+                contexts = self._contexts(layouts[chosen])
+                guided = [self._guided(led, context, first_frame) for context in contexts]
+                places = arrangement.windows(*window)
+                denoiser = self._over_windows(guided, self._through_time(num_frames, loop), places, told)
                 latents = sample(
                     denoiser,
                     drawn,
@@ -306,10 +331,9 @@ class LumierePipeline(BundlePipeline):
                 )
                 made = latents if output_type == "latent" else [self._decode(each) for each in latents]
                 if output_type == "clip":
-                    finished += [
-                        self._shown(each, given[index], told and told.of(index), composite)
-                        for index, each in enumerate(made)
-                    ]
+                    for index, each in enumerate(made):
+                        frames, kept = self._shown(each, given[index], told and told.of(index), composite)
+                        finished.append((framed(frames, height, width), kept))
                 else:
                     finished += made
         self.maybe_free_model_hooks()
@@ -335,8 +359,10 @@ class LumierePipeline(BundlePipeline):
         clips = []
         for number, (frames, given_psnr) in enumerate(finished):
             about = {"prompt": prompts[number], "seed": seeds[number]} | settings
+            if layouts[number] != Layout.of(prompts[number]):
+                about["layout"] = str(layouts[number])
             if pictured:
-                about["image_prompt"] = pictured[number].text
+                about["image_prompt"] = str(pictured[number].layout)
             elif condition is not None:
                 about["given_psnr"] = given_psnr
             elif loop:
@@ -371,7 +397,7 @@ class LumierePipeline(BundlePipeline):
             raise InputError(f"{num_frames} frames are asked for; the clip has {len(clip)} already")
         height, width = fitted_size(clip.height, clip.width, self.config["size"], self.codec.factor)
         frames = resize(clip.frames, height, width)
-        seed = _seeds(seed, None, 1)[0]
+        seed = seeds_of(seed, None, 1)[0]
         made = clip
         for number in itertools.count():
             condition = continue_from(frames, given, self.config["frames"])
@@ -415,8 +441,26 @@ class LumierePipeline(BundlePipeline):
             )
         return condition.resized(height, width)
 
+    def _layouts(
+        self,
+        prompts: Sequence[str],
+        layout: Layout | str | None,
+        image_prompt: str | None,
+        from_nothing: bool,
+    ) -> list[Layout]:
+        """The windows of each clip. Raises :class:`InputError` for several where there can be but one."""
+        one_window = image_prompt or not from_nothing
+        if layout and one_window:
+            raise InputError(f"layout is {str(layout)!r}, but the clip is given another beginning")
+        if layout:
+            return [layout if isinstance(layout, Layout) else Layout.parse(layout)] * len(prompts)
+        if layout == "" or one_window:
+            return list(map(Layout.of, prompts))
+        words = self.config["relations"], self.config["motion_words"]
+        return [Layout(arranged(text, *words)) for text in prompts]
+
     def _pictured(
-        self, prompts: Sequence[str], image_prompt: str | None, from_nothing: bool, first_frame: int
+        self, layouts: Sequence[Layout], image_prompt: str | None, from_nothing: bool, first_frame: int
     ) -> list[_Picture]:
         """What each clip is to begin with; nothing at all if they are to be made at once."""
         if image_prompt is not None:
@@ -424,23 +468,43 @@ class LumierePipeline(BundlePipeline):
                 raise InputError(
                     f"image_prompt is {image_prompt!r}, but this model takes no condition; leave it out"
                 )
-            return [_Picture(image_prompt, 1.0)] * len(prompts) if image_prompt else []
+            return [_Picture(Layout.of(image_prompt), 1.0)] * len(layouts) if image_prompt else []
         words = self.config["motion_words"]
         if not (words and from_nothing and first_frame == 0 and self.unet.config.condition_channels):
             return []
-        still = [without_words(text, words) for text in prompts]
+        still = [each.changed(partial(without_words, words=words)) for each in layouts]
         scale = self.config["moving_scale"]
-        pairs = zip(still, prompts, strict=True)
-        return [_Picture(said, 1.0 if said == text else scale) for said, text in pairs]
+        pairs = zip(still, layouts, strict=True)
+        return [_Picture(said, 1.0 if said == layout else scale) for said, layout in pairs]
+
+    def _contexts(self, layouts: Sequence[Layout]) -> list[Float[Tensor, "b l d"]]:
+        """What each window is told, for clips of layouts of one shape."""
+        by_window = zip(*(each.prompts for each in layouts), strict=True)
+        return [self.text_encoder(list(prompts)).to(self._execution_device) for prompts in by_window]
 
     def _draw(
-        self, pictures: Sequence[_Picture], noise: Float[Tensor, "b c h w"], led: _Led, steps: int
+        self,
+        pictures: Sequence[_Picture],
+        noise: Float[Tensor, "b c h w"],
+        window: tuple[int, int],
+        led: _Led,
+        steps: int,
     ) -> list[np.ndarray]:
-        """Pictures by the image model alone, uint8 h w 3."""
-        context = self.text_encoder([each.text for each in pictures]).to(noise.device)
-        latents = sample(led(self._denoise, context), noise, self.scheduler, steps)
+        """Pictures by the image model alone, uint8 h w 3.
+
+        Args:
+            window: height and width of a window, in samples.
+        """
+        layouts = [each.layout for each in pictures]
+        places = layouts[0].windows(*window)
+        drawing = [led(self._denoise, context) for context in self._contexts(layouts)]
+        latents = sample(_tiled(drawing, dict(enumerate(places, 2))), noise, self.scheduler, steps)
         drawn = [to_uint8(self._decode(each[:, None]))[0] for each in latents]
-        return [shrunk(each, wanted.scale) for each, wanted in zip(drawn, pictures, strict=True)]
+        pixels = layouts[0].windows(*window, self.codec.factor)
+        return [
+            part_by_part(each, pixels, partial(shrunk, scale=wanted.scale))
+            for each, wanted in zip(drawn, pictures, strict=True)
+        ]
 
     def _told(self, conditions: Sequence[Condition]) -> Told:
         video = torch.cat([self._video(each.video) for each in conditions])
@@ -456,7 +520,7 @@ class LumierePipeline(BundlePipeline):
         """How a sample's own noise, found without a prompt, differs from frame to frame."""
         context = self.text_encoder([""]).to(origin.device)
         guided = self._guided(_unled, context, first_frame)
-        denoiser = self._over_time(guided, origin.shape[TIME], False, None)
+        denoiser = self._over_windows([guided], self._through_time(origin.shape[TIME], False))
         noise = inverted_noise(denoiser, origin.float(), self.scheduler, steps, strength)[0]
         return noise - noise.mean(1, keepdim=True)
 
@@ -506,18 +570,25 @@ class LumierePipeline(BundlePipeline):
 
         return guided
 
-    def _over_time(self, guided: WindowDenoiser, num_frames: int, loop: bool, told: Told | None) -> Denoiser:
-        """A denoiser of the whole clip, however long, that keeps to what is given."""
-        aligned = () if told is None else (told.channels,)
+    def _through_time(self, num_frames: int, loop: bool) -> Windows:
         window = min(num_frames, self.config["frames"])
-        time = windows(num_frames, window, window // 2, circular=loop)
+        return windows(num_frames, window, window // 2, circular=loop)
 
-        def at_once(x: Tensor, t: Tensor) -> Tensor:
-            return guided(x, t, *aligned)
+    def _over_windows(
+        self,
+        guided: Sequence[WindowDenoiser],
+        time: Windows,
+        places: Sequence[Windows] = (),
+        told: Told | None = None,
+    ) -> Denoiser:
+        """A denoiser of the whole clip, of however many windows, that keeps to what is given.
 
-        denoiser: Denoiser = at_once
-        if len(time.starts) > 1:
-            denoiser = multidiffusion(guided, tiles({TIME: time}, "cosine"), *aligned)
+        Args:
+            guided: denoisers of each window of the frame, row by row.
+            places: the windows along the height and along the width.
+        """
+        aligned = () if told is None else (told.channels,)
+        denoiser = _tiled(guided, dict(enumerate((time, *places), TIME)), *aligned)
         if told is None:
             return denoiser
         return hold_given(
@@ -602,20 +673,6 @@ class LumierePipeline(BundlePipeline):
         )
 
 
-def without_words(text: str, words: Sequence[str]) -> str:
-    """The text without these words, whole ones in any case; itself, if nothing would be left."""
-    longest_first = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    left = re.sub(rf"\s*(?<!\w)(?:{longest_first})(?!\w)", "", text, flags=re.IGNORECASE).strip()
-    return left or text
-
-
-def shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
-    """A picture at a share, up to 1, of its size, amidst what its edges show: uint8, h x w x 3."""
-    height, width = picture.shape[:2]
-    around = [(round(side * (1 / scale - 1) / 2),) * 2 for side in (height, width)]
-    return resize(np.pad(picture, (*around, (0, 0)), "edge")[None], height, width)[0]
-
-
 def to_uint8(video: Float[Tensor, "3 t h w"]) -> np.ndarray:
     """A video in [-1, 1] as frames, uint8 t h w 3."""
     return ((video + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
@@ -630,60 +687,26 @@ def changes_round(frames: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(frames.astype(np.int16) - np.roll(frames, 1, axis=0)).mean((1, 2, 3)))
 
 
-def check_request(prompts: Sequence[str], num_frames: int, height: int, width: int, factor: int) -> None:
-    """Refuse what no model could make, and sizes that a codec's ``factor`` does not divide.
-
-    Raises:
-        InputError: with what would be right.
-    """
-    if not prompts or not all(prompt.strip() for prompt in prompts):
-        raise InputError("the prompt is empty; say what is to be seen")
-    if num_frames < 1:
-        raise InputError(f"frames is {num_frames}; give at least 1")
-    for length, what in ((height, "height"), (width, "width")):
-        if length < factor or length % factor:
-            nearest = max(factor, round(length / factor) * factor)
-            raise InputError(f"{what} is {length}; this model makes multiples of {factor}, such as {nearest}")
+def _batches(layouts: Sequence[Layout], size: int) -> Iterator[slice]:
+    """Which clips are sampled together: neighbours, up to ``size`` of them, of the same number of windows."""
+    end = 0
+    for _, alike in itertools.groupby(layouts, key=lambda layout: layout.shape):
+        start, end = end, end + len(list(alike))
+        yield from (slice(first, min(first + size, end)) for first in range(start, end, size))
 
 
-def base_size(height: int, width: int, trained: int, factor: int) -> tuple[int, int]:
-    """Height and width that a model trained at ``trained`` pixels should make for a clip of this size: these
-    themselves, or, if the longer side is above it, sides in nearly the same proportion that are not."""
-    return (height, width) if max(height, width) <= trained else fitted_size(height, width, trained, factor)
-
-
-def fitted_size(height: int, width: int, trained: int, factor: int) -> tuple[int, int]:
-    """Height and width in about these proportions, the longer side being what the model was trained at."""
-    longer = max(height, width)
-    height, width = (max(1, round(side * trained / longer / factor)) * factor for side in (height, width))
-    return height, width
+def _tiled(denoisers: Sequence[WindowDenoiser], axes: Mapping[int, Windows], *aligned: Tensor) -> Denoiser:
+    """A denoiser of the whole from those of its windows; the last axes' windows have each their own."""
+    parted = {axis: along for axis, along in axes.items() if len(along.starts) > 1}
+    if not parted:
+        return lambda x, t: denoisers[0](x, t, *aligned)
+    chosen = tiles(parted, "cosine")
+    return multidiffusion([*denoisers] * (len(chosen) // len(denoisers)), chosen, *aligned)
 
 
 def _unled(denoise: ContextDenoiser, context: Tensor) -> Denoiser:
     """The denoiser without guidance."""
     return lambda x, t: denoise(x, t, context)
-
-
-def _seeds(seed: int | Sequence[int] | None, generator: torch.Generator | None, count: int) -> list[int]:
-    """The seed of each clip; with a generator, the generator's own."""
-    if generator is not None:
-        if seed is not None:
-            raise InputError("both seed and generator are given; give one of them")
-        return [generator.initial_seed()] * count
-    if seed is None:
-        return [secrets.randbelow(2**32) for _ in range(count)]
-    if isinstance(seed, int):
-        return [seed] * count
-    if len(seed) != count:
-        raise InputError(f"there are {len(seed)} seeds for {count} prompts; give one, or one each")
-    return list(seed)
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"the prompt {text!a} is not UTF-8 text; write it anew") from None
 
 
 def _default(value: T | None, default: T) -> T:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere.data.compose import MOTION_WORDS, caption, random_scene, with_motion
-from lumiere.pipeline import without_words
+from lumiere.wording import without_words
 
 LABELS = {"1f41b": "bug", "1f981": "lion", "1f40a": "crocodile"}
 

@@ -99,9 +99,22 @@ def test_it_samples_with_any_scheduler():
         torch.testing.assert_close(made, clean, atol=1e-4, rtol=0)
 
 
-def test_no_tiles_at_once_are_refused():
+def test_tiles_may_have_denoisers_of_their_own():
+    x = torch.randn(1, 2, 5, 6, 10)
+    chosen = tiles({3: windows(6, 6, 0), 4: windows(10, 6, 2)})
+    own = [lambda x, t, k=k: torch.full_like(x, k) for k in (1.0, 3.0)]
+    made = multidiffusion(own, chosen)(x, T)
+    expected = torch.tensor([1.0] * 4 + [2.0] * 2 + [3.0] * 4).expand_as(x)
+    torch.testing.assert_close(made, expected)
+    with pytest.raises(ValueError):
+        multidiffusion(own[:1], chosen)
+
+
+def test_tiles_at_once_that_cannot_be_are_refused():
     with pytest.raises(InputError, match="tiles at once is 0; give at least 1"):
         multidiffusion(mixing, [], tiles_at_once=0)
+    with pytest.raises(InputError, match="tiles at once is 2; tiles with denoisers of their own take 1"):
+        multidiffusion([mixing], tiles({2: windows(4, 4, 0)}), tiles_at_once=2)
 
 
 def _two_processes(rank, folder, expected):

@@ -12,8 +12,9 @@ from lumiere.cli import main
 from lumiere.data.compose import MOTION_WORDS, SIZES
 from lumiere.evaluate.prompts import choose_prompts, summarise, table
 from lumiere.models import bundle
-from lumiere.pipeline import LumierePipeline, without_words
+from lumiere.pipeline import LumierePipeline
 from lumiere.video import Clip, probe
+from lumiere.wording import without_words
 
 SIZE = SIZES[0]
 pytestmark = pytest.mark.usefixtures("tiny_recogniser")

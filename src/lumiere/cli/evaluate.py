@@ -64,7 +64,8 @@ TASKS = (
 @click.option(
     "--one-pass",
     is_flag=True,
-    help="Make all frames at once where the model would begin with a picture of the prompt.",
+    help="Make all frames at once, in one window, where the model would begin with a picture of the prompt "
+    "or make each of its objects in a window.",
 )
 @click.option("--styles", type=path_type, help="What `lumiere data styles` made; the task style needs it.")
 @click.option("--real-only", is_flag=True, help="Measure the real clips alone; needs --data.")

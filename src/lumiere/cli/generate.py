@@ -71,6 +71,12 @@ _OPTIONS = (
         help='Begin with a picture of this, by the image model alone; "" for none.  '
         "[default: PROMPT without its motion, with the shipped model]",
     ),
+    click.option(
+        "--layout",
+        metavar="TEXTS",
+        help='What windows side by side are told, "LEFT | RIGHT" or "TOP / BOTTOM"; "" for one window.  '
+        "[default: with the shipped model one for each object of PROMPT, where it says how they stand]",
+    ),
     *_alpha_options,
     click.option(
         "--alpha-sweep",
@@ -115,6 +121,7 @@ def command(**arguments: Any) -> None:
     lumiere generate "a frog growing on a purple background" --out frog.mp4
     lumiere generate "a crab on a blue background" --size 1024
     lumiere generate "an owl moving left" --seed 7 --count 3 --out owl.webp
+    lumiere generate "a cat to the left of an owl on a green background"
     lumiere generate "an owl on a yellow background" --style line-art --alpha 0.8
     """
     make_clips(**arguments, loop=False)
@@ -134,6 +141,7 @@ def make_clips(
     negative: str,
     seed: int | None,
     image_prompt: str | None,
+    layout: str | None,
     style: Path | Callable[[LumierePipeline], Style] | None,
     alpha: float | None,
     extrapolate: bool,
@@ -177,10 +185,13 @@ def make_clips(
         check_rate(path, fps)
 
     from lumiere.diffusion.sampling import make_scheduler
+    from lumiere.layout import Layout
     from lumiere.models import bundle
-    from lumiere.pipeline import LumierePipeline, base_size, check_request
+    from lumiere.pipeline import LumierePipeline
+    from lumiere.request import base_size, check_request
     from lumiere.style import Style
 
+    arrangement = Layout.parse(layout) if layout else layout
     place = pick_device(device)
     folder = bundle.resolve(model)
     codec = kept(
@@ -215,6 +226,7 @@ def make_clips(
         guidance_interval=guidance_interval,
         negative_prompt=negative,
         image_prompt=image_prompt,
+        layout=arrangement,
         loop=loop,
         style=worn,
     )

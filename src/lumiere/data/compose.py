@@ -80,6 +80,14 @@ _RELATION_SHARES: dict[Relation, float] = {"beside": 4 / 9, "above": 3 / 9, "row
 #: of all scenes
 SEVERAL_SHARE = 0.09
 
+#: what captions say of two objects, and where the first stands
+RELATION_WORDS = {
+    "to the left of": "left",
+    "to the right of": "right",
+    "above": "above",
+    "below": "below",
+}
+
 T = TypeVar("T")
 
 

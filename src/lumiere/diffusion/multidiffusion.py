@@ -36,7 +36,10 @@ def alone() -> Iterator[None]:
 
 
 def multidiffusion(
-    denoise: WindowDenoiser, tiles: Sequence[Tile], *aligned: Tensor, tiles_at_once: int = 1
+    denoise: WindowDenoiser | Sequence[WindowDenoiser],
+    tiles: Sequence[Tile],
+    *aligned: Tensor,
+    tiles_at_once: int = 1,
 ) -> Denoiser:
     """Denoise by overlapping ``tiles``.
 
@@ -45,27 +48,32 @@ def multidiffusion(
 
     Args:
         denoise: called as ``denoise(x, t, *aligned)`` with the ``b`` samples' crops to one tile; with several
-            tiles at once, with ``tiles b`` of them, the tiles' crops one after another.
+            tiles at once, with ``tiles b`` of them, the tiles' crops one after another. Or one for each tile,
+            that is told something else there (section 4.2 of Bar-Tal et al.).
         tiles: of :func:`lumiere.diffusion.windows.tiles`.
         aligned: what ``denoise`` takes of each place, such as a low-resolution clip, on the sample's grid; it
             is cropped as the sample is.
         tiles_at_once: tiles that one call denoises: faster on a GPU, for more memory.
 
     Raises:
-        InputError: ``tiles_at_once`` is below 1.
+        InputError: ``tiles_at_once`` is below 1, or above it for denoisers of their own.
     """
     if tiles_at_once < 1:
         raise InputError(f"tiles at once is {tiles_at_once}; give at least 1")
+    if not callable(denoise) and tiles_at_once > 1:
+        raise InputError(f"tiles at once is {tiles_at_once}; tiles with denoisers of their own take 1")
+    denoisers = [denoise] * len(tiles) if callable(denoise) else denoise
+    denoised = list(zip(tiles, denoisers, strict=True))
 
     def whole(x: Tensor, t: Tensor) -> Tensor:
         state = PartialState()
         shared = state.num_processes > 1 and not _alone.get()
-        own = tiles[state.process_index :: state.num_processes] if shared else tiles
+        own = denoised[state.process_index :: state.num_processes] if shared else denoised
         prediction = torch.zeros_like(x)
         for first in range(0, len(own), tiles_at_once):
-            chosen = own[first : first + tiles_at_once]
+            chosen, (denoise_these, *_) = zip(*own[first : first + tiles_at_once], strict=True)
             crops = [torch.cat([tile.crop(each) for tile in chosen]) for each in (x, *aligned)]
-            parts = denoise(crops[0], t, *crops[1:]).chunk(len(chosen))
+            parts = denoise_these(crops[0], t, *crops[1:]).chunk(len(chosen))
             for tile, part in zip(chosen, parts, strict=True):
                 tile.add(prediction, part)
         return reduce(prediction, "sum") if shared else prediction

@@ -21,7 +21,8 @@ from lumiere.evaluate.bench import Bench, Figures, Shown
 from lumiere.evaluate.consistency import detail, flows, psnr, warped_error
 from lumiere.evaluate.figures import MOVING_THRESHOLD, border_colour, change_between_eighths, measure
 from lumiere.evaluate.metrics.optical_flow import opencv
-from lumiere.pipeline import changes_round, fitted_size, to_uint8
+from lumiere.pipeline import changes_round, to_uint8
+from lumiere.request import fitted_size
 from lumiere.train.masks import HoleShape, object_box, random_hole
 
 EXTENDED = 400

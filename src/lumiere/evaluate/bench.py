@@ -12,7 +12,7 @@ import torch
 from lumiere.conditions import Condition
 from lumiere.data.compose import CLIP_FRAMES, Scene, Sprite, render
 from lumiere.evaluate.recogniser import Recogniser, ranking
-from lumiere.pipeline import LumierePipeline, to_uint8
+from lumiere.pipeline import AT_ONCE, LumierePipeline, to_uint8
 
 if TYPE_CHECKING:
     from lumiere.evaluate.styles import Wardrobe
@@ -48,7 +48,7 @@ class Bench:
             "num_inference_steps": self.settings["steps"],
             "guidance_scale": self.settings["guidance"],
             "guidance_interval": self.settings.get("guidance_interval"),
-            "image_prompt": "" if self.settings.get("one_pass") else None,
+            **(AT_ONCE if self.settings.get("one_pass") else {}),
         }
 
     def real(self, scene: Scene) -> np.ndarray:

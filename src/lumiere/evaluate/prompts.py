@@ -23,7 +23,7 @@ from lumiere.evaluate.recogniser import Recogniser, ranking
 from lumiere.evaluate.sheet import abreast, contact_sheet, stacked
 from lumiere.evaluate.xt_slice import xt_slice
 from lumiere.files import replacing
-from lumiere.pipeline import LumierePipeline
+from lumiere.pipeline import AT_ONCE, LumierePipeline
 from lumiere.video import Clip, read_metadata, save_picture
 
 Result = dict[str, Any]
@@ -173,7 +173,7 @@ def generate(
                 num_inference_steps=settings["steps"],
                 guidance_scale=settings["guidance"],
                 guidance_interval=settings.get("guidance_interval"),
-                image_prompt="" if settings.get("one_pass") else None,
+                **(AT_ONCE if settings.get("one_pass") else {}),
                 batch_size=len(batch),
                 callback_on_step_end=after_step,
             )

@@ -14,7 +14,7 @@ from lumiere.baselines.cascade import KeyframeCascade
 from lumiere.baselines.untrained import frame_by_frame
 from lumiere.data.compose import FPS, Sprite, render
 from lumiere.data.heldout import HeldOutPrompt
-from lumiere.pipeline import LumierePipeline
+from lumiere.pipeline import AT_ONCE, LumierePipeline
 from lumiere.train.loop import MODEL, Trainer
 from lumiere.video import Clip
 
@@ -67,7 +67,7 @@ def methods(
         "num_inference_steps": steps,
         "guidance_scale": shipped.config["guidance"],
         "guidance_rescale": shipped.config["guidance_rescale"],
-        "image_prompt": "",
+        **AT_ONCE,
     }
 
     def loaded(name: str) -> LumierePipeline:

@@ -1,0 +1,131 @@
+"""A frame made of several windows of the model, side by side, each of which is told its own prompt.
+
+This is MultiDiffusion with a prompt for each region (Bar-Tal et al. 2023, section 4.2), of regions that are
+the size that the model was trained at: together they are a canvas larger than the frame, which is then made
+smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lumiere.diffusion.windows import Windows, tiles, windows
+from lumiere.errors import InputError
+from lumiere.video import resize
+
+#: samples that neighbouring windows share
+OVERLAP = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What each window of a frame is told, in rows from the top, each from the left.
+
+    Raises:
+        InputError: there is no window, or the rows are not equally long.
+    """
+
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        lengths = [len(row) for row in self.rows]
+        if not lengths or len(set(lengths)) > 1 or 0 in lengths:
+            counts = ", ".join(map(str, lengths)) or "no"
+            raise InputError(f"the layout's rows have {counts} prompts; give each as many, from 1")
+
+    @classmethod
+    def of(cls, prompt: str) -> Layout:
+        """One window."""
+        return cls(((prompt,),))
+
+    @classmethod
+    def parse(cls, text: str) -> Layout:
+        """Rows between ``/``, and prompts between ``|``, such as ``a cat | a dog / a fish | a bird``.
+
+        Raises:
+            InputError: a prompt is empty, or the rows are not equally long.
+        """
+        rows = tuple(tuple(part.strip() for part in row.split("|")) for row in text.split("/"))
+        if not all(map(all, rows)):
+            raise InputError(f"the layout {text!r} has an empty prompt; say what is to be seen there")
+        return cls(rows)
+
+    def __str__(self) -> str:
+        return " / ".join(" | ".join(row) for row in self.rows)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return tuple(prompt for row in self.rows for prompt in row)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many windows there are from top to bottom, and from left to right."""
+        return len(self.rows), len(self.rows[0])
+
+    def changed(self, change: Callable[[str], str]) -> Layout:
+        """The layout with other prompts."""
+        return Layout(tuple(tuple(map(change, row)) for row in self.rows))
+
+    def windows(self, height: int, width: int, factor: int = 1) -> tuple[Windows, Windows]:
+        """The windows along the canvas's height, and those along its width.
+
+        Args:
+            height, width: of each, in samples.
+            factor: positions in a sample: the codec's for windows in pixels.
+        """
+        down, across = map(_side_by_side, self.shape, (height, width), (factor, factor))
+        return down, across
+
+    def canvas(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of all windows together, of which each is ``height`` x ``width`` samples."""
+        down, across = self.windows(height, width)
+        return down.length, across.length
+
+
+def _side_by_side(count: int, size: int, factor: int) -> Windows:
+    overlap = min(OVERLAP, size // 2)
+    length = count * size - (count - 1) * overlap
+    return windows(length * factor, size * factor, overlap * factor)
+
+
+def part_by_part(
+    picture: np.ndarray, places: tuple[Windows, Windows], change: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """A picture of a canvas, each window's part of it changed, blended where they overlap.
+
+    Args:
+        picture: uint8, h x w x 3.
+        places: of :meth:`Layout.windows`, in pixels.
+        change: makes of a part, uint8, another one of its size.
+    """
+    whole = torch.zeros(picture.shape, dtype=torch.float64)
+    for tile in tiles(dict(enumerate(places)), "cosine"):
+        part = change(tile.crop(torch.from_numpy(picture)).numpy())
+        tile.add(whole, torch.from_numpy(part).double())
+    return whole.round().to(torch.uint8).numpy()
+
+
+def amidst_edges(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Frames in the middle of larger ones, amidst what their edges show: uint8, t x h x w x 3."""
+    around = []
+    for side, larger in zip(frames.shape[1:3], (height, width), strict=True):
+        before = (larger - side) // 2
+        around.append((before, larger - side - before))
+    return np.pad(frames, ((0, 0), *around, (0, 0)), "edge")
+
+
+def framed(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Frames as large as ``height`` x ``width`` allows, in proportion, amidst what their edges show."""
+    scale = max(frames.shape[1] / height, frames.shape[2] / width)
+    return resize(amidst_edges(frames, round(height * scale), round(width * scale)), height, width)
+
+
+def shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
+    """A picture at a share, up to 1, of its size, amidst what its edges show: uint8, h x w x 3."""
+    height, width = picture.shape[:2]
+    around = amidst_edges(picture[None], round(height / scale), round(width / scale))
+    return resize(around, height, width)[0]

@@ -93,6 +93,18 @@ def test_a_canvas_fits_into_the_frame_in_its_proportions(canvas, inner):
     assert (fitted[0, 0] < 130).all()  # an edge, not black
 
 
+def test_what_is_left_over_fades_into_a_plain_edge_and_continues_a_pattern():
+    frames = np.full((2, 16, 64, 3), (200, 40, 40), np.uint8)
+    frames[:, :, 10:14] += np.uint8(9)
+    plain = framed(frames, 64, 64)
+    np.testing.assert_array_equal(plain[:, 24:40], frames)
+    assert (plain[:, [0, -1]] == (200, 40, 40)).all()
+    assert (plain[:, 23, 11, 0] == 208).all() and (plain[:, 40, 11, 0] == 208).all()
+    frames[:, :, ::2] = 0
+    striped = framed(frames, 64, 64)
+    assert (striped == frames[:, :1]).all()
+
+
 def test_a_frame_that_fits_is_left_alone():
     frames = np.random.default_rng(0).integers(0, 256, (3, 16, 24, 3), np.uint8)
     np.testing.assert_array_equal(framed(frames, 16, 24), frames)

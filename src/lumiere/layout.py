@@ -19,6 +19,8 @@ from lumiere.video import resize
 
 #: samples that neighbouring windows share
 OVERLAP = 2
+#: over how many pixels an edge fades into its colour, if so large a share of it is less than this off it
+FADING, MOST, NEAR = 16, 0.7, 24
 
 
 @dataclass(frozen=True)
@@ -109,23 +111,33 @@ def part_by_part(
     return whole.round().to(torch.uint8).numpy()
 
 
-def amidst_edges(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Frames in the middle of larger ones, amidst what their edges show: uint8, t x h x w x 3."""
-    around = []
-    for side, larger in zip(frames.shape[1:3], (height, width), strict=True):
-        before = (larger - side) // 2
-        around.append((before, larger - side - before))
-    return np.pad(frames, ((0, 0), *around, (0, 0)), "edge")
-
-
 def framed(frames: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Frames as large as ``height`` x ``width`` allows, in proportion, amidst what their edges show."""
+    """Frames as large as ``height`` x ``width`` allows, in proportion: uint8, t x h x w x 3.
+
+    What is left over is what their edges show; an edge that is nearly of one colour fades into that.
+    """
     scale = max(frames.shape[1] / height, frames.shape[2] / width)
-    return resize(amidst_edges(frames, round(height * scale), round(width * scale)), height, width)
+    for axis, side in enumerate((round(height * scale), round(width * scale)), 1):
+        over = side - frames.shape[axis]
+        first, last = np.take(frames, 0, axis), np.take(frames, -1, axis)
+        before, after = _faded(first, over // 2)[:, ::-1], _faded(last, over - over // 2)
+        if axis == 2:
+            before, after = before.swapaxes(1, 2), after.swapaxes(1, 2)
+        frames = np.concatenate([before, frames, after], axis)
+    return resize(frames, height, width)
 
 
 def shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
     """A picture at a share, up to 1, of its size, amidst what its edges show: uint8, h x w x 3."""
     height, width = picture.shape[:2]
-    around = amidst_edges(picture[None], round(height / scale), round(width / scale))
-    return resize(around, height, width)[0]
+    around = [(round(side * (1 / scale - 1) / 2),) * 2 for side in (height, width)]
+    return resize(np.pad(picture, (*around, (0, 0)), "edge")[None], height, width)[0]
+
+
+def _faded(edge: np.ndarray, depth: int) -> np.ndarray:
+    """An edge, t x n x 3, going on for ``depth`` pixels away from it: t x depth x n x 3."""
+    colour = np.median(edge, (0, 1))
+    plain = (np.abs(edge - colour).max(-1) < NEAR).mean() > MOST
+    share = np.linspace(0, 1, FADING + 1)[1:] if plain else np.zeros(1)
+    share = np.pad(share, (0, max(0, depth - len(share))), "edge")[:depth, None, None]
+    return np.rint(edge[:, None] * (1 - share) + colour * share).astype(np.uint8)

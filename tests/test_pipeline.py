@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from lumiere import Clip, LumierePipeline, conditions
 from lumiere import pipeline as module
+from lumiere.diffusion import multidiffusion
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
-from lumiere.layout import shrunk
+from lumiere.layout import Layout, part_by_part, shrunk
 from lumiere.memory import available_bytes, peak_bytes
 from lumiere.models.transport import REACH, TransportNet
 from lumiere.pipeline import to_uint8
@@ -541,32 +542,77 @@ def arranging_pipe(make_pipe):
     )
 
 
-def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, make_pipe, monkeypatch):
-    told, seen = [], []
-    encoder, denoise = arranging_pipe.text_encoder, arranging_pipe._denoise
-    monkeypatch.setattr(
-        encoder, "forward", lambda texts: told.append(texts) or type(encoder).forward(encoder, texts)
-    )
-    monkeypatch.setattr(
-        arranging_pipe,
-        "_denoise",
-        lambda x, *rest, **also: seen.append(tuple(x.shape)) or denoise(x, *rest, **also),
-    )
-    clip = arranging_pipe("a cat above a dog moving on a red background", num_frames=5, seed=7)
-    words = "{} on a red background"
-    assert [text for (text,) in told if text] == [
-        *(words.format(each) for each in ("a cat", "a dog")),
-        *(words.format(each) for each in ("a cat moving", "a dog moving")),
-    ]
-    assert seen[-12:] == [(2, 48, 8, 8)] * 6 + [(2, 48, 5, 8, 8)] * 6
-    assert clip.frames.shape == (5, 32, 32, 3)
-    assert clip.metadata["layout"] == f"{words.format('a cat moving')} / {words.format('a dog moving')}"
-    assert clip.metadata["image_prompt"] == f"{words.format('a cat')} / {words.format('a dog')}"
+def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, monkeypatch):
+    seen, drawn = [], []
+    denoise, decode = arranging_pipe._denoise, arranging_pipe._decode
+    arranging_pipe._probe()
 
-    plain = make_pipe(conditioned=True)
-    said = plain("any", layout="a cat | a dog", num_frames=5, seed=7)
-    expected = arranging_pipe("a cat to the left of a dog", image_prompt="", num_frames=5, seed=7)
-    np.testing.assert_array_equal(frames(said), frames(expected))
+    def denoising(x, t, context, **also):
+        seen.append((x.ndim, context[-1]))
+        return denoise(x, t, context, **also)
+
+    monkeypatch.setattr(arranging_pipe, "_denoise", denoising)
+    monkeypatch.setattr(arranging_pipe, "_decode", lambda x: drawn.append(decode(x)) or drawn[-1])
+    clip = arranging_pipe("a cat above a dog moving on a red background", num_frames=5, seed=7)
+    parts = ["a cat", "a dog", "a cat moving", "a dog moving"]
+    expected = [arranging_pipe.text_encoder([f"{each} on a red background"])[0] for each in parts]
+    told = [
+        (ndim, [torch.equal(context, each) for each in expected].index(True)) for ndim, context in seen[-12:]
+    ]
+    assert told == [(4, 0), (4, 1)] * 3 + [(5, 2), (5, 3)] * 3
+    assert clip.frames.shape == (5, 32, 32, 3)
+    assert [tuple(each.shape) for each in drawn] == [(3, 1, 56, 32), (3, 5, 56, 32)]
+    cat, dog = f"{parts[2]} on a red background", f"{parts[3]} on a red background"
+    assert clip.metadata["layout"] == f"{cat} / {dog}"
+    assert clip.metadata["image_prompt"] == "a cat on a red background / a dog on a red background"
+
+
+@pytest.mark.parametrize("num_frames", [4, 9])
+def test_windows_are_where_the_layout_has_them(make_pipe, monkeypatch, num_frames):
+    pipe = make_pipe(frames=4, guidance=1.0)
+    pipe._probe()
+    contexts = {pipe.text_encoder([name])[0].sum().item(): value for value, name in enumerate("abcd")}
+
+    def telling(x, t, context, **also):
+        """A prediction that says, of every place, which prompt the window there was told."""
+        by_itself.append(multidiffusion._alone.get())
+        return torch.full_like(x, contexts[context[0].sum().item()])
+
+    monkeypatch.setattr(pipe, "_denoise", telling)
+    seen, by_itself = [], []
+
+    def sample(denoiser, x, *_, **__):
+        seen.append(denoiser(x, torch.tensor(500)))
+        return x
+
+    monkeypatch.setattr("lumiere.pipeline.sample", sample)
+    pipe("any", layout="a | b / c | d", num_frames=num_frames, output_type="latent")
+    (made,) = seen
+    assert made.shape == (1, 48, num_frames, 14, 14)
+    for rows, columns, value in (
+        (slice(6), slice(6), 0),
+        (slice(6), slice(8, 14), 1),
+        (slice(8, 14), slice(6), 2),
+    ):
+        torch.testing.assert_close(made[..., rows, columns], torch.full_like(made[..., rows, columns], value))
+    torch.testing.assert_close(made[..., 6:8, 6:8].mean(), torch.tensor(1.5))
+    assert set(by_itself) == {num_frames == 4}  # other processes help with windows in time alone
+
+
+def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe):
+    plain, roomy = (
+        make_pipe(conditioned=True, motion_words=["moving"], relations={"above": "above"}, moving_scale=scale)
+        for scale in (1.0, 0.5)
+    )
+    large, small = [], []
+    for pipe, drawn in ((plain, large), (roomy, small)):
+        draw = pipe._draw
+        pipe._draw = lambda *asked, draw=draw, drawn=drawn: drawn.extend(draw(*asked)) or drawn
+        pipe("a cat above a dog moving", num_frames=2, seed=7)
+        del pipe._draw
+    places = Layout.parse("a / b").windows(8, 8, 4)
+    expected = part_by_part(large[0], places, lambda part: shrunk(part, 0.5))
+    assert np.abs(small[0].astype(int) - expected).max() <= 2  # blended once more
 
 
 def test_one_window_is_told_the_prompt(arranging_pipe, drawing_pipe):
@@ -615,3 +661,17 @@ def test_layouts_that_cannot_be_are_refused(arranging_pipe):
             arranging_pipe("any", layout="a cat | a dog", **given_too)
     with pytest.raises(InputError, match=r"the layout 'a cat \|' has an empty prompt"):
         arranging_pipe("any", layout="a cat |")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        arranging_pipe("any", layout="a cat | \udcff")
+    with pytest.raises(InputError, match="output_type is 'pt', one tensor, but the prompts' windows"):
+        arranging_pipe(["a cat", "a cat above a dog"], output_type="pt")
+
+
+def test_memory_is_that_of_one_window_at_a_time(arranging_pipe, monkeypatch):
+    asked = []
+    monkeypatch.setattr("lumiere.pipeline.available_bytes", lambda _: asked.append(1) or 10**12)
+    needed = [arranging_pipe.memory_bytes(5, 32, 32, larger=larger) for larger in (1.0, 1.75, 64.0)]
+    assert needed[0] <= needed[1] < 1.75 * needed[0] and needed[2] > 2 * needed[0]
+    monkeypatch.setattr("lumiere.pipeline.available_bytes", lambda _: 10**5)
+    with pytest.raises(InputError, match="1 x 5 frames of 32x32 need about"):
+        arranging_pipe("a cat above a dog", num_frames=5)

@@ -23,6 +23,8 @@ from lumiere.pipeline import LumierePipeline
 from lumiere.train.scenes import OTHER_WORDS
 
 OTHER_RELATIONS = {
+    "on the left of": "left",
+    "on the right of": "right",
     "left of": "left",
     "right of": "right",
     "next to": "left",

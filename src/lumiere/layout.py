@@ -19,8 +19,10 @@ from lumiere.video import resize
 
 #: samples that neighbouring windows share
 OVERLAP = 2
-#: over how many pixels an edge fades into its colour, if so large a share of it is less than this off it
-FADING, MOST, NEAR = 16, 0.7, 24
+#: pixels over which an edge fades into its colour
+FADING = 8
+#: how far, of 255, a pixel of an edge may be off its colour, and the share of them that may not be further
+NEAR, MOST = 24, 0.7
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,17 @@ def framed(frames: np.ndarray, height: int, width: int) -> np.ndarray:
 
     What is left over is what their edges show; an edge that is nearly of one colour fades into that.
     """
-    scale = max(frames.shape[1] / height, frames.shape[2] / width)
-    for axis, side in enumerate((round(height * scale), round(width * scale)), 1):
+    scale = min(height / frames.shape[1], width / frames.shape[2])
+    inner = (max(1, round(side * scale)) for side in frames.shape[1:3])
+    frames = resize(frames, *inner)
+    for axis, side in ((1, height), (2, width)):
         over = side - frames.shape[axis]
         first, last = np.take(frames, 0, axis), np.take(frames, -1, axis)
         before, after = _faded(first, over // 2)[:, ::-1], _faded(last, over - over // 2)
         if axis == 2:
             before, after = before.swapaxes(1, 2), after.swapaxes(1, 2)
         frames = np.concatenate([before, frames, after], axis)
-    return resize(frames, height, width)
+    return frames
 
 
 def shrunk(picture: np.ndarray, scale: float) -> np.ndarray:

@@ -22,7 +22,7 @@ from lumiere.bundled import BundlePipeline
 from lumiere.conditions import Condition, Footage, continue_from, from_image, read_video
 from lumiere.diffusion.conditioning import Told, encode_condition, ever_given, hold_given
 from lumiere.diffusion.guidance import ContextDenoiser, check_interval, classifier_free, limited
-from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
+from lumiere.diffusion.multidiffusion import WindowDenoiser, alone, multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import Denoiser, StopSampling, inverted_noise, sample, scheduler_name
 from lumiere.diffusion.windows import Windows, tiles, windows
@@ -80,8 +80,8 @@ class LumierePipeline(BundlePipeline):
         moving_scale: how large such a picture is in the frame, if there were words of motion in the prompt:
             what moves needs room.
         relations: words between two objects of a prompt, and where they say that the first one stands:
-            ``"left"``, ``"right"``, ``"above"`` or ``"below"``. Each object of such a prompt gets a window of
-            its own (``layout`` of a call).
+            ``"left"``, ``"right"``, ``"above"`` or ``"below"``. Each object of such a prompt, or of a list,
+            gets a window of its own (``layout`` of a call).
     """
 
     model_cpu_offload_seq = "text_encoder->unet->codec->transport"
@@ -194,9 +194,9 @@ class LumierePipeline(BundlePipeline):
                 any and nothing else is given of the clip.
             layout: what windows of the clip's size, side by side, are told in place of the prompt, such as
                 ``"a cat | a dog"``; the whole is then made as small as one of them. ``""``: one window, which
-                is told the prompt. Default: where a prompt says by the model's ``relations`` how objects
-                stand to each other, a window for each, if nothing is given of the clip and no
-                ``image_prompt`` said.
+                is told the prompt. Default: if the model has ``relations``, nothing is given of the clip, and
+                no ``image_prompt`` said, a window for each object of a prompt that lists several or says how
+                they stand to each other, see :func:`lumiere.wording.arranged`.
             style: weights for the image model, from :mod:`lumiere.style`, or their file or folder.
             alpha: how much of the style there is, from 0, none, to 1; above 1 it is exaggerated. Default: 1.
             loop: make the last frame lead into the first: the windows go round. There are at least two, the
@@ -278,8 +278,13 @@ class LumierePipeline(BundlePipeline):
         batch_size = min(batch_size, len(prompts))
         window = height // self.codec.factor, width // self.codec.factor
         canvases = [each.canvas(*window) for each in layouts]
-        tall, broad = (side * self.codec.factor for side in max(canvases, key=math.prod))
-        self._check_memory(num_frames, tall, broad, batch_size, guidance > 1)
+        if output_type != "clip" and len(set(canvases)) > 1:
+            raise InputError(
+                f"output_type is {output_type!r}, one tensor, but the prompts' windows differ in number;"
+                ' give layout "", or one prompt at a time'
+            )
+        larger = max(map(math.prod, canvases)) / math.prod(window)
+        self._check_memory(num_frames, height, width, batch_size, guidance > 1, larger)
 
         device = self._execution_device
         uncond = self.text_encoder([negative_prompt]).to(device)
@@ -498,7 +503,8 @@ class LumierePipeline(BundlePipeline):
         layouts = [each.layout for each in pictures]
         places = layouts[0].windows(*window)
         drawing = [led(self._denoise, context) for context in self._contexts(layouts)]
-        latents = sample(_tiled(drawing, dict(enumerate(places, 2))), noise, self.scheduler, steps)
+        denoiser = _unshared(_tiled(drawing, dict(enumerate(places, 2))))
+        latents = sample(denoiser, noise, self.scheduler, steps)
         drawn = [to_uint8(self._decode(each[:, None]))[0] for each in latents]
         pixels = layouts[0].windows(*window, self.codec.factor)
         return [
@@ -589,6 +595,8 @@ class LumierePipeline(BundlePipeline):
         """
         aligned = () if told is None else (told.channels,)
         denoiser = _tiled(guided, dict(enumerate((time, *places), TIME)), *aligned)
+        if len(time.starts) == 1:
+            denoiser = _unshared(denoiser)
         if told is None:
             return denoiser
         return hold_given(
@@ -618,19 +626,29 @@ class LumierePipeline(BundlePipeline):
         return self.codec.decode(latents[None].to(self.codec.dtype))[0].float()
 
     def memory_bytes(
-        self, num_frames: int, height: int, width: int, batch_size: int = 1, guided: bool = True
+        self,
+        num_frames: int,
+        height: int,
+        width: int,
+        batch_size: int = 1,
+        guided: bool = True,
+        larger: float = 1.0,
     ) -> int:
         """Bytes that sampling and decoding will take at their highest, over what the weights take.
 
         Extrapolated from what 8 frames on a grid of 8 x 8 take.
+
+        Args:
+            larger: how many times as large as one window all of them are together.
         """
         factor = self.codec.factor
         net, decoding, latents = self._probe()
         ratio = (height // factor) * (width // factor) / 64 * batch_size
         window = min(num_frames, self.config["frames"])
         # Copies of the clip live at once: noise, sample, past predictions; decoded slices and their union.
-        sampling = ratio / 8 * (window * net * (2 if guided else 1) + num_frames * 6 * latents)
-        video = 4 * 3 * num_frames * height * width * batch_size
+        sampling = ratio / 8 * (window * net * (2 if guided else 1) + num_frames * 6 * latents * larger)
+        ratio *= larger
+        video = 4 * 3 * num_frames * height * width * batch_size * larger
         # A codec decodes a clip in slices, so that what it takes does not grow with the clip.
         at_once = getattr(self.codec, "frames_at_once", num_frames)
         decoded = decoding * ratio / batch_size * min(num_frames, at_once) / min(8, at_once) + 3 * video
@@ -648,9 +666,11 @@ class LumierePipeline(BundlePipeline):
             self._probed = {key: (net, peak_bytes(self.codec, lambda: self._decode(x[0])), x.nbytes)}
         return self._probed[key]
 
-    def _check_memory(self, num_frames: int, height: int, width: int, batch_size: int, guided: bool) -> None:
+    def _check_memory(
+        self, num_frames: int, height: int, width: int, batch_size: int, guided: bool, larger: float = 1.0
+    ) -> None:
         def need(frames: int) -> int:
-            return self.memory_bytes(frames, height, width, batch_size, guided)
+            return self.memory_bytes(frames, height, width, batch_size, guided, larger)
 
         needed, free = need(num_frames), available_bytes(self._execution_device)
         if needed <= free:
@@ -702,6 +722,16 @@ def _tiled(denoisers: Sequence[WindowDenoiser], axes: Mapping[int, Windows], *al
         return lambda x, t: denoisers[0](x, t, *aligned)
     chosen = tiles(parted, "cosine")
     return multidiffusion([*denoisers] * (len(chosen) // len(denoisers)), chosen, *aligned)
+
+
+def _unshared(denoiser: Denoiser) -> Denoiser:
+    """The denoiser, of which other processes, at other prompts maybe, take no part."""
+
+    def unshared(x: Tensor, t: Tensor) -> Tensor:
+        with alone():
+            return denoiser(x, t)
+
+    return unshared
 
 
 def _unled(denoise: ContextDenoiser, context: Tensor) -> Denoiser:

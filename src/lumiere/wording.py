@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-_ROW = re.compile(r"\s+in a row(?!\w)", re.IGNORECASE)
-_COMMA_OR_AND = re.compile(r",\s*(?:and\s+)?|\s+and\s+", re.IGNORECASE)
-# "A black and white cat" is one object: what follows has to have an article of its own.
-_BEFORE_AN_ARTICLE = re.compile(r"(?:,\s*(?:and\s+)?|\s+and\s+)(?=(?:an?|the)\s)", re.IGNORECASE)
-_SETTING = r"(?:on|with|against) (?:an?|the) [^,]*\bbackground\b[^,]*"
-_SET = re.compile(
-    rf"^(?P<before>{_SETTING},\s+)?(?P<subject>.*?)(?P<after>,?\s+{_SETTING})?$", re.IGNORECASE | re.DOTALL
+_BACKGROUND = re.compile(r"\bbackground\b", re.IGNORECASE)
+# "On a red background", "with a background fading from red to blue".
+_SETTING = (
+    r"(?:on|with|against|in front of) (?:(?:an?|the) )?(?:(?!(?:on|of|with|to)\b)[\w-]+ ){0,5}?background"
+    r"(?: fading from [\w-]+ to [\w-]+| with [\w-]+(?: and [\w-]+)? [\w-]+)?"
 )
+_BEFORE = re.compile(rf"{_SETTING}, ", re.IGNORECASE)
+_AFTER = re.compile(rf",? {_SETTING}[.!]?$", re.IGNORECASE)
+_ROW = re.compile(r" (?:in a row|side by side|(?:next to|beside) each other)(?!\w)", re.IGNORECASE)
+# "A black and white cat" is one object: what follows has to have an article of its own.
+_NEXT_OBJECT = re.compile(r" ?,(?: and)? (?=(?:an?|the) )| and (?=(?:an?|the) )", re.IGNORECASE)
+_HAVING = re.compile(r" with ", re.IGNORECASE)
 
 
 def without_words(text: str, words: Iterable[str]) -> str:
@@ -28,39 +32,59 @@ def arranged(
 
     ``"a cat to the left of a dog moving up on a red background"`` is ``"a cat moving up on a red
     background"`` and ``"a dog moving up on a red background"``: all stand before the same background, and
-    motion that is said of the last alone is of all. Objects in a list, ``"a cat, a dog and a fish"``, stand
-    in a row.
+    motion that is said last is of all that have none of their own. Objects in a list, ``"a cat, a dog and a
+    fish"``, stand in a row.
 
     Args:
         relations: words between two objects, and where they say that the first one stands: ``"left"``,
-            ``"right"``, ``"above"`` or ``"below"``. What has words for several places is not taken apart.
+            ``"right"``, ``"above"`` or ``"below"``. What has words for several places is not taken apart, nor
+            is any other prompt that could be read in two ways.
         motion_words: as of :func:`without_words`.
     """
-    found = _SET.match(prompt.strip())
-    if found is None or not relations:
-        return ((prompt,),)
-    before, subject, after = found["before"] or "", found["subject"], found["after"] or ""
-    pieces = re.split(rf"\s*({_any_of(relations)})\s*", subject, flags=re.IGNORECASE)
-    objects = pieces[::2]
-    place_of = {words.lower(): place for words, place in relations.items()}
-    places = {place_of[words.lower()] for words in pieces[1::2]}
-    if not places:
-        listed = _ROW.sub("", subject)
-        objects = (_BEFORE_AN_ARTICLE if listed == subject else _COMMA_OR_AND).split(listed)
-        places = {"left"}
-    if len(objects) == 1 or len(places) > 1 or not all(each.strip() for each in objects):
-        return ((prompt,),)
-    place = places.pop()
-    motion = re.search(_any_of(motion_words), objects[-1], re.IGNORECASE)
-    if motion is not None:
-        moving = [without_words(each, motion_words) != each for each in objects]
-        objects = [
-            each if moves else f"{each} {motion[0]}" for each, moves in zip(objects, moving, strict=True)
-        ]
-    said = [f"{before}{each}{after}" for each in objects]
+    whole = ((prompt,),)
+    if not relations:
+        return whole
+    text = " ".join(prompt.split())
+    before = found[0] if (found := _BEFORE.match(text)) else ""
+    after = found[0] if (found := _AFTER.search(text, len(before))) else ""
+    objects, place = _apart(text[len(before) : len(text) - len(after)], relations)
+    if len(objects) < 2 or not all(objects):
+        return whole
+    said = [
+        each if _BACKGROUND.search(each) else f"{before}{each}{after}"
+        for each in _all_moving(objects, motion_words)
+    ]
+    if len({bool(_BACKGROUND.search(each)) for each in said}) > 1:
+        return whole
     if place in ("right", "below"):
         said.reverse()
     return (tuple(said),) if place in ("left", "right") else tuple((each,) for each in said)
+
+
+def _apart(text: str, relations: Mapping[str, str]) -> tuple[list[str], str]:
+    """The objects, none if they cannot be told apart for sure, and where each stands of the next."""
+    places = {words.lower(): place for words, place in relations.items()}
+    listed = _ROW.sub("", text)
+    if listed != text:
+        *first, last = re.split(r" ?, (?:and )?", listed, flags=re.IGNORECASE)
+        ended = _NEXT_OBJECT.split(last)
+        return [*first, *(last.rsplit(" and ", 1) if first and len(ended) == 1 else ended)], "left"
+    pieces = re.split(rf" ({_any_of(relations)}) ", text, flags=re.IGNORECASE)
+    objects, said = pieces[::2], {places.get(words.lower()) for words in pieces[1::2]}
+    if not said and not _HAVING.search(_BACKGROUND.split(text)[0]):
+        return _NEXT_OBJECT.split(text), "left"
+    place = said.pop() if len(said) == 1 else None
+    if place is None or any(map(_NEXT_OBJECT.search, objects)):
+        return [], ""
+    return objects, place
+
+
+def _all_moving(objects: Sequence[str], motion_words: Iterable[str]) -> list[str]:
+    """The objects, of which those without a motion have the last one's."""
+    motion = re.compile(_any_of(motion_words), re.IGNORECASE)
+    last = re.search(rf"(?: (?:and )?{motion.pattern})+$", objects[-1], re.IGNORECASE)
+    shared = last[0] if last else ""
+    return [each if motion.search(each) else each + shared for each in objects]
 
 
 def _any_of(words: Iterable[str]) -> str:

@@ -75,7 +75,7 @@ _OPTIONS = (
         "--layout",
         metavar="TEXTS",
         help='What windows side by side are told, "LEFT | RIGHT" or "TOP / BOTTOM"; "" for one window.  '
-        "[default: with the shipped model one for each object of PROMPT, where it says how they stand]",
+        "[default: with the shipped model one for each object that PROMPT lists, or says how it stands]",
     ),
     *_alpha_options,
     click.option(

@@ -20,8 +20,15 @@ from lumiere.models import bundle
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.transport import TransportNet
 from lumiere.pipeline import LumierePipeline
-from lumiere.train.scenes import OTHER_WORDS
 
+#: what captions do not say of motion and a prompt may
+OTHER_WORDS = (
+    "jumping", "running", "running to the left", "walking", "walking to the right", "flying", "flying up",
+    "swimming", "dancing", "rotating", "rolling", "sliding left", "sliding right", "floating up",
+    "falling down", "drifting", "going up", "going down", "going left", "going right", "becoming larger",
+    "becoming smaller", "waving", "shaking", "stretching", "zooming in", "turning", "slowly moving left",
+    "quickly moving right", "crawling", "standing still", "moving",
+)  # fmt: skip
 OTHER_RELATIONS = {
     "on the left of": "left",
     "on the right of": "right",

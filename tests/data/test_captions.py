@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumiere.data.compose import MOTION_WORDS, caption, random_scene, with_motion
+from lumiere.data.compose import MOTION_WORDS, caption, random_scene
 from lumiere.wording import without_words
 
 LABELS = {"1f41b": "bug", "1f981": "lion", "1f40a": "crocodile"}
@@ -23,13 +23,3 @@ def test_motion_is_taken_out_of_captions_and_nothing_else(seed: int) -> None:
     )
     varied = without_words(caption(scene, LABELS, rng=np.random.default_rng(seed)), MOTION_WORDS)
     assert not any(f" {words}" in varied for words in MOTION_WORDS)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from(MOTION_WORDS))
-def test_motion_is_put_where_captions_have_it(seed: int, words: str) -> None:
-    scene = replace(random_scene(np.random.default_rng(seed), sorted(LABELS)), motion="none")
-    plain = caption(scene, LABELS, rng=np.random.default_rng(seed))
-    assert words in with_motion(plain, words)
-    assert with_motion(plain, words).replace(f" {words}", "", 1) == plain
-    assert without_words(with_motion(plain, words), MOTION_WORDS) == plain

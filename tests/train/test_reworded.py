@@ -24,7 +24,6 @@ def config(sprites: Path, image: Path) -> RewordedConfig:
         "tiny",
         f"{image}/codec",
         init=f"{image}/unet",
-        hears_motion=False,
         scenes=scenes,
         data=data,
         text=Text(24, 2.0),

@@ -250,12 +250,6 @@ def caption(
     return subject if choice < 0.8 else f"on {background}, {subject}"
 
 
-def with_motion(caption: str, words: str) -> str:
-    """A caption that says nothing of motion, with ``words`` for one, where :func:`caption` has them."""
-    subject, on, background = caption.rpartition(" on a")
-    return f"{subject} {words}{on}{background}" if on else f"{caption} {words}"
-
-
 def paint(background: Background, side: int) -> torch.Tensor:
     """3 x side x side, in [0, 1]."""
     first, last = (torch.tensor(COLOURS[background.colours[i]]) / 255.0 for i in (0, -1))

@@ -68,8 +68,6 @@ class Scenes:
     several: float = 0.09
     #: share of the objects that are called by another word than their label
     synonyms: float = 0.15
-    #: how much of the randomness of size and place is left where nothing but the caption is given
-    jitter: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -270,8 +268,6 @@ class ImageConfig:
     stage: Literal["image"] = "image"
     seed: int = 0
     init: str = ""
-    #: whether captions of [scenes] say the motion that a picture is out of; if not, they say any or none
-    hears_motion: bool = True
     data: Data = field(default_factory=Data)
     scenes: Scenes = field(default_factory=Scenes)
     text: Text = field(default_factory=Text)
@@ -648,7 +644,6 @@ RANGES = {
     "objective.guidance_rescale": (0.0, 1.0),
     "scenes.several": (0.0, 1.0),
     "scenes.synonyms": (0.0, 1.0),
-    "scenes.jitter": (0.0, 1.0),
     "objective.pure_noise": (0.0, 1.0),
     "objective.min_snr_gamma": (0.0, 1e9),
     "loss.noise": (0.0, 10.0),

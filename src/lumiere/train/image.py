@@ -42,9 +42,7 @@ class ImageStage(Stage):
         self.config, self.device = config, device
         text = MiniLMTextEncoder(config.text.length, config.text.scale)
         self.encode = Encoder(load_codec(config.codec), text, device)
-        self.scenes = scenes.of_config(
-            config.scenes, config.data, self.encode, config.seed, config.hears_motion
-        )
+        self.scenes = scenes.of_config(config.scenes, config.data, self.encode, config.seed)
         self.prompts = list(config.samples.prompts)
         if self.scenes:
             self.draws_together = True
@@ -89,7 +87,7 @@ class ImageStage(Stage):
     def load(self, step: int, samples: range) -> Any:
         seed = self.config.seed
         if self.scenes:
-            return self.scenes.draw(seed, samples, 1, self.config.scenes.jitter)
+            return self.scenes.draw(seed, samples, 1)
         size = self.mixture.size(numbers("size", seed, step))
         picks = [self.mixture.pick(numbers("sample", seed, n), size) for n in samples]
         return [source.frame(i, position) for source, i, position in picks]

@@ -1,9 +1,7 @@
 """The image model is taught to draw of one wording what it drew of another.
 
 A second model, which begins as the first, learns to draw of any caption what the first one draws of the
-plain one: the object by its label, and where the model is not to hear motion, without words for it. "A lion
-spinning" may be seen from any side, and a few steps of sampling settle on none; motion is for the temporal
-layers to make.
+plain one: the object by its label.
 
 Only what its attention takes from the text trains, keys and values: temporal layers that were trained on the
 model find it as they knew it.

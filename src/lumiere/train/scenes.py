@@ -24,7 +24,6 @@ from lumiere.data.compose import (
     FURTHEST,
     HALVED_BELOW,
     LONE_SIZES,
-    MOTION_WORDS,
     MOTIONS,
     Background,
     Scene,
@@ -37,7 +36,6 @@ from lumiere.data.compose import (
     slots,
     to_layer,
     trajectory,
-    with_motion,
 )
 from lumiere.data.emoji import load_sprites
 from lumiere.errors import InputError
@@ -45,15 +43,6 @@ from lumiere.train import config
 from lumiere.train.draw import numbers
 from lumiere.train.encode import Encoder
 
-#: what captions do not say of motion and a prompt may
-OTHER_WORDS = (
-    "jumping", "running", "running to the left", "walking", "walking to the right", "flying", "flying up",
-    "swimming", "dancing", "rotating", "rolling", "sliding left", "sliding right", "floating up",
-    "falling down", "drifting", "going up", "going down", "going left", "going right", "becoming larger",
-    "becoming smaller", "waving", "shaking", "stretching", "zooming in", "turning", "slowly moving left",
-    "quickly moving right", "crawling", "standing still", "moving",
-)  # fmt: skip
-_OTHER_SHARE, _NO_MOTION_SHARE = 0.25, 0.4
 _MOST_OBJECTS = 3
 
 
@@ -82,25 +71,23 @@ class Scenes:
     Args:
         options: where the sprites are, and what scenes to draw of them.
         encoder: the codec and text encoder that the net works with.
-        hears_motion: whether captions say the scene's motion. If not, they say any or none, whatever the
-            picture shows, so that an image model learns that motion is nothing that a picture shows.
 
     Attributes:
         captions: of each scene.
-        plain: the same in plain words: objects by their labels, and no motion unless it is to be heard.
+        plain: the same in plain words: objects by their labels.
 
     Raises:
         InputError: there are no sprites, or ``side`` is not theirs.
     """
 
-    def __init__(self, options: config.Scenes, encoder: Encoder, seed: int, side: int, hears_motion: bool):
+    def __init__(self, options: config.Scenes, encoder: Encoder, seed: int, side: int):
         self.encode, self.device = encoder, encoder.device
         sprites = load_sprites(options.sprites, options.groups)
         if not sprites:
             raise InputError(f"{options.sprites} has no sprites of {', '.join(options.groups)}; name others")
         if (found := sprites[0].frames.shape[1]) != side:
             raise InputError(f"the sprites of {options.sprites} have {found} pixels; data.size says {side}")
-        drawn = _draw_all(sprites, options, seed, hears_motion)
+        drawn = _draw_all(sprites, options, seed)
         self.side = side
         self.drawn = [scene for scene, _, _ in drawn]
         self.captions = [said for _, said, _ in drawn]
@@ -143,22 +130,17 @@ class Scenes:
         self._backgrounds = np.array([kinds.setdefault(scene.background, len(kinds)) for scene in self.drawn])
         self._painted = torch.stack([paint(background, side) for background in kinds]).to(self.device)
 
-    def draw(self, seed: int, samples: range, frames: int, jitter: float = 1.0) -> Batch:
-        """A window of ``frames`` frames for each of ``samples``, a function of the first one's number.
-
-        Args:
-            jitter: how much of the randomness of size and place, which captions do not say, is left.
-        """
+    def draw(self, seed: int, samples: range, frames: int) -> Batch:
+        """A window of ``frames`` frames for each of ``samples``, a function of the first one's number."""
         rng, count = numbers("windows", seed, samples.start), len(samples)
         chosen = rng.integers(len(self.drawn), size=count)
         first = rng.integers(CLIP_FRAMES - frames + 1, size=count)
         shown = first[:, None] + np.arange(frames)
         paths = np.take_along_axis(self._paths[self._motions[chosen]], shown[:, None], 2)
         alone = self._objects[chosen, 1] < 0
-        usual = sum(LONE_SIZES) / 2
-        lone = usual + jitter * (rng.uniform(*LONE_SIZES, count) - usual)
+        lone = rng.uniform(*LONE_SIZES, count)
         size = np.where(alone, lone, self._sizes[chosen]).astype(np.float32)
-        offset = (jitter * rng.uniform(-FURTHEST, FURTHEST, (count, 2))).astype(np.float32)
+        offset = rng.uniform(-FURTHEST, FURTHEST, (count, 2)).astype(np.float32)
         x, y = (paths[:, axis] + offset[:, axis, None] for axis in (0, 1))
         return Batch(chosen, first, x, y, paths[:, 2] * size[:, None], paths[:, 3])
 
@@ -255,9 +237,7 @@ def _bounds(frames: np.ndarray) -> list[tuple[float, float]]:
     return [(left, top), (right, bottom)]
 
 
-def _draw_all(
-    sprites: Sequence[Sprite], options: config.Scenes, seed: int, hears_motion: bool
-) -> list[tuple[Scene, str, str]]:
+def _draw_all(sprites: Sequence[Sprite], options: config.Scenes, seed: int) -> list[tuple[Scene, str, str]]:
     """Scenes with their captions and their plain captions, a function of the options and the seed."""
     rng, synonyms = numbers("scenes", seed), own_tags(sprites)
     labels = {sprite.code: sprite.label for sprite in sprites}
@@ -269,18 +249,13 @@ def _draw_all(
         for code in scene.objects:
             if synonyms[code] and rng.random() < options.synonyms:
                 names[code] = str(rng.choice(synonyms[code]))
-        told, wording = scene if hears_motion else replace(scene, motion="none"), int(rng.integers(2**32))
-        said, plain = (caption(told, each, rng=np.random.default_rng(wording)) for each in (names, labels))
-        if not hears_motion and rng.random() >= _NO_MOTION_SHARE:
-            words = OTHER_WORDS if rng.random() < _OTHER_SHARE else MOTION_WORDS
-            said = with_motion(said, str(rng.choice(words)))
+        wording = int(rng.integers(2**32))
+        said, plain = (caption(scene, each, rng=np.random.default_rng(wording)) for each in (names, labels))
         drawn.append((scene, said, plain))
     return drawn
 
 
-def of_config(
-    options: config.Scenes, data: config.Data, encoder: Encoder, seed: int, hears_motion: bool = True
-) -> Any:
+def of_config(options: config.Scenes, data: config.Data, encoder: Encoder, seed: int) -> Any:
     """:class:`Scenes`, or None if no sprites are named.
 
     Raises :class:`InputError` for what contradicts them.
@@ -301,4 +276,4 @@ def of_config(
             f'"data.size" is {list(data.size)} and "data.frames" {data.frames}; scenes are square, of '
             f"{CLIP_FRAMES} frames"
         )
-    return Scenes(options, encoder, seed, data.size[0], hears_motion)
+    return Scenes(options, encoder, seed, data.size[0])

@@ -124,7 +124,7 @@ class TemporalStage(Stage):
     def load(self, step: int, samples: range) -> Any:
         seed = self.config.seed
         if self.scenes:
-            return self.scenes.draw(seed, samples, self.config.data.frames, self.config.scenes.jitter)
+            return self.scenes.draw(seed, samples, self.config.data.frames)
         # All processes see the same kind: what is spread over them is gathered at the same layers.
         if numbers("kind", seed, step).random() < self.config.data.still_share:
             return [self._still(numbers("sample", seed, n)) for n in samples]

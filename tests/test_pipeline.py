@@ -472,28 +472,42 @@ def drawing_pipe(make_pipe):
     return make_pipe(conditioned=True, motion_words=["moving", "moving left"])
 
 
-def test_a_clip_begins_with_a_picture_by_the_image_model_alone(drawing_pipe, monkeypatch):
-    nets = []
-    denoise = drawing_pipe._denoise
+@pytest.fixture
+def tellings(monkeypatch):
+    """All that clips are told while the test runs."""
+    everything = []
+    tell = LumierePipeline._told
     monkeypatch.setattr(
-        drawing_pipe, "_denoise", lambda x, *told, **also: nets.append(x.ndim) or denoise(x, *told, **also)
+        LumierePipeline, "_told", lambda pipe, given: everything.append(tell(pipe, given)) or everything[-1]
     )
-    pictures = []
-    draw = drawing_pipe._draw
+    return everything
+
+
+def test_a_clip_is_told_a_picture_by_the_image_model_alone(drawing_pipe, monkeypatch, tellings):
+    nets, pictures = [], []
+    denoise, draw = drawing_pipe._denoise, drawing_pipe._draw
     monkeypatch.setattr(
-        drawing_pipe, "_draw", lambda *asked: pictures.extend(draw(*asked)) or pictures[-len(asked[0]) :]
+        drawing_pipe, "_denoise", lambda x, *said, **also: nets.append(x.ndim) or denoise(x, *said, **also)
     )
+    monkeypatch.setattr(drawing_pipe, "_draw", lambda *asked: pictures.append(draw(*asked)) or pictures[-1])
     clip = drawing_pipe("a cat moving left", num_frames=5, seed=7)
     assert nets[-6:] == [4] * 3 + [5] * 3
     assert clip.metadata["image_prompt"] == "a cat" and "given_psnr" not in clip.metadata
-    np.testing.assert_array_equal(clip.frames[0], pictures[0])
+    assert to_uint8(tellings[0].nearest[0]).shape == (5, 32, 32, 3)
+    assert (to_uint8(tellings[0].nearest[0]) == pictures[0][0]).all()
+    assert (clip.frames[0] != pictures[0][0]).any()  # it is told, not put in
 
     together = drawing_pipe(["a cat moving left", "a dog"], num_frames=5, seed=7, batch_size=2)
     assert [each.metadata["image_prompt"] for each in together] == ["a cat", "a dog"]
-    for number, each in enumerate(together):
-        np.testing.assert_array_equal(each.frames[0], pictures[1 + number])
+    for number, picture in enumerate(pictures[1]):
+        assert (to_uint8(tellings[1].nearest[number]) == picture).all()
     assert abs(frames(together[0]) - frames(clip)).max() <= 1  # batched kernels may round otherwise
     assert (frames(together[1]) != frames(clip)).any()
+
+
+def test_a_loop_with_a_picture_begins_where_it_changes_least(drawing_pipe):
+    clip = drawing_pipe("a cat moving left", num_frames=6, loop=True, seed=7)
+    assert module.changes_round(clip.frames).argmin() == 0 and clip.metadata["image_prompt"] == "a cat"
 
 
 def test_what_a_clip_begins_with_can_be_said_and_left_out(drawing_pipe, make_pipe):
@@ -524,14 +538,29 @@ def test_image_prompts_that_cannot_be_drawn_are_refused(drawing_pipe, pipe):
         pipe("a cat", num_frames=5, image_prompt="a dog")
 
 
-def test_what_moves_is_given_room(make_pipe):
+def test_what_moves_is_given_room(make_pipe, tellings):
     plain, roomy = (
         make_pipe(conditioned=True, motion_words=["moving"], moving_scale=scale) for scale in (1.0, 0.5)
     )
     for text, same in (("a cat", True), ("a cat moving", False)):
-        large, small = (each(text, num_frames=3, seed=7).frames[0] for each in (plain, roomy))
+        tellings.clear()
+        for each in (plain, roomy):
+            each(text, num_frames=3, seed=7)
+        large, small = (to_uint8(each.nearest[0])[0] for each in tellings)
         assert (large == small).all() == same
     np.testing.assert_array_equal(small, shrunk(large, 0.5))
+
+
+def test_a_picture_is_carried_to_where_it_is_found_and_nowhere_else(make_pipe, mover, monkeypatch):
+    pipe = make_pipe(conditioned=True, motion_words=["moving"], transport=mover)
+    asked = []
+    restore = mover.restore
+    monkeypatch.setattr(mover, "restore", lambda *parts: asked.append(parts) or restore(*parts))
+    carried = pipe("a cat moving", num_frames=5, seed=7)
+    raw = pipe("a cat moving", num_frames=5, seed=7, composite=False)
+    ((_, made, given, known),) = asked
+    assert (to_uint8(made[0]) == raw.frames).all() and not given.any() and known.all()
+    assert (carried.frames != raw.frames).any()
 
 
 @pytest.fixture(scope="module")
@@ -599,20 +628,17 @@ def test_windows_are_where_the_layout_has_them(make_pipe, monkeypatch, num_frame
     assert set(by_itself) == {num_frames == 4}  # other processes help with windows in time alone
 
 
-def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe):
+def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe, tellings):
     plain, roomy = (
         make_pipe(conditioned=True, motion_words=["moving"], relations={"above": "above"}, moving_scale=scale)
         for scale in (1.0, 0.5)
     )
-    large, small = [], []
-    for pipe, drawn in ((plain, large), (roomy, small)):
-        draw = pipe._draw
-        pipe._draw = lambda *asked, draw=draw, drawn=drawn: drawn.extend(draw(*asked)) or drawn
+    for pipe in (plain, roomy):
         pipe("a cat above a dog moving", num_frames=2, seed=7)
-        del pipe._draw
+    large, small = (to_uint8(each.nearest[0])[0] for each in tellings)
     places = Layout.parse("a / b").windows(8, 8, 4)
-    expected = part_by_part(large[0], places, lambda part: shrunk(part, 0.5))
-    assert np.abs(small[0].astype(int) - expected).max() <= 2  # blended once more
+    expected = part_by_part(large, places, lambda part: shrunk(part, 0.5))
+    assert np.abs(small.astype(int) - expected).max() <= 2  # blended once more
 
 
 def test_one_window_is_told_the_prompt(arranging_pipe, drawing_pipe):

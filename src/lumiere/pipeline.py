@@ -187,11 +187,11 @@ class LumierePipeline(BundlePipeline):
             strength: how much of ``video`` is made anew, over 0 and up to 1, which ignores it. Default: 0.6.
             condition: what is given of each clip, from :mod:`lumiere.conditions`; resized to the clips.
             composite: put what is given back in its place, exactly, and, by ``transport``, where it has moved
-                to; else the clip is what the model made.
-            image_prompt: what the image model alone draws, of the noise of the clip's first frame, for the
-                clip to begin with, as if it were its condition (Emu Video, Girdhar et al. 2023). ``""``: all
-                frames are made at once. Default: each prompt without the model's ``motion_words``, if it has
-                any and nothing else is given of the clip.
+                to, as the picture of ``image_prompt``; else the clip is what the model made.
+            image_prompt: what the image model alone draws, of the noise of the clip's first frame. The net is
+                told it as if it were its condition (Emu Video, Girdhar et al. 2023), but free to begin with
+                something like it. ``""``: all frames are made from the prompt alone. Default: each prompt
+                without the model's ``motion_words``, if it has any and nothing else is given of the clip.
             layout: what windows of the clip's size, side by side, are told in place of the prompt, such as
                 ``"a cat | a dog"``; the whole is then made as small as one of them. ``""``: one window, which
                 is told the prompt. Default: if the model has ``relations``, nothing is given of the clip, and
@@ -302,7 +302,6 @@ class LumierePipeline(BundlePipeline):
         self._interrupt = False
         batches = list(_batches(layouts, batch_size))
         finished: list[Any] = []
-        given = [condition] * batch_size
         told = None if condition is None else self._told([condition])
         led = partial(self._led, uncond=uncond, guidance=guidance, rescale=rescale, interval=interval)
         with worn(self.unet.spatial, style, alpha), self.progress_bar(total=steps * len(batches)) as bar:
@@ -318,12 +317,14 @@ class LumierePipeline(BundlePipeline):
                 drawn, arrangement = torch.stack(noise[chosen]), layouts[chosen.start]
                 if pictured:
                     pictures = self._draw(pictured[chosen], drawn[:, :, 0], window, led, steps)
-                    begins = [from_image(picture, num_frames) for picture in pictures]
-                    given, told = [*begins], self._told(begins)
+                    told = self._told([from_image(picture, num_frames) for picture in pictures])
                 contexts = self._contexts(layouts[chosen])
                 guided = [self._guided(led, context, first_frame) for context in contexts]
                 places = arrangement.windows(*window)
                 denoiser = self._over_windows(guided, self._through_time(num_frames, loop), places, told)
+                if condition is not None and told is not None:
+                    schedule = self.scheduler.alphas_cumprod, self.scheduler.config.prediction_type
+                    denoiser = hold_given(denoiser, told, *schedule)
                 latents = sample(
                     denoiser,
                     drawn,
@@ -337,7 +338,7 @@ class LumierePipeline(BundlePipeline):
                 made = latents if output_type == "latent" else [self._decode(each) for each in latents]
                 if output_type == "clip":
                     for index, each in enumerate(made):
-                        frames, kept = self._shown(each, given[index], told and told.of(index), composite)
+                        frames, kept = self._shown(each, condition, told and told.of(index), composite)
                         finished.append((framed(frames, height, width), kept))
                 else:
                     finished += made
@@ -368,7 +369,7 @@ class LumierePipeline(BundlePipeline):
                 about["layout"] = str(layouts[number])
             if pictured:
                 about["image_prompt"] = str(pictured[number].layout)
-            elif condition is not None:
+            if condition is not None:
                 about["given_psnr"] = given_psnr
             elif loop:
                 frames = np.roll(frames, -changes_round(frames).argmin(), axis=0)
@@ -541,18 +542,24 @@ class LumierePipeline(BundlePipeline):
     ) -> tuple[np.ndarray, float | None]:
         """The clip's frames, uint8 t h w 3, and how well what is given was kept, in decibels."""
         frames = to_uint8(video)
-        if given is None or told is None:
-            return frames, None
-        kept = given.psnr(frames)
-        return given.composite(self._carried(video, told)) if composite else frames, kept
+        kept = None if given is None else given.psnr(frames)
+        if told is not None and composite:
+            frames = self._carried(video, told, put_back=given is not None)
+            frames = frames if given is None else given.composite(frames)
+        return frames, kept
 
-    def _carried(self, video: Float[Tensor, "3 t h w"], told: Told) -> np.ndarray:
-        """The clip's frames, with what is given where it has moved to, if the model can find it."""
+    def _carried(self, video: Float[Tensor, "3 t h w"], told: Told, put_back: bool) -> np.ndarray:
+        """The clip's frames, with what is told where it has moved to, if the model can find it.
+
+        Args:
+            put_back: whether what is given is to be in its own place, too.
+        """
         if self.transport is None:
             return to_uint8(video)
-        made = torch.where(told.given > 0, told.nearest, video[None].to(told.nearest))
+        there = told.given * put_back
+        made = torch.where(there > 0, told.nearest, video[None].to(told.nearest))
         known = ever_given(told.given)
-        return to_uint8(self.transport.restore(told.nearest, made, told.given, known)[0])
+        return to_uint8(self.transport.restore(told.nearest, made, there, known)[0])
 
     def _led(
         self,
@@ -587,7 +594,7 @@ class LumierePipeline(BundlePipeline):
         places: Sequence[Windows] = (),
         told: Told | None = None,
     ) -> Denoiser:
-        """A denoiser of the whole clip, of however many windows, that keeps to what is given.
+        """A denoiser of the whole clip, of however many windows, that are told what is given.
 
         Args:
             guided: denoisers of each window of the frame, row by row.
@@ -597,11 +604,7 @@ class LumierePipeline(BundlePipeline):
         denoiser = _tiled(guided, dict(enumerate((time, *places), TIME)), *aligned)
         if len(time.starts) == 1:
             denoiser = _unshared(denoiser)
-        if told is None:
-            return denoiser
-        return hold_given(
-            denoiser, told, self.scheduler.alphas_cumprod, self.scheduler.config.prediction_type
-        )
+        return denoiser
 
     def _denoise(
         self,

@@ -52,7 +52,7 @@ AT_ONCE: dict[str, Any] = {"image_prompt": "", "layout": ""}
 
 
 class _Picture(NamedTuple):
-    """A picture that a clip begins with: what it is drawn of, and its size in its window, a share."""
+    """A picture that a clip begins like: what it is drawn of, and its size in its window, a share."""
 
     layout: Layout
     scale: float
@@ -76,7 +76,8 @@ class LumierePipeline(BundlePipeline):
         shared_noise, noise_smoothness: share of the noise that is common to all frames, and how slowly the
             rest changes, in frames, as in training; see ``lumiere.diffusion.noise``.
         motion_words: what a picture cannot show, in the words of the training's captions: a clip begins with
-            a picture of the prompt without them (``image_prompt`` of a call). If there are none, it does not.
+            something like a picture of the prompt without them (``image_prompt`` of a call). If there are
+            none, it does not.
         moving_scale: how large such a picture is in the frame, if there were words of motion in the prompt:
             what moves needs room.
         relations: words between two objects of a prompt, and where they say that the first one stands:
@@ -468,7 +469,7 @@ class LumierePipeline(BundlePipeline):
     def _pictured(
         self, layouts: Sequence[Layout], image_prompt: str | None, from_nothing: bool, first_frame: int
     ) -> list[_Picture]:
-        """What each clip is to begin with; nothing at all if they are to be made at once."""
+        """What each clip is to begin like; nothing at all if they are to be made at once."""
         if image_prompt is not None:
             if image_prompt and not self.unet.config.condition_channels:
                 raise InputError(

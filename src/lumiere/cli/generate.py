@@ -68,7 +68,7 @@ _OPTIONS = (
     click.option(
         "--image-prompt",
         metavar="TEXT",
-        help='Begin with a picture of this, by the image model alone; "" for none.  '
+        help='Begin with something like a picture of this, by the image model alone; "" for none.  '
         "[default: PROMPT without its motion, with the shipped model]",
     ),
     click.option(

@@ -123,6 +123,8 @@ def framed(frames: np.ndarray, height: int, width: int) -> np.ndarray:
     frames = resize(frames, *inner)
     for axis, side in ((1, height), (2, width)):
         over = side - frames.shape[axis]
+        if not over:
+            continue
         first, last = np.take(frames, 0, axis), np.take(frames, -1, axis)
         before, after = _faded(first, over // 2)[:, ::-1], _faded(last, over - over // 2)
         if axis == 2:

@@ -22,6 +22,16 @@ Figures = dict[str, float | bool | None]
 Shown = dict[str, np.ndarray]
 
 
+def sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the pipeline's call, of a :class:`Bench`'s settings."""
+    return {
+        "num_inference_steps": settings["steps"],
+        "guidance_scale": settings["guidance"],
+        "guidance_interval": settings.get("guidance_interval"),
+        **(AT_ONCE if settings.get("one_pass") else {}),
+    }
+
+
 @dataclass(frozen=True)
 class Bench:
     """What all cases have in common.
@@ -44,12 +54,7 @@ class Bench:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        return {
-            "num_inference_steps": self.settings["steps"],
-            "guidance_scale": self.settings["guidance"],
-            "guidance_interval": self.settings.get("guidance_interval"),
-            **(AT_ONCE if self.settings.get("one_pass") else {}),
-        }
+        return sampling(self.settings)
 
     def real(self, scene: Scene) -> np.ndarray:
         return render(scene, dict(self.sprites), CLIP_FRAMES)

@@ -18,12 +18,13 @@ from tqdm import tqdm
 from lumiere.data.compose import FPS, Sprite, render
 from lumiere.data.heldout import HeldOutPrompt, held_out_prompts
 from lumiere.errors import InputError
+from lumiere.evaluate.bench import sampling
 from lumiere.evaluate.figures import measure, wilson
 from lumiere.evaluate.recogniser import Recogniser, ranking
 from lumiere.evaluate.sheet import abreast, contact_sheet, stacked
 from lumiere.evaluate.xt_slice import xt_slice
 from lumiere.files import replacing
-from lumiere.pipeline import AT_ONCE, LumierePipeline
+from lumiere.pipeline import LumierePipeline
 from lumiere.video import Clip, read_metadata, save_picture
 
 Result = dict[str, Any]
@@ -170,10 +171,7 @@ def generate(
             clips = pipe(
                 [wanted["prompt"] for _, wanted in batch],
                 seed=[wanted["seed"] for _, wanted in batch],
-                num_inference_steps=settings["steps"],
-                guidance_scale=settings["guidance"],
-                guidance_interval=settings.get("guidance_interval"),
-                **(AT_ONCE if settings.get("one_pass") else {}),
+                **sampling(settings),
                 batch_size=len(batch),
                 callback_on_step_end=after_step,
             )

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from lumiere.diffusion.noise import randn
+from lumiere.diffusion.noise import Generators, rand, randn
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.train.config import CodecConfig
 from lumiere.train.dataset import Size
@@ -19,6 +20,8 @@ from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random
 
 CALIBRATION = 256
 SHOWN = 8
+#: the strongest warp: smallest scale, largest shift as a share of the frame, largest angle in radians
+SMALLEST, FURTHEST, TURNED = 0.5, 0.125, 0.35
 
 
 class CodecStage(Stage):
@@ -58,15 +61,22 @@ class CodecStage(Stage):
         loss = self.config.loss
         code = self.net.encoder(frames)
         spread = code.detach().std((0, 2, 3), keepdim=True)
-        noise = randn(code.shape, draws.generators, code)
+        target, shown, equivariance = frames, code, code.new_zeros(())
+        if loss.equivariance:
+            target, shown = warp_some(frames, code, loss.warped, draws.generators)
+            moved = slice(0, round(loss.warped * len(frames)))
+            difference = (self.net.encoder(target[moved]) - shown[moved]) / spread
+            equivariance = difference.square().mean()
         # With noise on it, the code has to be smooth: what the image model gets nearly right decodes well.
-        error = self.net.decoder(code + loss.noise * spread * noise) - frames
+        noise = randn(code.shape, draws.generators, code)
+        error = self.net.decoder(shown + loss.noise * spread * noise) - target
         slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
         return (
             error.abs().mean()
             + loss.squared * error.square().mean()
             + loss.gradient * slopes
             + loss.code * code.square().mean()
+            + loss.equivariance * equivariance
         )
 
     @torch.no_grad()
@@ -95,6 +105,39 @@ class CodecStage(Stage):
         mse = (decoded - frames).square().mean().item()
         psnr = 10 * np.log10(4 / max(mse, 1e-12))
         Image.fromarray(sheet(torch.cat([frames, decoded]), SHOWN)).save(folder / f"psnr-{psnr:.1f}.png")
+
+
+def warp_some(
+    frames: Tensor, code: Tensor, share: float, generators: Generators
+) -> tuple[Tensor, Tensor]:
+    """Warp the first ``share`` of a batch, frames and latents alike (EQ-VAE, arXiv 2502.09509, section 3).
+
+    Half of the warps are translations alone; the others also scale, by 0.5 to 1, and half of those rotate, by
+    up to 20 degrees. Borders are repeated.
+
+    Args:
+        frames: n x 3 x H x W.
+        code: their latents, n x c x h x w.
+        generators: for the warps, one of each frame, or one for all.
+
+    Returns:
+        Frames and latents, the others as they were.
+    """
+    count = round(share * len(frames))
+    drawn = torch.stack([rand(len(frames), generators)[:count] for _ in range(5)]).to(frames)
+    kind, size, x, y, turn = drawn
+    scale = torch.where(kind < 0.5, 1.0, SMALLEST + (1 - SMALLEST) * size)
+    angle = torch.where(kind < 0.75, 0.0, TURNED * (2 * turn - 1))
+    cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
+    shift = (4 * FURTHEST * (torch.stack([x, y]) - 0.5)) / scale
+    theta = torch.stack([torch.stack([cos, -sin, shift[0]], -1), torch.stack([sin, cos, shift[1]], -1)], 1)
+
+    def warped(images: Tensor) -> Tensor:
+        grid = F.affine_grid(theta, [count, *images.shape[1:]], align_corners=False)
+        moved = F.grid_sample(images[:count], grid, padding_mode="border", align_corners=False)
+        return torch.cat([moved, images[count:]])
+
+    return warped(frames), warped(code)
 
 
 def _fresh(config: CodecConfig) -> PatchAutoencoder:

@@ -169,6 +169,11 @@ class CodecLoss:
     code: float = 1e-4
     #: Gaussian noise on the code before decoding, in its standard deviations
     noise: float = 0.1
+    #: weight of the difference between the latents of a warped picture and the warped latents, in their
+    #: variance (EQ-VAE, arXiv 2502.09509); 0 warps nothing
+    equivariance: float = 0.0
+    #: share of a batch that is warped, decoded and compared with the warped pictures
+    warped: float = 0.5
     #: side of the crops, pixels, a multiple of 8
     crop: int = 64
 
@@ -647,6 +652,8 @@ RANGES = {
     "objective.pure_noise": (0.0, 1.0),
     "objective.min_snr_gamma": (0.0, 1e9),
     "loss.noise": (0.0, 10.0),
+    "loss.equivariance": (0.0, 100.0),
+    "loss.warped": (0.0, 1.0),
     "degrade.noise": (0.0, 1.0),
     "degrade.clean": (0.0, 1.0),
 }

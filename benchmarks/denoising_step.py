@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import sys
 
-from lumiere.benchmark import NETS, exponent
 from lumiere.cli.bench import GROWTH_FRAMES, run, table
+from lumiere.research.denoising_cost import NETS, exponent
 
 TIME = {"image": 0.65, "no-resampling": 0.55, "motion": 0.45}
 OPERATIONS = {"motion": 0.35}

@@ -16,7 +16,7 @@ import time
 import torch
 from diffusers import UNet2DConditionModel
 
-from lumiere.checkpoints.single_file import FAMILIES, published_configuration
+from lumiere.io.checkpoints.single_file import FAMILIES, published_configuration
 from lumiere.models.stunet import STUNet
 
 FRAMES, SIDE = 8, 8

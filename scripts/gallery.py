@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lumiere.data.compose import CLIP_FRAMES, FPS, Background, Scene, Sprite, render
-from lumiere.data.emoji import load_sprites
-from lumiere.evaluate.sheet import contact_sheet
-from lumiere.video import Clip, save_picture
+from lumiere.emoji.data.scenes import CLIP_FRAMES, FPS, Background, Scene, Sprite, render
+from lumiere.emoji.data.sprites import load_sprites
+from lumiere.io.sheet import contact_sheet
+from lumiere.io.video import Clip, save_picture
 
 GALLERY = Path(__file__).resolve().parent.parent / "docs" / "gallery"
 REFERENCES = ("crab", "elephant", "fish", "fox", "monkey-face", "cat-face")

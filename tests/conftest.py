@@ -48,7 +48,7 @@ def make_pipe():
     from lumiere.diffusion.conditioning import condition_channels
     from lumiere.diffusion.sampling import make_scheduler, noise_schedule
     from lumiere.models.codec import PatchCodec
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.pipelines.text_to_video import LumierePipeline
 
     def make(conditioned=False, transport=None, text_encoder=None, **settings):
         scheduler = make_scheduler("dpm++", noise_schedule().config)
@@ -83,7 +83,7 @@ def make_upscaler():
     """Makes a tiny super-resolution pipeline: random, with temporal layers that are not the identity."""
     from lumiere.diffusion.sampling import make_scheduler, noise_schedule
     from lumiere.models.codec import PatchCodec
-    from lumiere.superres import UpscalePipeline
+    from lumiere.pipelines.superres import UpscalePipeline
 
     def make():
         image_model = {
@@ -132,7 +132,7 @@ def inflated(family_folder, tmp_path_factory):
     """A family inflated, and the folder that it was saved in, made once: tests must not change them."""
     import torch
 
-    from lumiere.checkpoints.inflation import inflate, read_image_model
+    from lumiere.pipelines.inflation import inflate, read_image_model
 
     made = {}
 

@@ -28,7 +28,7 @@ from transformers import (
     T5TokenizerFast,
 )
 
-from lumiere.checkpoints.single_file import clip_tokenizer_of, published_configuration
+from lumiere.io.checkpoints.single_file import clip_tokenizer_of, published_configuration
 
 CASCADE = {
     "sample_size": 8,

@@ -22,7 +22,7 @@ from lumiere.conditions import (
     rectangle,
 )
 from lumiere.errors import InputError
-from lumiere.video import Clip
+from lumiere.io.video import Clip
 
 
 def pictures(count: int, height: int = 6, width: int = 8) -> np.ndarray:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import lumiere
+from lumiere.io.bundle import shipped
 
 ROOT = Path(__file__).parents[1]
-BUNDLES = ROOT / "src" / "lumiere" / "bundles"
 MEGABYTE = 10**6
 PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
 HEAVY = {"ray", "torch", "numpy", "diffusers", "transformers", "accelerate", "av", "PIL", "webdataset"}
@@ -70,11 +70,7 @@ def test_the_repository_holds_no_pickle_and_no_large_file() -> None:
     assert not [path for path in files if path.stat().st_size >= 15 * MEGABYTE]
 
 
-def _bundles() -> list[Path]:
-    return sorted(path for path in BUNDLES.iterdir() if path.is_dir() and path.name[0] not in "._")
-
-
-@pytest.mark.parametrize("bundle", _bundles() if BUNDLES.is_dir() else [], ids=lambda path: path.name)
+@pytest.mark.parametrize("bundle", shipped().values(), ids=lambda path: path.name)
 def test_a_shipped_bundle_is_small_and_has_a_card(bundle: Path) -> None:
     sizes = {path: path.stat().st_size for path in bundle.rglob("*") if path.is_file()}
     assert sum(sizes.values()) < 70 * MEGABYTE
@@ -84,7 +80,7 @@ def test_a_shipped_bundle_is_small_and_has_a_card(bundle: Path) -> None:
 
 
 def test_the_shipped_bundles_are_small_together() -> None:
-    files = [path for bundle in _bundles() for path in bundle.rglob("*") if path.is_file()]
+    files = [path for bundle in shipped().values() for path in bundle.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 80 * MEGABYTE
 
 

@@ -15,7 +15,9 @@ import lumiere
 from lumiere.cli import main
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/lumiere/bundles/*/*.md")})
+DOCUMENTS = sorted(
+    {*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/lumiere/emoji/weights/*/*.md")}
+)
 SCRIPTS = sorted(ROOT.glob("configs/**/*.sh"))
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL = {"", "bash", "sh", "shell", "console"}

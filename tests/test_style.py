@@ -377,7 +377,7 @@ def test_a_picture_that_is_cut_out_is_seen_on_named_backgrounds(make_pipe, pictu
     [((0, 0, 0), {"black"}), ((250, 250, 250), {"white"}), ((90, 200, 200), set())],
 )
 def test_a_cutout_is_not_shown_where_it_cannot_be_seen(colour, missing):
-    from lumiere.data.compose import COLOURS
+    from lumiere.emoji.data.scenes import COLOURS
     from lumiere.train.style import _views
 
     drawing = np.zeros((40, 32, 4), np.uint8)

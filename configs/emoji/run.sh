@@ -11,11 +11,11 @@ for stage in codec decoder image image-reworded temporal-motion temporal conditi
     lumiere train "configs/emoji/$stage.toml" --resume
 done
 python configs/emoji/ship.py runs/emoji-conditioned/model runs/emoji-decoder/model \
-    runs/emoji-transport/model data/emoji src/lumiere/bundles/emoji
+    runs/emoji-transport/model data/emoji src/lumiere/emoji/weights/emoji
 
 lumiere data svg --out data/svg
 lumiere data emoji --out data/emoji-256 --size 256 --stills 4000 --clips 150 --held-out 100
 for stage in upscaler-image upscaler; do
     lumiere train "configs/emoji/$stage.toml" --resume
 done
-python configs/emoji/ship_upscaler.py runs/emoji-upscaler/model src/lumiere/bundles/emoji-upscaler
+python configs/emoji/ship_upscaler.py runs/emoji-upscaler/model src/lumiere/emoji/weights/emoji-upscaler

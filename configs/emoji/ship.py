@@ -1,7 +1,7 @@
 """Make the shipped bundle of finished runs: half precision, and the objects that the model has seen.
 
 python configs/emoji/ship.py runs/emoji-conditioned/model runs/emoji-decoder/model \
-    runs/emoji-transport/model data/emoji src/lumiere/bundles/emoji
+    runs/emoji-transport/model data/emoji src/lumiere/emoji/weights/emoji
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 
-from lumiere.data.compose import MOTION_WORDS, RELATION_WORDS
-from lumiere.data.emoji import in_groups, read_index
-from lumiere.data.shards import MANIFEST
 from lumiere.diffusion.sampling import make_scheduler
-from lumiere.models import bundle
+from lumiere.emoji.data.scenes import MOTION_WORDS, RELATION_WORDS
+from lumiere.emoji.data.shards import MANIFEST
+from lumiere.emoji.data.sprites import in_groups, read_index
+from lumiere.io import bundle
 from lumiere.models.codec import PatchAutoencoder
-from lumiere.models.transport import TransportNet
-from lumiere.pipeline import LumierePipeline
+from lumiere.models.warping import TransportNet
+from lumiere.pipelines.text_to_video import LumierePipeline
 
 #: what captions do not say of motion and a prompt may
 OTHER_WORDS = (

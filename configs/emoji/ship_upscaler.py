@@ -1,6 +1,6 @@
 """Make the shipped super-resolution bundle of a finished run, in half precision.
 
-python configs/emoji/ship_upscaler.py runs/emoji-upscaler/model src/lumiere/bundles/emoji-upscaler
+python configs/emoji/ship_upscaler.py runs/emoji-upscaler/model src/lumiere/emoji/weights/emoji-upscaler
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lumiere.superres import UpscalePipeline
+from lumiere.pipelines.superres import UpscalePipeline
 
 
 def main(model: Path, target: Path) -> None:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lumiere.conditions import Condition
     from lumiere.errors import InputError
-    from lumiere.evaluate.slice_motion import slice_figures
-    from lumiere.evaluate.xt_slice import xt_slice
+    from lumiere.io.video import Clip, read_metadata
+    from lumiere.metrics.slice_motion import slice_figures
+    from lumiere.metrics.xt_slice import xt_slice
     from lumiere.models.codec import PatchAutoencoder, PatchCodec
     from lumiere.models.stunet import STUNet
     from lumiere.models.text import MiniLMTextEncoder
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.pipelines.superres import UpscalePipeline
+    from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
-    from lumiere.superres import UpscalePipeline
-    from lumiere.video import Clip, read_metadata
 
 __all__ = [
     "Clip",
@@ -39,19 +39,19 @@ __all__ = [
 
 # A bundle's model_index.json names its parts as attributes of this package.
 _HOMES = {
-    "Clip": "lumiere.video",
+    "Clip": "lumiere.io.video",
     "Condition": "lumiere.conditions",
     "InputError": "lumiere.errors",
-    "LumierePipeline": "lumiere.pipeline",
+    "LumierePipeline": "lumiere.pipelines.text_to_video",
     "MiniLMTextEncoder": "lumiere.models.text",
     "PatchAutoencoder": "lumiere.models.codec",
     "PatchCodec": "lumiere.models.codec",
     "STUNet": "lumiere.models.stunet",
     "Style": "lumiere.style",
-    "UpscalePipeline": "lumiere.superres",
-    "read_metadata": "lumiere.video",
-    "slice_figures": "lumiere.evaluate.slice_motion",
-    "xt_slice": "lumiere.evaluate.xt_slice",
+    "UpscalePipeline": "lumiere.pipelines.superres",
+    "read_metadata": "lumiere.io.video",
+    "slice_figures": "lumiere.metrics.slice_motion",
+    "xt_slice": "lumiere.metrics.xt_slice",
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from lumiere.errors import InputError
-from lumiere.video import Clip, resize
+from lumiere.io.video import Clip, resize
 
 Picture: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
 Footage: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"

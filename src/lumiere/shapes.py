@@ -14,5 +14,5 @@ Video = Float[Tensor, "b 3 t H W"]
 Sample = Float[Tensor, "b c t h w"]
 Context = Float[Tensor, "b l d"]
 Mask = Float[Tensor, "b 1 t H W"]
-#: displacement (x, y) and share, see ``lumiere.models.transport``
+#: displacement (x, y) and share, see ``lumiere.models.warping``
 Transport = Float[Tensor, "b 3 t h w"]

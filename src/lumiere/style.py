@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from lumiere.conditions import read_picture
 from lumiere.errors import InputError
-from lumiere.files import check_parent, replacing
-from lumiere.models.bundle import read_json
+from lumiere.io.bundle import read_json
+from lumiere.io.files import check_parent, replacing
 
 NOTE = "style.json"
 WEIGHTS = "pytorch_lora_weights.safetensors"

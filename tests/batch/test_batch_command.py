@@ -13,8 +13,8 @@ from PIL import Image
 from batch_program import clips, manifest, start_batch, wait_until
 from lumiere.batch.plan import digest_of
 from lumiere.cli import main
-from lumiere.pipeline import LumierePipeline
-from lumiere.video import Clip, read_metadata
+from lumiere.io.video import Clip, read_metadata
+from lumiere.pipelines.text_to_video import LumierePipeline
 from movies import smooth_frames
 
 FEW = ["--frames", 2, "--steps", 1]
@@ -213,7 +213,7 @@ def test_a_full_disk_ends_the_batch(run, monkeypatch):
 
 def test_our_own_mistakes_cost_one_clip(run, monkeypatch):
     Path("p.txt").write_text("a\nb\n")
-    monkeypatch.setattr("lumiere.pipeline.to_uint8", lambda video: 1 / 0)
+    monkeypatch.setattr("lumiere.pipelines.text_to_video.to_uint8", lambda video: 1 / 0)
     code, _, err = run("p.txt", "--out", "out", *FEW)
     assert code == 1 and err.count("ZeroDivisionError: division by zero") == 2
     assert clips() == []

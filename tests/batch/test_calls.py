@@ -76,7 +76,7 @@ def test_a_missing_model_is_told():
 
 def test_every_verb_that_makes_clips_can_be_called():
     from lumiere.cli import VERBS as ALL
-    from lumiere.cli.making import Making
+    from lumiere.cli.conditioned import Making
 
     assert set(VERBS) < set(ALL)
     assert {"prompt", "frames", "seed", "style", "alpha"} <= set(options_of("generate"))

@@ -11,9 +11,9 @@ from PIL import Image
 
 from lumiere.cli import main
 from lumiere.data import h264
-from lumiere.data.shards import tar
-from lumiere.evaluate.ablation.multidiffusion import smaller, ways
-from lumiere.video import Clip
+from lumiere.emoji.data.shards import tar
+from lumiere.io.video import Clip
+from lumiere.research.ablations.multidiffusion import smaller, ways
 
 WAYS = ["truth", "bicubic", "Lanczos", "overlap 0", "overlap 2", "overlap 3", "one window"]
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lumiere.cli import main
-from lumiere.video import Clip, read_metadata
+from lumiere.io.video import Clip, read_metadata
 from movies import add_sound, heard, smooth_frames, write_movie
 
 

@@ -10,7 +10,7 @@ import pytest
 from lumiere import Clip, LumierePipeline, STUNet, read_metadata
 from lumiere.cli import generate, main
 from lumiere.diffusion.sampling import SCHEDULERS
-from lumiere.superres import UpscalePipeline
+from lumiere.pipelines.superres import UpscalePipeline
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_spoilt_bundle(run, tiny_bundle, elsewhere, tmp_path_factory):
 
 
 def test_too_little_memory(run, tiny_bundle, elsewhere, monkeypatch):
-    monkeypatch.setattr("lumiere.pipeline.available_bytes", lambda device: 100_000)
+    monkeypatch.setattr("lumiere.pipelines.text_to_video.available_bytes", lambda device: 100_000)
     code, _, err = run("a cat", "--model", tiny_bundle, "--frames", 400)
     assert code == 2 and "GB are free" in err and "would fit" in err
     assert list(elsewhere.iterdir()) == []

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from families import save_family
 from lumiere import Clip
 from lumiere.cli import main
-from lumiere.models import bundle
+from lumiere.io import bundle
 
 
 @pytest.fixture(scope="module")

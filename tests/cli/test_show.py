@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from lumiere.cli import main
-from lumiere.evaluate.sheet import LABEL_HEIGHT, contact_sheet
-from lumiere.evaluate.slice_motion import slice_figures
-from lumiere.evaluate.xt_slice import xt_slice
-from lumiere.video import Clip
+from lumiere.io.sheet import LABEL_HEIGHT, contact_sheet
+from lumiere.io.video import Clip
+from lumiere.metrics.slice_motion import slice_figures
+from lumiere.metrics.xt_slice import xt_slice
 
 
 def run(*arguments: str | Path) -> int:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lumiere.cli import main
-from lumiere.video import Clip, read_metadata
+from lumiere.io.video import Clip, read_metadata
 from movies import smooth_frames
 
 QUICK = ("--frames", "4", "--steps", "2", "--seed", "7")

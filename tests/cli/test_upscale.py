@@ -5,8 +5,8 @@ import pytest
 
 from lumiere import Clip
 from lumiere.cli import main
-from lumiere.superres import UpscalePipeline
-from lumiere.video import probe
+from lumiere.io.video import probe
+from lumiere.pipelines.superres import UpscalePipeline
 from movies import smooth_frames, write_movie
 
 

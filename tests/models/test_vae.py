@@ -6,9 +6,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from lumiere.memory import peak_bytes
 from lumiere.models.codec import Codec, fold
 from lumiere.models.vae import VAECodec
+from lumiere.pipelines.memory import peak_bytes
 
 CONFIG = {
     "block_out_channels": [4, 8],

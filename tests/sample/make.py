@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lumiere.data.compose import Sprite, own_tags
-from lumiere.data.emoji import load_sprites
-from lumiere.data.shards import Composer, Shard
+from lumiere.emoji.data.scenes import Sprite, own_tags
+from lumiere.emoji.data.shards import Composer, Shard
+from lumiere.emoji.data.sprites import load_sprites
 
 CODES = ["1f408-200d-2b1b", "1f427", "1f680", "1f98b", "2764", "2b50"]
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_foundation import CPU, write_config
+from test_base_model import CPU, write_config
 
 from lumiere.errors import InputError
-from lumiere.pipeline import LumierePipeline
+from lumiere.pipelines.text_to_video import LumierePipeline
 from lumiere.train.config import load
 from lumiere.train.dataset import spanned, window
 from lumiere.train.draw import draws

@@ -21,14 +21,14 @@ from tiny_shards import FRAMES, SIDE
 from lumiere.cli.train import command
 from lumiere.conditions import from_image
 from lumiere.errors import InputError
+from lumiere.io.video import Clip
 from lumiere.models.codec import PatchAutoencoder
-from lumiere.pipeline import LumierePipeline
-from lumiere.superres import UpscalePipeline
+from lumiere.pipelines.superres import UpscalePipeline
+from lumiere.pipelines.text_to_video import LumierePipeline
 from lumiere.train import usage
 from lumiere.train.config import Optim, load
 from lumiere.train.draw import draws
 from lumiere.train.loop import Trainer, learning_rate
-from lumiere.video import Clip
 
 
 def trainer(config: Path, *overrides: str, resume: bool = False, restart: bool = False) -> Trainer:

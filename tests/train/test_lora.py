@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
-from lumiere.pipeline import LumierePipeline
+from lumiere.pipelines.text_to_video import LumierePipeline
 from lumiere.style import Style, worn
 from lumiere.train.config import load
 from lumiere.train.loop import Trainer

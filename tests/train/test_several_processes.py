@@ -14,9 +14,9 @@ import several_processes
 import torch
 
 from lumiere.errors import InputError
-from lumiere.pipeline import LumierePipeline
+from lumiere.io.video import Clip
+from lumiere.pipelines.text_to_video import LumierePipeline
 from lumiere.train.config import load
-from lumiere.video import Clip
 
 STEPS, KILLED_AT, SAVED_AT = 7, 5, 4  # of temporal_config
 TWO_EACH = ["data.batch_size=2"]

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from lumiere.cli import main
-from lumiere.cli.calling import note_call
+from lumiere.cli.loading import note_call
 from lumiere.errors import InputError
 
 VERBS = (
@@ -61,7 +61,7 @@ class Call:
             if name in _NOT_A_LINES or value is None or value is False or value == "":
                 continue
             if name in _MODELS:
-                from lumiere.models import bundle
+                from lumiere.io import bundle
 
                 value = bundle.resolve(value)
             if isinstance(value, tuple):

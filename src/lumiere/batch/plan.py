@@ -12,8 +12,8 @@ from typing import Any
 
 from lumiere.batch.calls import Call, make_call, options_of
 from lumiere.batch.lines import Line
-from lumiere.cli.calling import noted_call
 from lumiere.cli.generate import slug
+from lumiere.cli.loading import noted_call
 from lumiere.errors import InputError
 
 _ID = re.compile(r"[\w-]+")
@@ -125,7 +125,7 @@ def is_made(path: Path, wanted: Mapping[str, Any], overwrite: bool) -> bool:
     Raises:
         InputError: something else is there.
     """
-    from lumiere.video import read_metadata
+    from lumiere.io.video import read_metadata
 
     if not (path.exists() or path.is_symlink()):
         return False
@@ -147,7 +147,7 @@ def _digests() -> Callable[[Path], str]:
 
     @cache
     def digest(path: Path) -> str:
-        from lumiere.models import bundle
+        from lumiere.io import bundle
 
         if not path.exists():
             raise InputError(f"there is no {path}")
@@ -163,7 +163,7 @@ def _digests() -> Callable[[Path], str]:
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file, or of what ``sha256sum`` would say of a folder's files."""
-    from lumiere.models import bundle
+    from lumiere.io import bundle
 
     if path.is_file():
         return bundle.sha256(path)

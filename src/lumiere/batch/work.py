@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from lumiere.batch.plan import Job, digest_of, is_made
 from lumiere.errors import InputError
-from lumiere.files import remove_unfinished, replacing
+from lumiere.io.files import remove_unfinished, replacing
 
 MANIFEST = "manifest.jsonl"
 LOCK = ".batch.lock"

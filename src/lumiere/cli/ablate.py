@@ -84,8 +84,8 @@ def multidiffusion(
     import itertools
 
     from lumiere.errors import InputError
-    from lumiere.evaluate.ablation.multidiffusion import run, table, true_clips
-    from lumiere.superres import UpscalePipeline
+    from lumiere.pipelines.superres import UpscalePipeline
+    from lumiere.research.ablations.multidiffusion import run, table, true_clips
 
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise InputError(f"{out} holds figures already; give another folder, or say --overwrite")
@@ -152,8 +152,8 @@ def cascade(
     """
     import torch
 
-    from lumiere.evaluate.ablation.cascade import run
-    from lumiere.evaluate.ablation.tables import table
+    from lumiere.research.ablations.cascade import run
+    from lumiere.research.ablations.tables import table
 
     kind = getattr(torch, dtype)
     figures = run(model, data, train_steps, prompts, out, seed, steps, kind, pick_device(device))

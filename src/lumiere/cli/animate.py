@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.making import Making, frames_option, making_options
+from lumiere.cli.conditioned import Making, frames_option, making_options
 from lumiere.cli.options import path_type
 
 

@@ -93,7 +93,7 @@ def command(
     from lumiere.batch.lines import read_lines
     from lumiere.batch.plan import is_made, read_jobs, with_settings
     from lumiere.batch.work import MANIFEST, Worker, failed, found, open_batch
-    from lumiere.files import check_parent
+    from lumiere.io.files import check_parent
 
     if workers is not None and address is None:
         raise InputError(f"--workers {workers} needs --ray, such as --ray local")
@@ -118,8 +118,8 @@ def command(
     with ExitStack() as stack:
         results: Iterable[Result] = ()
         if left and address is not None:
+            from lumiere.batch.cluster import cluster
             from lumiere.batch.on_ray import make_on_ray
-            from lumiere.cluster import cluster
 
             stack.enter_context(cluster(address))
             results = make_on_ray(left, workers, device, overwrite)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from lumiere.benchmark import Cost
+    from lumiere.research.denoising_cost import Cost
 
 GROWTH_FRAMES = (16, 40, 80, 160, 320)
 HEAD = (
@@ -30,7 +30,7 @@ def run(cases: Sequence[tuple[str, int]], repeats: int, threads: int | None = No
     """Measure each case in turns; medians, in the order of the cases."""
     from tqdm import tqdm
 
-    from lumiere.benchmark import median, rounds
+    from lumiere.research.denoising_cost import median, rounds
 
     found: dict[tuple[str, int], list[Cost]] = defaultdict(list)
     with tqdm(total=len(cases) * repeats, unit="process", leave=False) as bar:
@@ -88,7 +88,7 @@ def command(repeats: int, frames: int, growth: bool, threads: int | None) -> Non
     lumiere bench --repeats 1
     lumiere bench --growth --repeats 3
     """
-    from lumiere.benchmark import NETS, exponent
+    from lumiere.research.denoising_cost import NETS, exponent
 
     cases = [("stunet", each) for each in GROWTH_FRAMES] if growth else [(net, frames) for net in NETS]
     costs = run(cases, repeats, threads)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lumiere.cli.making import Making, frames_option, making_options, read_region, region_options
+from lumiere.cli.conditioned import Making, frames_option, making_options, read_region, region_options
 from lumiere.cli.options import path_type
 
 

@@ -80,9 +80,9 @@ def emoji(
     lumiere data emoji --out data/emoji
     lumiere data emoji --out data/emoji --stills 0 --clips 0 --held-out 0     the sprites alone
     """
-    from lumiere.data.npm import default_cache
     from lumiere.data.parallel import usable_cores
-    from lumiere.data.shards import Request, prepare
+    from lumiere.emoji.data.npm import default_cache
+    from lumiere.emoji.data.shards import Request, prepare
 
     _check_groups(groups)
     request = Request(stills, clips, held_out, seed, sorted(set(groups)), int(size))
@@ -117,7 +117,7 @@ def periodic(
     lumiere data periodic --sprites data/emoji --out data/periodic --group animals-nature
     """
     from lumiere.data.parallel import usable_cores
-    from lumiere.data.periodic import compose
+    from lumiere.emoji.data.periodic import compose
 
     _check_groups(groups)
     _tell(out, compose(out, sprites, clips, seed, groups, workers or usable_cores()))
@@ -146,9 +146,9 @@ def svg(out: Path, stills: int, held_out: int, seed: int, cache: Path | None, wo
     \b
     lumiere data svg --out data/svg
     """
-    from lumiere.data.npm import default_cache
     from lumiere.data.parallel import usable_cores
-    from lumiere.data.svg import compose
+    from lumiere.emoji.data.npm import default_cache
+    from lumiere.emoji.data.svg import compose
 
     made = compose(out, stills, held_out, seed, cache or default_cache(), workers or usable_cores())
     _tell(out, made)
@@ -169,8 +169,8 @@ def styles(out: Path, cache: Path | None) -> None:
     lumiere data styles --out data/styles
     lumiere evaluate emoji --task style --data data/emoji --styles data/styles
     """
-    from lumiere.data.npm import default_cache
-    from lumiere.data.styles import draw
+    from lumiere.emoji.data.npm import default_cache
+    from lumiere.emoji.data.styles import draw
 
     _tell(out, draw(out, cache or default_cache()))
 
@@ -246,7 +246,7 @@ def videos(
     from lumiere.data.videos.buckets import Size, make_buckets
     from lumiere.data.videos.clips import Settings
     from lumiere.data.videos.preparing import SKIPPED, prepare_folder
-    from lumiere.video.clip import exact_rate
+    from lumiere.io.video.clip import exact_rate
 
     sizes = [Size(*parse_size(bucket)) for bucket in buckets] or make_buckets(size, multiple_of)
     if not sizes:
@@ -281,7 +281,7 @@ def videos(
 
 
 def _check_groups(groups: tuple[str, ...]) -> None:
-    from lumiere.data.emoji import GROUPS
+    from lumiere.emoji.data.sprites import GROUPS
 
     for group in groups:
         if group not in GROUPS:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lumiere.cli.making import Making, making_options, read_region, region_options
+from lumiere.cli.conditioned import Making, making_options, read_region, region_options
 from lumiere.cli.options import FloatRange, path_type
 from lumiere.errors import InputError
 
@@ -51,9 +51,9 @@ def command(
     import numpy as np
 
     from lumiere.conditions import Condition, inpaint
-    from lumiere.evaluate.sheet import contact_sheet
-    from lumiere.files import check_output
-    from lumiere.video import PICTURE_ENDINGS, Clip, save_picture
+    from lumiere.io.files import check_output
+    from lumiere.io.sheet import contact_sheet
+    from lumiere.io.video import PICTURE_ENDINGS, Clip, save_picture
 
     path = strength_sweep or making.output(video, "edited")
     if strength_sweep is not None:

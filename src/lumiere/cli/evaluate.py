@@ -12,9 +12,9 @@ from lumiere.cli.options import dtype_option, guidance_option, interval_option, 
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
-    from lumiere.data.compose import Sprite
-    from lumiere.evaluate.recogniser import Recogniser
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.emoji.data.scenes import Sprite
+    from lumiere.emoji.evaluation.recogniser import Recogniser
+    from lumiere.pipelines.text_to_video import LumierePipeline
 
 TEXT, STYLE = "text", "style"
 TASKS = (
@@ -113,14 +113,14 @@ def command(
     if real_only and set(tasks) != {TEXT}:
         raise InputError("--real-only measures real clips; leave out --task")
 
-    from lumiere.evaluate.recogniser import Recogniser
-    from lumiere.models import bundle
+    from lumiere.emoji.evaluation.recogniser import Recogniser
+    from lumiere.io import bundle
 
     labels = bundle.objects(bundle.resolve(model)) if model is not None else {}
     recogniser = Recogniser.load()
     sprites = {}
     if data is not None:
-        from lumiere.data.emoji import load_sprites
+        from lumiere.emoji.data.sprites import load_sprites
 
         sprites = {sprite.code: sprite for sprite in load_sprites(data, codes=labels)}
 
@@ -169,7 +169,7 @@ class _Asked:
     styles: Path | None
 
     def text_to_video(self, real_only: bool) -> None:
-        from lumiere.evaluate import prompts
+        from lumiere.emoji.evaluation import prompts
 
         chosen = prompts.choose_prompts(self.labels, self.prompts or 100)
         _make_folder(self.out)
@@ -198,11 +198,11 @@ class _Asked:
         click.echo(self._write(self.out, figures, settings, len(chosen)))
 
     def others(self, tasks: list[str]) -> None:
-        from lumiere.evaluate import tasks as known_tasks
-        from lumiere.evaluate.bench import Bench
-        from lumiere.evaluate.metrics.optical_flow import opencv
-        from lumiere.evaluate.prompts import choose_prompts
-        from lumiere.files import check_parent
+        from lumiere.emoji.evaluation import tasks as known_tasks
+        from lumiere.emoji.evaluation.bench import Bench
+        from lumiere.emoji.evaluation.prompts import choose_prompts
+        from lumiere.io.files import check_parent
+        from lumiere.metrics.optical_flow import opencv
 
         known = known_tasks.TASKS
         if not self.sprites and (needing := [task for task in tasks if known[task].needs_real]):
@@ -221,7 +221,7 @@ class _Asked:
             )
         bench = Bench(pipe, self.recogniser, self.sprites, self.labels, settings)
         if STYLE in tasks and self.styles is not None:
-            from lumiere.evaluate.styles import open_wardrobe
+            from lumiere.emoji.evaluation.styles import open_wardrobe
 
             wardrobe = open_wardrobe(self.styles, self.sprites, self.labels, self.out / STYLE)
             bench = replace(bench, wardrobe=wardrobe)
@@ -237,10 +237,10 @@ class _Asked:
 
     def _load(self) -> tuple[LumierePipeline, dict[str, Any]]:
         """The model, and what its clips are made with."""
-        from lumiere.cli.calling import load
+        from lumiere.cli.loading import load
         from lumiere.diffusion.sampling import scheduler_name
-        from lumiere.models import bundle
-        from lumiere.pipeline import LumierePipeline
+        from lumiere.io import bundle
+        from lumiere.pipelines.text_to_video import LumierePipeline
 
         assert self.model is not None
         folder = bundle.resolve(self.model)
@@ -264,7 +264,7 @@ class _Asked:
         import torch
 
         from lumiere import __version__
-        from lumiere.evaluate.prompts import write_text
+        from lumiere.emoji.evaluation.prompts import write_text
 
         about = {
             "figures": figures,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.making import Making, making_options
+from lumiere.cli.conditioned import Making, making_options
 from lumiere.cli.options import MOST_FRAMES, path_type
 
 
@@ -31,7 +31,7 @@ def command(video: Path, prompt: str, frames: int, given: int, making: Making) -
     """
     path = making.output(video, "extended")
     from lumiere.conditions import continue_from
-    from lumiere.video import Clip
+    from lumiere.io.video import Clip
 
     clip = Clip.load(video)
     pipe = making.load()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.cli.calling import kept, load, noted
+from lumiere.cli.loading import kept, load, noted
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
@@ -36,7 +36,7 @@ from lumiere.cli.options import (
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
 
 SLUG_LENGTH = 60
@@ -171,8 +171,8 @@ def make_clips(
     seed = secrets.randbelow(2**32) if seed is None else seed
     seeds = range(seed, seed + count)
 
-    from lumiere.files import check_output
-    from lumiere.video import ENDINGS, PICTURE_ENDINGS, check_rate
+    from lumiere.io.files import check_output
+    from lumiere.io.video import ENDINGS, PICTURE_ENDINGS, check_rate
 
     if alpha_sweep is None:
         paths = [output_path(out, prompt, each, count) for each in seeds]
@@ -185,10 +185,10 @@ def make_clips(
         check_rate(path, fps)
 
     from lumiere.diffusion.sampling import make_scheduler
-    from lumiere.layout import Layout
-    from lumiere.models import bundle
-    from lumiere.pipeline import LumierePipeline
-    from lumiere.request import base_size, check_request
+    from lumiere.io import bundle
+    from lumiere.pipelines.inputs import base_size, check_request
+    from lumiere.pipelines.regions import Layout
+    from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
 
     arrangement = Layout.parse(layout) if layout else layout
@@ -205,7 +205,7 @@ def make_clips(
         height, width = base_size(*target, settings["size"], codec.factor)
         check_request([prompt], frames, height, width, codec.factor)
         if (height, width) != target:
-            from lumiere.superres import UpscalePipeline, target_size
+            from lumiere.pipelines.superres import UpscalePipeline, target_size
 
             target_size(height, width, target)
             larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place, dtype)
@@ -232,8 +232,8 @@ def make_clips(
     )
 
     if alpha_sweep is not None:
-        from lumiere.evaluate.sheet import contact_sheet
-        from lumiere.video import save_picture
+        from lumiere.io.sheet import contact_sheet
+        from lumiere.io.video import save_picture
 
         clips = []
         for each in SWEEP:
@@ -260,7 +260,7 @@ def make_clips(
 def _codec(folder: Path, dtype: str) -> Any:
     import torch
 
-    from lumiere.models import bundle
+    from lumiere.io import bundle
 
     bundle.verify(folder)
     bundle.check_index(folder, "LumierePipeline")

@@ -56,7 +56,7 @@ def command(
     lumiere inflate model.safetensors --out inflated --dtype float16
     lumiere generate "a red cat" --model inflated --frames 16
     """
-    from lumiere.files import check_parent
+    from lumiere.io.files import check_parent
 
     if out.exists() or out.is_symlink():
         raise InputError(f"{out} exists; choose another name")
@@ -64,8 +64,8 @@ def command(
 
     import torch
 
-    from lumiere.bundled import LARGE_SHARD_SIZE
-    from lumiere.checkpoints.inflation import inflate, read_image_model
+    from lumiere.pipelines.base import LARGE_SHARD_SIZE
+    from lumiere.pipelines.inflation import inflate, read_image_model
 
     torch.manual_seed(seed)
     pipe = inflate(read_image_model(checkpoint, prediction_type), size=size, fps=fps, frames=frames)

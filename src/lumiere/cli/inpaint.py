@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lumiere.cli.making import Making, making_options, read_region, region_options
+from lumiere.cli.conditioned import Making, making_options, read_region, region_options
 from lumiere.cli.options import path_type
 
 
@@ -35,7 +35,7 @@ def command(video: Path, prompt: str, padding_mask_crop: int | None, making: Mak
     """
     path = making.output(video, "inpainted")
     from lumiere.conditions import inpaint
-    from lumiere.video import Clip
+    from lumiere.io.video import Clip
 
     clip = Clip.load(video)
     hole = read_region(clip.height, clip.width, **region)

@@ -12,7 +12,7 @@ from lumiere.cli.options import device_option, overwrite_option, path_type, pick
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
-    from lumiere.evaluate.metrics.report import Value
+    from lumiere.metrics.report import Value
 
 clips_argument = click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=path_type)
 features_option = click.option(
@@ -107,13 +107,13 @@ def clips(
     """
     from tqdm import tqdm
 
-    from lumiere.evaluate.metrics import report
-    from lumiere.evaluate.metrics.cache import Cache
-    from lumiere.evaluate.metrics.clips import find, pair, prompts_of
-    from lumiere.evaluate.metrics.features import load_features
-    from lumiere.evaluate.metrics.optical_flow import opencv
-    from lumiere.evaluate.metrics.text_alignment import load_text_model
-    from lumiere.evaluate.recogniser import Recogniser
+    from lumiere.emoji.evaluation.recogniser import Recogniser
+    from lumiere.metrics import report
+    from lumiere.metrics.cache import Cache
+    from lumiere.metrics.clips import find, pair, prompts_of
+    from lumiere.metrics.features import load_features
+    from lumiere.metrics.optical_flow import opencv
+    from lumiere.metrics.text_alignment import load_text_model
 
     opencv()
     _check_json(json_file, overwrite)
@@ -193,13 +193,13 @@ def nearest(
     """
     import dataclasses
 
-    from lumiere.evaluate.metrics import nearest as copies
-    from lumiere.evaluate.metrics import report
-    from lumiere.evaluate.metrics.cache import Cache
-    from lumiere.evaluate.metrics.clips import find
-    from lumiere.evaluate.metrics.features import load_features
-    from lumiere.files import check_output
-    from lumiere.video import PICTURE_ENDINGS, save_picture
+    from lumiere.io.files import check_output
+    from lumiere.io.video import PICTURE_ENDINGS, save_picture
+    from lumiere.metrics import nearest as copies
+    from lumiere.metrics import report
+    from lumiere.metrics.cache import Cache
+    from lumiere.metrics.clips import find
+    from lumiere.metrics.features import load_features
 
     _check_json(json_file, overwrite)
     if sheet is not None:
@@ -240,7 +240,7 @@ def compare(ours: Path, theirs: Path, json_file: Path | None, overwrite: bool) -
     """
     import dataclasses
 
-    from lumiere.evaluate.comparing import compare, table
+    from lumiere.emoji.evaluation.comparing import compare, table
 
     _check_json(json_file, overwrite)
     differences = compare(ours, theirs)
@@ -267,9 +267,9 @@ def ucf101_prompts(
     \b
     lumiere metrics ucf101-prompts UCF-101 --out prompts.jsonl
     """
-    from lumiere.evaluate.metrics import ucf101 as protocol
-    from lumiere.evaluate.prompts import write_text
-    from lumiere.files import check_output
+    from lumiere.emoji.evaluation.prompts import write_text
+    from lumiere.io.files import check_output
+    from lumiere.metrics import ucf101 as protocol
 
     check_output(out, overwrite, {".jsonl"})
     real = {name: len(sources) for name, sources in protocol.real_clips(ucf101, listed).items()}
@@ -319,11 +319,11 @@ def ucf101(
     """
     import dataclasses
 
-    from lumiere.evaluate.metrics import report
-    from lumiere.evaluate.metrics import ucf101 as protocol
-    from lumiere.evaluate.metrics.cache import Cache
-    from lumiere.evaluate.metrics.clips import find
-    from lumiere.evaluate.metrics.features import load_classifier, load_features
+    from lumiere.metrics import report
+    from lumiere.metrics import ucf101 as protocol
+    from lumiere.metrics.cache import Cache
+    from lumiere.metrics.clips import find
+    from lumiere.metrics.features import load_classifier, load_features
 
     _check_json(json_file, overwrite)
     by_class = protocol.real_clips(real, listed)
@@ -357,7 +357,7 @@ def ucf101(
 
 
 def _check_json(file: Path | None, overwrite: bool) -> None:
-    from lumiere.files import check_output
+    from lumiere.io.files import check_output
 
     if file is not None:
         check_output(file, overwrite, {".json"})
@@ -366,7 +366,7 @@ def _check_json(file: Path | None, overwrite: bool) -> None:
 def _tell(values: Sequence[Value], json_file: Path | None, about: dict[str, Any]) -> None:
     import dataclasses
 
-    from lumiere.evaluate.metrics.report import table
+    from lumiere.metrics.report import table
 
     click.echo(table(values))
     _write_json(json_file, {"values": [dataclasses.asdict(value) for value in values], **about})
@@ -376,7 +376,7 @@ def _write_json(file: Path | None, about: dict[str, Any]) -> None:
     import json
 
     from lumiere import __version__
-    from lumiere.evaluate.prompts import write_text
+    from lumiere.emoji.evaluation.prompts import write_text
 
     if file is not None:
         write_text(file, json.dumps({"lumiere": __version__, **about}, indent=1, ensure_ascii=False) + "\n")

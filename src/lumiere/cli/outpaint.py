@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.making import Making, making_options
+from lumiere.cli.conditioned import Making, making_options
 from lumiere.cli.options import parse_size, path_type
 from lumiere.errors import InputError
 
@@ -31,7 +31,7 @@ def command(video: Path, prompt: str, canvas: str, at: str | None, making: Makin
     if at is not None and match is None:
         raise InputError(f"--at is {at!r}; give X,Y in whole pixels, such as 0,64")
     from lumiere.conditions import outpaint
-    from lumiere.video import Clip
+    from lumiere.io.video import Clip
 
     clip = Clip.load(video)
     column, row = (

@@ -35,8 +35,8 @@ def command(figures: tuple[Path, ...], out: Path, title: str, clips: int, overwr
     lumiere report out/evaluate-emoji --out report.html
     lumiere report out/evaluate-emoji out/evaluate-other out/ablate-multidiffusion study metrics.json
     """
-    from lumiere.evaluate.report.page import check_page, write_page
-    from lumiere.evaluate.report.reading import read
+    from lumiere.research.report.page import check_page, write_page
+    from lumiere.research.report.reading import read
 
     check_page(out, overwrite)
     sections = read(figures)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.calling import note_call, noted
+from lumiere.cli.loading import note_call, noted
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
@@ -101,11 +101,11 @@ def command(
     import torch
     from tqdm import tqdm
 
-    from lumiere.baselines.cases import find_pictures, first_frame, read_cases
-    from lumiere.baselines.rivals import find_rival, parse_argument
     from lumiere.batch.plan import is_made
     from lumiere.batch.work import alone_in
-    from lumiere.files import check_parent, remove_unfinished
+    from lumiere.io.files import check_parent, remove_unfinished
+    from lumiere.research.rivals.cases import find_pictures, first_frame, read_cases
+    from lumiere.research.rivals.pipelines import find_rival, parse_argument
 
     cases = read_cases(prompts, seed)
     told = {name: value for name, value in options.items() if value is not None}

@@ -27,10 +27,10 @@ def command(file: Path, sheet: Path | None, slice_: Path | None, as_json: bool, 
     lumiere show frog.mp4
     lumiere show frog.mp4 --sheet sheet.png --xt-slice slice.png
     """
-    from lumiere.evaluate.sheet import contact_sheet
-    from lumiere.evaluate.xt_slice import xt_slice
-    from lumiere.files import check_output
-    from lumiere.video import PICTURE_ENDINGS, Clip, probe, save_picture
+    from lumiere.io.files import check_output
+    from lumiere.io.sheet import contact_sheet
+    from lumiere.io.video import PICTURE_ENDINGS, Clip, probe, save_picture
+    from lumiere.metrics.xt_slice import xt_slice
 
     for picture in filter(None, (sheet, slice_)):
         check_output(picture, overwrite, PICTURE_ENDINGS)

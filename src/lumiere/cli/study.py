@@ -70,7 +70,7 @@ def build(
     lumiere study build emoji=out/evaluate-emoji/clips real=out/evaluate-emoji/real-clips --out study
     lumiere study serve study
     """
-    from lumiere.evaluate.study.build import QUESTIONS, build
+    from lumiere.research.study.build import QUESTIONS, build
 
     folders = [_method(argument) for argument in methods]
     names = [name for name, _ in folders]
@@ -117,8 +117,8 @@ def serve(study: Path, host: str, port: int) -> None:
     lumiere study serve study
     lumiere study serve study --host 0.0.0.0 --port 8080
     """
-    from lumiere.evaluate.study.plan import load
-    from lumiere.evaluate.study.serve import application, listen, run
+    from lumiere.research.study.plan import load
+    from lumiere.research.study.serve import application, listen, run
 
     plan = load(study)
     with listen(host, port) as listening:
@@ -153,9 +153,9 @@ def report(study: Path, failures: int, as_json: bool, html: Path | None, overwri
     """
     import json
 
-    from lumiere.evaluate.report.page import check_page, write_page
-    from lumiere.evaluate.report.studies import section
-    from lumiere.evaluate.study.report import Report, table
+    from lumiere.research.report.page import check_page, write_page
+    from lumiere.research.report.studies import section
+    from lumiere.research.study.report import Report, table
 
     if html is not None:
         check_page(html, overwrite)

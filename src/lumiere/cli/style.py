@@ -18,7 +18,7 @@ from lumiere.cli.options import (
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
 
 caption_option = click.option(
@@ -67,7 +67,7 @@ def fit(
     lumiere style fit fox.png owl.png crab.png --out line-art
     lumiere generate "a frog on a yellow background" --style line-art
     """
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import check_folder
 
     check_folder(out, overwrite)

@@ -12,7 +12,7 @@ from lumiere.cli.options import path_type
 from lumiere.cli.style import caption_option, stylist
 
 if TYPE_CHECKING:
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.calling import load, noted
+from lumiere.cli.loading import load, noted
 from lumiere.cli.options import (
     FloatRange,
     device_option,
@@ -86,9 +86,9 @@ def command(
     lumiere upscale frog.mp4 --size 1024 --out large.mp4
     lumiere upscale holiday.mov --size 1920x1080 --steps 2
     """
-    from lumiere.files import check_output
-    from lumiere.superres import UpscalePipeline, target_size
-    from lumiere.video import ENDINGS, stream
+    from lumiere.io.files import check_output
+    from lumiere.io.video import ENDINGS, stream
+    from lumiere.pipelines.superres import UpscalePipeline, target_size
 
     width, height = parse_size(size)
     info, frames = stream(file)

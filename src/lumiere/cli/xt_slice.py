@@ -63,11 +63,11 @@ def command(
     import dataclasses
     import json
 
-    from lumiere.evaluate.sheet import abreast, stacked
-    from lumiere.evaluate.slice_motion import slice_figures
-    from lumiere.evaluate.xt_slice import marked, xt_slice
-    from lumiere.files import check_output
-    from lumiere.video import PICTURE_ENDINGS, save_picture
+    from lumiere.io.files import check_output
+    from lumiere.io.sheet import abreast, stacked
+    from lumiere.io.video import PICTURE_ENDINGS, save_picture
+    from lumiere.metrics.slice_motion import slice_figures
+    from lumiere.metrics.xt_slice import marked, xt_slice
 
     if mark and out is None:
         raise InputError("--mark needs a picture to go into; name one with --out")
@@ -108,7 +108,7 @@ def _cell(key: str, value: float | None) -> str:
 def _middle_frame(video: Path) -> np.ndarray:
     import itertools
 
-    from lumiere.video import stream
+    from lumiere.io.video import stream
 
     info, frames = stream(video)
     return next(itertools.islice(frames, info.frames // 2, None))

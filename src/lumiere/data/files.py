@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lumiere.errors import InputError
-from lumiere.files import replacing
+from lumiere.io.files import replacing
 
 MANIFEST = "manifest.json"
 

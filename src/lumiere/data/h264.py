@@ -1,8 +1,8 @@
 """Frames to the bytes of an H.264 MP4 and back, for data at rest.
 
 4:4:4 with full range: at equal size it is 5 dB nearer the original than 4:2:0, which blurs the saturated
-edges that emoji are made of. One thread, and no macroblock tree (:func:`lumiere.video.writing.write_mp4` says
-why), so that equal frames give equal bytes.
+edges that emoji are made of. One thread, and no macroblock tree (see
+:func:`lumiere.io.video.writing.write_mp4`), so that equal frames give equal bytes.
 """
 
 from __future__ import annotations

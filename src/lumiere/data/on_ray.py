@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
-from lumiere.cluster import cluster
+from lumiere.batch.cluster import cluster
 from lumiere.data.parallel import AHEAD, Job, Result
 
 

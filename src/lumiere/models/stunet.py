@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from lumiere.errors import InputError
 from lumiere.models.norm import use_fast_norms
-from lumiere.models.pooled import size_ids, split_pooled
 from lumiere.models.temporal import (
     FramePosition,
     TemporalAttentionBlock,
@@ -30,6 +29,7 @@ from lumiere.models.temporal import (
     TemporalUp,
     in_slices,
 )
+from lumiere.models.text.pooled import size_ids, split_pooled
 from lumiere.shapes import Context, Sample
 
 BLOCKS = (
@@ -258,7 +258,7 @@ class STUNet(ModelMixin, ConfigMixin):
             encoder_hidden_states: a text context per clip, ``b l d``.
             class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them. An image
                 model that wants a pooled text and sizes finds them, unless they are given, in the context's
-                last position (:mod:`lumiere.models.pooled`) and in the sample's size.
+                last position (:mod:`lumiere.models.text.pooled`) and in the sample's size.
             first_frame: index of the first frame, for a window of a longer clip; for all, or ``(b,)``.
             condition: what is given of the clips, ``condition_channels`` of them, as
                 ``lumiere.diffusion.conditioning`` encodes it. None, and zeros, mean nothing.

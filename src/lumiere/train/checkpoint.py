@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lumiere.errors import InputError
-from lumiere.files import replacing
-from lumiere.models.bundle import sha256
+from lumiere.io.bundle import sha256
+from lumiere.io.files import replacing
 
 STATE = "state.json"
 TENSORS = ("weights", "ema", "optimizer")

@@ -107,9 +107,7 @@ class CodecStage(Stage):
         Image.fromarray(sheet(torch.cat([frames, decoded]), SHOWN)).save(folder / f"psnr-{psnr:.1f}.png")
 
 
-def warp_some(
-    frames: Tensor, code: Tensor, share: float, generators: Generators
-) -> tuple[Tensor, Tensor]:
+def warp_some(frames: Tensor, code: Tensor, share: float, generators: Generators) -> tuple[Tensor, Tensor]:
     """Warp the first ``share`` of a batch, frames and latents alike (EQ-VAE, arXiv 2502.09509, section 3).
 
     Half of the warps are translations alone; the others also scale, by 0.5 to 1, and half of those rotate, by

@@ -56,7 +56,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Scenes composed on the training device, in place of shards; see :mod:`lumiere.train.scenes`."""
+    """Scenes composed on the training device, in place of shards."""
 
     #: folder of sprites that ``lumiere data emoji`` prepared; without it there are no scenes
     sprites: str = ""
@@ -286,7 +286,7 @@ class ImageConfig:
 @dataclass(frozen=True)
 class RewordedConfig(ImageConfig):
     """The image model of ``init`` once more, taught to draw of any wording what it drew of the plain one; see
-    :mod:`lumiere.train.reworded`."""
+    :mod:`lumiere.train.rewording`."""
 
     stage: Literal["image-reworded"] = "image-reworded"  # type: ignore[assignment]
 
@@ -347,7 +347,7 @@ class ConditionedConfig(TemporalConfig):
 
 @dataclass(frozen=True)
 class TransportModel:
-    """See :class:`lumiere.models.transport.TransportNet`."""
+    """See :class:`lumiere.models.warping.TransportNet`."""
 
     widths: tuple[int, ...] = (48, 96, 128)
     matched: int = 96
@@ -367,7 +367,7 @@ class Soften:
 
 @dataclass(frozen=True)
 class TransportConfig:
-    """What is given of a clip is carried to where it belongs; see :mod:`lumiere.train.transport`."""
+    """What is given of a clip is carried to where it belongs; see :mod:`lumiere.train.warping`."""
 
     name: str
     #: folder of the codec

@@ -12,9 +12,9 @@ from torch import Tensor
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.objective import drop_captions
 from lumiere.diffusion.sampling import noise_schedule, sample
+from lumiere.emoji import training_scenes as scenes
 from lumiere.errors import InputError
 from lumiere.models.text import MiniLMTextEncoder
-from lumiere.train import scenes
 from lumiere.train.config import ImageConfig
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Source, fingerprint

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lumiere.diffusion.multidiffusion import alone
 from lumiere.errors import InputError
-from lumiere.files import replacing
+from lumiere.io.files import replacing
 from lumiere.train import checkpoint, optimizer
 from lumiere.train.config import Config, Optim, defaults, dump, flat
 from lumiere.train.distributed import autocast, is_sharded, make_accelerator, shared_as, whole

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lumiere.errors import InputError
-from lumiere.files import replacing
+from lumiere.io.files import replacing
 from lumiere.models.stunet import STUNet
 from lumiere.style import PREFIX, WEIGHTS
 from lumiere.train.config import Lora

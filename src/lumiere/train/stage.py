@@ -15,7 +15,7 @@ import lumiere.models.codec  # noqa: F401
 from lumiere.diffusion.objective import training_loss
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.errors import InputError
-from lumiere.models.bundle import load_model, read_json
+from lumiere.io.bundle import load_model, read_json
 from lumiere.models.stunet import STUNet
 from lumiere.train.config import Data, Objective
 from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size, spanned

@@ -17,11 +17,11 @@ from lumiere.train.config import (
     TransportConfig,
 )
 from lumiere.train.image import ImageStage
-from lumiere.train.reworded import RewordedStage
+from lumiere.train.rewording import RewordedStage
 from lumiere.train.stage import Stage
 from lumiere.train.superres import SuperResolutionStage
 from lumiere.train.temporal import TemporalStage
-from lumiere.train.transport import TransportStage
+from lumiere.train.warping import TransportStage
 
 
 def build(config: Config, device: torch.device, builds_cache: bool = True) -> Stage:

@@ -23,17 +23,17 @@ from tqdm import tqdm
 
 from lumiere import __version__
 from lumiere.conditions import Picture, read_cutout, read_picture
-from lumiere.data.compose import COLOURS
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
 from lumiere.diffusion.sampling import sample
+from lumiere.emoji.data.scenes import COLOURS
 from lumiere.errors import InputError
+from lumiere.io.video import resize
 from lumiere.style import ADAPTER, FORMAT, PREFIX, Style, adapter, fingerprint
-from lumiere.video import resize
 
 if TYPE_CHECKING:
-    from lumiere.pipeline import LumierePipeline
+    from lumiere.pipelines.text_to_video import LumierePipeline
 
 STEPS, RANK = 400, 16
 #: of the noise schedule: below it a style redraws

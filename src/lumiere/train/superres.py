@@ -14,7 +14,7 @@ from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
-from lumiere.superres import UpscalePipeline, add_residual, enlarge, predict_residual, reduce
+from lumiere.pipelines.superres import UpscalePipeline, add_residual, enlarge, predict_residual, reduce
 from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers

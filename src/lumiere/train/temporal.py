@@ -13,14 +13,14 @@ from torch import Tensor
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.objective import drop_captions, drop_pairs
 from lumiere.diffusion.sampling import Denoiser
+from lumiere.emoji import training_scenes as scenes
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
-from lumiere.train import scenes
+from lumiere.train.base_model import read_foundation
 from lumiere.train.config import TemporalConfig
 from lumiere.train.dataset import Choice, Pictures, Size
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
-from lumiere.train.foundation import read_foundation
 from lumiere.train.lora import add_lora, merged, save_lora
 from lumiere.train.stage import Stage, default_prompts, denoising_loss, open_pictures
 
@@ -80,7 +80,7 @@ class TemporalStage(Stage):
     def _read_teacher(self) -> Any:
         if not (folder := self.config.objective.teacher):
             return copy.deepcopy(self.net).requires_grad_(False).eval()
-        from lumiere.pipeline import LumierePipeline
+        from lumiere.pipelines.text_to_video import LumierePipeline
 
         pipeline = LumierePipeline.from_pretrained(folder)
         net = pipeline.unet

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from lumiere.files import replacing
+from lumiere.io.files import replacing
 
 USAGE = "usage.json"
 

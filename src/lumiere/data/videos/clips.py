@@ -18,7 +18,7 @@ from lumiere.data import h264
 from lumiere.data.videos.buckets import Size, fill, fit, nearest
 from lumiere.data.videos.scenes import Frame, mark_cuts, resample, thaw
 from lumiere.errors import InputError
-from lumiere.video import stream
+from lumiere.io.video import stream
 
 CRF = 18
 #: a picture that has to be enlarged more than this shows nothing at its new size

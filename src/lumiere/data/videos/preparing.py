@@ -22,7 +22,7 @@ from lumiere.data.videos.inputs import find_inputs
 from lumiere.data.videos.scenes import check_detector
 from lumiere.data.videos.store import JOURNAL, Line, Store
 from lumiere.errors import InputError
-from lumiere.files import check_parent
+from lumiere.io.files import check_parent
 
 MANIFEST, SKIPPED = "manifest.json", "skipped.csv"
 _FORMAT = "lumiere-videos/1"

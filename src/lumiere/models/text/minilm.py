@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from lumiere.errors import InputError
-from lumiere.models.bundle import sha256
+from lumiere.io.bundle import sha256
 from lumiere.models.text.tokens import tokenize
 from lumiere.shapes import Context
 

@@ -9,8 +9,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 
-from lumiere.models.pooled import append_pooled
 from lumiere.models.text.clip import clip_model
+from lumiere.models.text.pooled import append_pooled
 from lumiere.models.text.tokens import Tokenizing
 from lumiere.shapes import Context
 
@@ -19,7 +19,7 @@ class SDXLTextEncoder(Tokenizing, ModelMixin, ConfigMixin):
     """The last states but one of two CLIP text models side by side, and the second one's pooled text. Frozen.
 
     The pooled text is one more position of the context; the net takes it off again (see
-    ``lumiere.models.pooled``).
+    ``lumiere.models.text.pooled``).
 
     Args:
         text_configs: two ``CLIPTextConfig``; the second one's has a ``projection_dim``.

@@ -1,0 +1,282 @@
+"""What the verbs of the conditioned model have in common: their options, and a condition made into a file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lumiere.cli.loading import load, noted
+from lumiere.cli.options import (
+    MOST_FRAMES,
+    FloatRange,
+    check_style,
+    device_option,
+    dtype_option,
+    guidance_option,
+    model_option,
+    negative_option,
+    overwrite_option,
+    parse_size,
+    path_type,
+    seed_option,
+    steps_option,
+    style_options,
+    upscaler_option,
+)
+from lumiere.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lumiere.conditions import Condition
+    from lumiere.io.video import Clip
+    from lumiere.pipelines.text_to_video import LumierePipeline
+
+frames_option = click.option(
+    "--frames", type=click.IntRange(2, MOST_FRAMES), default=80, show_default=True, help="Frames of the clip."
+)
+_OUT = click.option(
+    "--out",
+    type=path_type,
+    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: NAME-VERB.mp4]",
+)
+_OPTIONS = (
+    upscaler_option,
+    click.option(
+        "--fps",
+        type=FloatRange(0, 1000, min_open=True),
+        help="Frames per second.  [default: the source's, or the model's]",
+    ),
+    steps_option,
+    guidance_option,
+    negative_option,
+    seed_option,
+    *style_options,
+    click.option(
+        "--no-composite",
+        is_flag=True,
+        help="Leave what is given as the model made it, instead of putting it back exactly.",
+    ),
+    model_option,
+    device_option,
+    dtype_option,
+    overwrite_option,
+)
+
+
+@dataclass(frozen=True)
+class Making:
+    """The options that these verbs share, by their names."""
+
+    out: Path | None
+    size: str | None
+    upscaler: str | None
+    fps: float | None
+    steps: int | None
+    guidance: float | None
+    negative: str
+    seed: int | None
+    style: Path | None
+    alpha: float | None
+    extrapolate: bool
+    no_composite: bool
+    model: str
+    device: str | None
+    dtype: str
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        check_style(self.style, self.alpha, self.extrapolate)
+
+    def output(self, source: Path, verb: str) -> Path:
+        """Where the clip goes. Raises :class:`InputError`, before any work, if it could not be written."""
+        from lumiere.io import bundle
+        from lumiere.io.files import check_output
+        from lumiere.io.video import ENDINGS, check_rate
+
+        path = self.out or Path(f"{source.resolve().stem}-{verb}.mp4")
+        if path.resolve() == source.resolve():
+            raise InputError(f"{path} is the source itself; choose another name")
+        check_output(path, self.overwrite, ENDINGS)
+        check_rate(path, self.fps)
+        if self.size not in (None, "source"):
+            parse_size(self.size)
+        if self.upscaler is not None:
+            if self.size is None:
+                raise InputError(f"--upscaler {self.upscaler} needs a --size above the model's own")
+            bundle.resolve(self.upscaler)
+        return path
+
+    def load(self) -> LumierePipeline:
+        """The model. Raises :class:`InputError` if there is none."""
+        from lumiere.pipelines.text_to_video import LumierePipeline
+
+        pipe = load(LumierePipeline, self.model, self.device, self.dtype)
+        pipe.set_progress_bar_config(desc="sampling", unit="step")
+        return pipe
+
+    def sampling(self) -> dict[str, Any]:
+        """Arguments of the pipeline's call."""
+        return {
+            "num_inference_steps": self.steps,
+            "guidance_scale": self.guidance,
+            "negative_prompt": self.negative,
+            "seed": self.seed,
+            "style": self.style,
+            "alpha": self.alpha,
+            "composite": not self.no_composite,
+        }
+
+    def make(
+        self,
+        condition: Condition,
+        prompt: str,
+        path: Path,
+        fps: Any = None,
+        sound: Path | None = None,
+        padding: int | None = None,
+    ) -> None:
+        """Make the clip of a condition, and print the name of its file.
+
+        Args:
+            fps: if none is asked for.
+            sound: a file whose sound goes along.
+            padding: make nothing but the hole and so many pixels around it, at the model's full size.
+        """
+        part, box = (condition, None) if padding is None else condition.around_hole(padding)
+        pipe = self.load()
+        clip = self.sample(pipe, prompt, condition=part, fps=fps)
+        if box is not None:
+            frames = condition.with_part(clip.frames, box)
+            clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
+        if (kept := clip.metadata["given_psnr"]) is not None:
+            click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
+        self.write(self.at_size(clip, condition), path, sound)
+
+    def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
+        """A clip, at the model's size.
+
+        Args:
+            fps: if none is asked for.
+            options: of the pipeline's call.
+        """
+        clip: Clip = pipe(prompt, fps=self.fps or fps, **self.sampling(), **options)
+        return clip
+
+    def write(self, clip: Clip, path: Path, sound: Path | None = None) -> None:
+        """Save a clip, with a file's sound if its rate is that file's, and print the name of its file."""
+        clip = replace(clip, metadata=noted(clip.metadata))
+        click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
+
+    def at_size(self, clip: Clip, condition: Condition) -> Clip:
+        """The clip at the size that was asked for, and what is given, at that size, in its place."""
+        from lumiere.io.video import resize
+        from lumiere.pipelines.superres import UpscalePipeline
+
+        height, width = self._target(clip, condition)
+        if (height, width) == (clip.height, clip.width):
+            return clip
+        if height >= clip.height and width >= clip.width:
+            larger = load(UpscalePipeline, self.upscaler or "emoji-upscaler", self.device, self.dtype)
+            clip = larger(clip, (height, width))
+        frames = resize(clip.frames, height, width)
+        if not self.no_composite:
+            frames = condition.resized(height, width).composite(frames)
+        return replace(clip, frames=frames)
+
+    def _target(self, clip: Clip, condition: Condition) -> tuple[int, int]:
+        if self.size is None:
+            return clip.height, clip.width
+        if self.size == "source":
+            return condition.height, condition.width
+        width, height = parse_size(self.size)
+        if "x" in self.size.lower():
+            return height, width
+        scale = width / max(condition.height, condition.width)
+        return max(1, round(condition.height * scale)), max(1, round(condition.width * scale))
+
+
+def making_options(size: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the options of :class:`Making`, and them to the verb, together, as ``making``.
+
+    Args:
+        size: of the clip if nobody says.
+    """
+    names = {field.name for field in fields(Making)}
+    size_option = click.option(
+        "--size",
+        default=size,
+        help="Longer side in pixels, WIDTHxHEIGHT, or source: that of what is given."
+        + f"  [default: {size or 'that of the model'}]",
+    )
+
+    def decorated(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def called(**arguments: Any) -> None:
+            own = {name: value for name, value in arguments.items() if name not in names}
+            function(**own, making=Making(**{name: arguments[name] for name in names}))
+
+        for option in reversed((_OUT, size_option, *_OPTIONS)):
+            called = option(called)
+        return called
+
+    return decorated
+
+
+_REGION_OPTIONS = (
+    click.option(
+        "--mask", type=path_type, help="White, or opaque, there: a picture, or a video if it moves."
+    ),
+    click.option("--box", help="There: LEFT,TOP,RIGHT,BOTTOM in pixels."),
+    click.option("--polygon", help="There: its corners in pixels, X,Y X,Y X,Y ..."),
+    click.option(
+        "--feather", type=FloatRange(0), default=0.0, help="Width of soft edges around it, in pixels."
+    ),
+)
+
+
+def region_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that :func:`read_region` takes."""
+    for option in reversed(_REGION_OPTIONS):
+        function = option(function)
+    return function
+
+
+def read_region(
+    height: int, width: int, *, mask: Path | None, box: str | None, polygon: str | None, feather: float
+) -> np.ndarray:
+    """The region that the options name, float32, h x w or t x h x w, 1 inside.
+
+    A mask in the frame's proportions is resized to it.
+
+    Raises:
+        InputError: not exactly one of the three is given, or it does not fit the frame.
+    """
+    from lumiere import conditions
+
+    chosen = sum(each is not None for each in (mask, box, polygon))
+    if chosen != 1:
+        raise InputError(f"{chosen} of --mask, --box and --polygon are given; give one of them")
+    if mask is not None:
+        region = conditions.fit_mask(conditions.read_mask(mask), height, width)
+    elif box is not None:
+        numbers = _numbers(box, "box", "LEFT,TOP,RIGHT,BOTTOM")
+        if len(numbers) != 4:
+            raise InputError(f"--box is {box!r}; give LEFT,TOP,RIGHT,BOTTOM, such as 32,32,96,96")
+        region = conditions.rectangle(height, width, tuple(numbers))  # type: ignore[arg-type]
+    else:
+        corners = [_numbers(corner, "polygon", "X,Y X,Y X,Y") for corner in str(polygon).split()]
+        region = conditions.polygon(height, width, corners)
+    return conditions.feather(region, feather)
+
+
+def _numbers(text: str, option: str, example: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--{option} is {text!r}; give whole numbers, {example}") from None

@@ -1,0 +1,1 @@
+"""The embedded example: its data, caption grammar, recogniser, evaluation and weights."""

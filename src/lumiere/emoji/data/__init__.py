@@ -1,0 +1,1 @@
+"""Animated emoji, fetched and composed into captioned scenes."""

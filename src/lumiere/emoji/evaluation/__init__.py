@@ -1,0 +1,1 @@
+"""How well a model of this domain does on prompts held out from training."""

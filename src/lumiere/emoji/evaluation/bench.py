@@ -1,0 +1,81 @@
+"""What the cases of an evaluation have in common: a model, its judge and the real clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from lumiere.conditions import Condition
+from lumiere.emoji.data.scenes import CLIP_FRAMES, Scene, Sprite, render
+from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
+from lumiere.pipelines.text_to_video import AT_ONCE, LumierePipeline, to_uint8
+
+if TYPE_CHECKING:
+    from lumiere.emoji.evaluation.styles import Wardrobe
+
+Figures = dict[str, float | bool | None]
+#: clips to look at, under their names; the first is the one that was made
+Shown = dict[str, np.ndarray]
+
+
+def sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the pipeline's call, of a :class:`Bench`'s settings."""
+    return {
+        "num_inference_steps": settings["steps"],
+        "guidance_scale": settings["guidance"],
+        "guidance_interval": settings.get("guidance_interval"),
+        **(AT_ONCE if settings.get("one_pass") else {}),
+    }
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all cases have in common.
+
+    Attributes:
+        sprites: of the objects, by code; empty if a task needs no real clips.
+        labels: the objects' names, by code.
+        settings: ``steps``, ``guidance`` and the first case's ``seed``, the next one's being one more; and,
+            or else as the model has it, ``guidance_interval`` and ``one_pass``; all of it is written beside
+            the figures.
+        wardrobe: the styles, where they are asked for.
+    """
+
+    pipe: LumierePipeline
+    recogniser: Recogniser
+    sprites: Mapping[str, Sprite]
+    labels: Mapping[str, str]
+    settings: Mapping[str, Any]
+    wardrobe: Wardrobe | None = None
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        return sampling(self.settings)
+
+    def real(self, scene: Scene) -> np.ndarray:
+        return render(scene, dict(self.sprites), CLIP_FRAMES)
+
+    def make(self, prompt: str, condition: Condition, seed: int) -> tuple[np.ndarray, Figures]:
+        """The frames that a user gets, and how well what is given was kept."""
+        height, width = condition.height, condition.width
+        options = {"height": height, "width": width, "seed": seed, **self.sampling}
+        clip = self.pipe(prompt, condition=condition, **options)
+        given = condition.mask == 1
+        return clip.frames, {
+            "raw_psnr": clip.metadata["given_psnr"],
+            "codec_psnr": condition.psnr(self.through_codec(condition.video)),
+            "exact": bool((clip.frames[given] == condition.video[given]).all()),
+        }
+
+    def through_codec(self, frames: np.ndarray) -> np.ndarray:
+        codec = self.pipe.codec
+        video = torch.from_numpy(frames).to(codec.device, codec.dtype).div(127.5).sub(1).movedim(-1, 0)
+        with torch.no_grad():
+            return to_uint8(codec.decode(codec.encode(video[None]))[0].float())
+
+    def names(self, frames: np.ndarray, code: str) -> bool:
+        return ranking(self.recogniser.probabilities(frames))[0] == code

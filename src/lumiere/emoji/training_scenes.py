@@ -1,0 +1,279 @@
+"""Scenes without end, composed on the training device: what ``lumiere data emoji`` writes to shards once,
+drawn anew for every batch.
+
+Scenes and captions are drawn beforehand, and the captions' text states kept. A step then takes some of the
+scenes, shifts and sizes each a little differently, and composes them, which on a GPU costs a small part of a
+step; decoding a clip costs several steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lumiere.conditions import Box
+from lumiere.emoji.data.scenes import (
+    CLIP_FRAMES,
+    FPS,
+    FURTHEST,
+    HALVED_BELOW,
+    LONE_SIZES,
+    MOTIONS,
+    Background,
+    Scene,
+    Sprite,
+    caption,
+    own_tags,
+    paint,
+    place,
+    random_scene,
+    slots,
+    to_layer,
+    trajectory,
+)
+from lumiere.emoji.data.sprites import load_sprites
+from lumiere.errors import InputError
+from lumiere.train import config
+from lumiere.train.draw import numbers
+from lumiere.train.encode import Encoder
+
+_MOST_OBJECTS = 3
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows of some of the scenes.
+
+    Attributes:
+        scenes: their numbers.
+        first_frames: where in each the window begins.
+        x, y, size, angle: of each group of objects in each frame, ``b t``, as
+            :func:`~lumiere.emoji.data.scenes.trajectory` gives them.
+    """
+
+    scenes: np.ndarray
+    first_frames: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    size: np.ndarray
+    angle: np.ndarray
+
+
+class Scenes:
+    """See the module.
+
+    Args:
+        options: where the sprites are, and what scenes to draw of them.
+        encoder: the codec and text encoder that the net works with.
+
+    Attributes:
+        captions: of each scene.
+        plain: the same in plain words: objects by their labels.
+
+    Raises:
+        InputError: there are no sprites, or ``side`` is not theirs.
+    """
+
+    def __init__(self, options: config.Scenes, encoder: Encoder, seed: int, side: int):
+        self.encode, self.device = encoder, encoder.device
+        sprites = load_sprites(options.sprites, options.groups)
+        if not sprites:
+            raise InputError(f"{options.sprites} has no sprites of {', '.join(options.groups)}; name others")
+        if (found := sprites[0].frames.shape[1]) != side:
+            raise InputError(f"the sprites of {options.sprites} have {found} pixels; data.size says {side}")
+        drawn = _draw_all(sprites, options, seed)
+        self.side = side
+        self.drawn = [scene for scene, _, _ in drawn]
+        self.captions = [said for _, said, _ in drawn]
+        self.plain = [plain for _, _, plain in drawn]
+        self.fps = FPS
+        self._number_all(sprites)
+        self._paint_all(side)
+        self._read: dict[bool, _Read] = {}
+
+    def _number_all(self, sprites: Sequence[Sprite]) -> None:
+        """Scenes as arrays, and the frames of all sprites one after another, on the device."""
+        code_numbers = {sprite.code: i for i, sprite in enumerate(sprites)}
+        shape = len(self.drawn), _MOST_OBJECTS
+        self._objects, self._slots = np.full(shape, -1), np.zeros((*shape, 2), np.float32)
+        for i, scene in enumerate(self.drawn):
+            self._objects[i, : len(scene.objects)] = [code_numbers[code] for code in scene.objects]
+            self._slots[i, : len(scene.objects)] = slots(scene)
+        self._motions = np.array([MOTIONS.index(scene.motion) for scene in self.drawn])
+        self._sizes = np.array([scene.size for scene in self.drawn], np.float32)
+
+        # A path is its scene's size and place times and plus what the motion alone says.
+        seconds = torch.arange(CLIP_FRAMES) / FPS
+        still = replace(self.drawn[0], size=1.0, offset=(0.0, 0.0))
+        self._paths = np.stack(
+            [
+                torch.stack(trajectory(replace(still, motion=motion), seconds, CLIP_FRAMES / FPS)).numpy()
+                for motion in MOTIONS
+            ]
+        )
+
+        self._lengths = np.array([len(sprite.frames) for sprite in sprites])
+        self._starts = np.cumsum(self._lengths) - self._lengths
+        frames = [torch.from_numpy(sprite.frames) for sprite in sprites]
+        self._frames = torch.cat(frames).to(self.device)
+        self._halved = torch.cat([to_layer(each, 0.0).half() for each in frames]).to(self.device)
+        self._bounds = np.array([_bounds(sprite.frames) for sprite in sprites], np.float32)
+
+    def _paint_all(self, side: int) -> None:
+        kinds: dict[Background, int] = {}
+        self._backgrounds = np.array([kinds.setdefault(scene.background, len(kinds)) for scene in self.drawn])
+        self._painted = torch.stack([paint(background, side) for background in kinds]).to(self.device)
+
+    def draw(self, seed: int, samples: range, frames: int) -> Batch:
+        """A window of ``frames`` frames for each of ``samples``, a function of the first one's number."""
+        rng, count = numbers("windows", seed, samples.start), len(samples)
+        chosen = rng.integers(len(self.drawn), size=count)
+        first = rng.integers(CLIP_FRAMES - frames + 1, size=count)
+        shown = first[:, None] + np.arange(frames)
+        paths = np.take_along_axis(self._paths[self._motions[chosen]], shown[:, None], 2)
+        alone = self._objects[chosen, 1] < 0
+        lone = rng.uniform(*LONE_SIZES, count)
+        size = np.where(alone, lone, self._sizes[chosen]).astype(np.float32)
+        offset = rng.uniform(-FURTHEST, FURTHEST, (count, 2)).astype(np.float32)
+        x, y = (paths[:, axis] + offset[:, axis, None] for axis in (0, 1))
+        return Batch(chosen, first, x, y, paths[:, 2] * size[:, None], paths[:, 3])
+
+    def context(self, batch: Batch, plain: bool = False) -> Tensor:
+        """Text states of the captions, or of the plain ones, ``b l d``."""
+        if plain not in self._read:
+            self._read[plain] = _Read(self.plain if plain else self.captions, self.encode)
+        return self._read[plain](batch.scenes)
+
+    def video(self, batch: Batch) -> Tensor:
+        """The windows, ``b 3 t h w`` in [-1, 1], on the device."""
+        frames = batch.x.shape[1]
+        painted = self._painted[self._on_device(self._backgrounds[batch.scenes])]
+        canvas = painted[:, None].expand(-1, frames, -1, -1, -1)
+        small = batch.size.min(1) < HALVED_BELOW
+        video = torch.empty_like(canvas, memory_format=torch.contiguous_format)
+        for group, sprites in ((np.flatnonzero(~small), self._frames), (np.flatnonzero(small), self._halved)):
+            if len(group):
+                rows = self._on_device(group)
+                placed = self._placed(batch, group, sprites, canvas[rows].flatten(0, 1))
+                video[rows] = placed.unflatten(0, (-1, frames))
+        return video.transpose(1, 2) * 2 - 1
+
+    def _placed(self, batch: Batch, group: np.ndarray, sprites: Tensor, canvas: Tensor) -> Tensor:
+        chosen = batch.scenes[group]
+        shown = batch.first_frames[group, None] + np.arange(batch.x.shape[1])
+        for slot in range(_MOST_OBJECTS):
+            objects = self._objects[chosen, slot]
+            there = np.flatnonzero(objects >= 0)
+            if not len(there):
+                break
+            shift = self._slots[chosen[there], slot]
+            size, angle = batch.size[group][there], batch.angle[group][there]
+            x = batch.x[group][there] + shift[:, :1] * size
+            y = batch.y[group][there] + shift[:, 1:] * size
+            mine = objects[there, None]
+            index = self._starts[mine] + shown[there] % self._lengths[mine]
+            layer = sprites[self._on_device(index.ravel())]
+            layer = to_layer(layer, HALVED_BELOW) if layer.dtype == torch.uint8 else layer.float()
+            where = (self._on_device(each.astype(np.float32).ravel()) for each in (x, y, size, angle))
+            if len(there) == len(chosen):
+                canvas = place(layer, canvas, *where)
+            else:
+                rows = self._on_device((there[:, None] * shown.shape[1] + np.arange(shown.shape[1])).ravel())
+                canvas = canvas.index_copy(0, rows, place(layer, canvas[rows], *where))
+        return canvas
+
+    def boxes(self, batch: Batch) -> list[Callable[[], Box | None]]:
+        """For each window, what gives the box around all that is ever seen of its objects, in pixels."""
+        return [partial(self._box, batch, i) for i in range(len(batch.scenes))]
+
+    def _box(self, batch: Batch, i: int) -> Box | None:
+        number = batch.scenes[i]
+        objects = self._objects[number][self._objects[number] >= 0]
+        shifts = self._slots[number, : len(objects), :, None] * batch.size[i]
+        centres = np.stack([batch.x[i], batch.y[i]]) + shifts
+        # From the sprite's middle to its ends; of one that turns, to its furthest corner
+        ends = self._bounds[objects] - 0.5
+        if batch.angle[i].any():
+            ends = np.sign(ends) * np.linalg.norm(np.abs(ends).max(1), axis=1)[:, None, None]
+        first = (centres + ends[:, :1, :].transpose(0, 2, 1) * batch.size[i]).min((0, 2))
+        last = (centres + ends[:, 1:, :].transpose(0, 2, 1) * batch.size[i]).max((0, 2))
+        left, top, right, bottom = (
+            round(float(min(max(0.5 + each, 0.0), 1.0)) * self.side) for each in (*first, *last)
+        )
+        return (left, top, right, bottom) if left < right and top < bottom else None
+
+    def _on_device(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, non_blocking=True)
+
+
+class _Read:
+    """Text states of some texts, each encoded when it is first asked for."""
+
+    def __init__(self, texts: Sequence[str], encode: Encoder):
+        self.texts, self.encode = texts, encode
+        self.states = encode.empty.half().repeat(len(texts), 1, 1)
+        self.known = np.zeros(len(texts), bool)
+
+    def __call__(self, numbers: np.ndarray) -> Tensor:
+        if len(new := np.unique(numbers[~self.known[numbers]])):
+            states = self.encode.text([self.texts[number] for number in new])
+            self.states[torch.from_numpy(new).to(states.device)] = states.half()
+            self.known[new] = True
+        return self.states[torch.from_numpy(numbers).to(self.states.device)].float()
+
+
+def _bounds(frames: np.ndarray) -> list[tuple[float, float]]:
+    """Left and top, right and bottom of what is ever seen of a sprite, as shares of its side."""
+    seen = frames[..., 3].max(0) > 24
+    found = [np.flatnonzero(seen.any(axis)) / len(seen) for axis in (0, 1)]
+    left, top = (each[0] for each in found)
+    right, bottom = (each[-1] + 1 / len(seen) for each in found)
+    return [(left, top), (right, bottom)]
+
+
+def _draw_all(sprites: Sequence[Sprite], options: config.Scenes, seed: int) -> list[tuple[Scene, str, str]]:
+    """Scenes with their captions and their plain captions, a function of the options and the seed."""
+    rng, synonyms = numbers("scenes", seed), own_tags(sprites)
+    labels = {sprite.code: sprite.label for sprite in sprites}
+    codes = sorted(labels)
+    drawn = []
+    for _ in range(options.count):
+        scene = random_scene(rng, codes, several=options.several)
+        names = dict(labels)
+        for code in scene.objects:
+            if synonyms[code] and rng.random() < options.synonyms:
+                names[code] = str(rng.choice(synonyms[code]))
+        wording = int(rng.integers(2**32))
+        said, plain = (caption(scene, each, rng=np.random.default_rng(wording)) for each in (names, labels))
+        drawn.append((scene, said, plain))
+    return drawn
+
+
+def of_config(options: config.Scenes, data: config.Data, encoder: Encoder, seed: int) -> Any:
+    """:class:`Scenes`, or None if no sprites are named.
+
+    Raises :class:`InputError` for what contradicts them.
+    """
+    if not options.sprites:
+        return None
+    if data.clips or data.stills:
+        raise InputError(
+            'both "scenes.sprites" and shards are given; leave "data.stills" and "data.clips" out'
+        )
+    for key, value in (("captions", data.captions), ("buckets", data.buckets)):
+        if value:
+            raise InputError(f'"data.{key}" is {value!r}, which is for shards; with [scenes], leave it out')
+    if data.frame_stride != 1:
+        raise InputError(f'"data.frame_stride" is {data.frame_stride}; scenes are composed at 1')
+    if data.size[0] != data.size[1] or data.frames > CLIP_FRAMES:
+        raise InputError(
+            f'"data.size" is {list(data.size)} and "data.frames" {data.frames}; scenes are square, of '
+            f"{CLIP_FRAMES} frames"
+        )
+    return Scenes(options, encoder, seed, data.size[0])

@@ -1,0 +1,1 @@
+"""Files: videos, pictures, bundles, checkpoints of others, and pixels."""

@@ -1,0 +1,236 @@
+"""A bundle is a folder: a pipeline's configuration, scheduler and weights, with their hashes.
+
+Weights are safetensors and nothing else, since a pickle runs code when it is read. Loading is strict: every
+file must be the one that was written, and weights must fit their configuration exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from lumiere.errors import InputError
+
+#: folders of the models that come with the package
+SHIPPED = sorted(Path(__file__).resolve().parents[1].glob("*/weights"))
+INDEX = "model_index.json"
+MANIFEST = "SHA256SUMS"
+OBJECTS = "objects.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+HASHED = {".json", ".safetensors"}
+
+
+def shipped() -> dict[str, Path]:
+    """The bundles that come with the package, by name."""
+    folders = (index.parent for weights in SHIPPED for index in weights.glob(f"*/{INDEX}"))
+    return {folder.name: folder for folder in sorted(folders)}
+
+
+def resolve(name_or_path: str | os.PathLike[str]) -> Path:
+    """The folder of a shipped bundle, by its name, or of any other, by its path.
+
+    Raises:
+        InputError: there is no such bundle.
+    """
+    if (found := shipped().get(str(name_or_path))) is not None:
+        return found
+    folder = Path(name_or_path)
+    if folder.suffix in PICKLES:
+        raise InputError(f"{folder} is a pickle, which is never loaded; give a folder with safetensors")
+    if not (folder / INDEX).is_file():
+        names = ", ".join(shipped()) or "none"
+        raise InputError(f"no model at {folder}; give a folder with {INDEX}, or a shipped model ({names})")
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the hashes of a bundle's files to ``SHA256SUMS``, as ``sha256sum -c`` reads them."""
+    files = _hashed_files(folder)
+    manifest = folder / MANIFEST
+    manifest.write_text("".join(f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files))
+    for path in files:  # safetensors come readable by their owner alone
+        path.chmod(manifest.stat().st_mode)
+
+
+def forget_paths(folder: Path) -> None:
+    """Take out of the components' configurations where diffusers had read them from."""
+    for path in folder.glob("*/config.json"):
+        config = read_json(path)
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def _hashed_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in HASHED)
+
+
+def verify(folder: Path) -> None:
+    """Check that a bundle is whole and unaltered, before anything of it is used.
+
+    Raises:
+        InputError: a file is missing, altered or unlisted, or a pickle lies there.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in PICKLES:
+            raise InputError(f"{path} is a pickle, which is never loaded; a model has safetensors only")
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise InputError(f"{manifest} is missing; save the model again with save_pretrained")
+    expected: dict[str, str] = {}
+    for line in manifest.read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        expected[name] = digest
+    for name, digest in expected.items():
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name} is missing; fetch the model again")
+        if sha256(folder / name) != digest:
+            raise InputError(f"{folder / name} is truncated or altered: its SHA-256 is not {MANIFEST}'s")
+    for path in _hashed_files(folder):
+        if path.relative_to(folder).as_posix() not in expected:
+            raise InputError(f"{path} is not listed in {MANIFEST}; remove it, or save the model again")
+
+
+def objects(folder: Path) -> dict[str, str]:
+    """Labels by code of the objects that a bundle's model was trained on; empty if it does not say."""
+    path = folder / OBJECTS
+    return read_json(path) if path.is_file() else {}
+
+
+def index(folder: Path) -> dict[str, Any]:
+    """A bundle's ``model_index.json``: its components, and the settings of its pipeline.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+    return read_json(folder / INDEX)
+
+
+def check_index(folder: Path, pipeline: str) -> None:
+    """Check that a bundle's ``model_index.json`` is of the class ``pipeline``.
+
+    Raises:
+        InputError: it is not JSON, or another pipeline's.
+    """
+    name = index(folder).get("_class_name")
+    if name != pipeline:
+        raise InputError(f"{folder / INDEX} is a {name}'s; it must be a {pipeline}'s")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises :class:`InputError` if it is none."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__}; it must hold an object")
+    return content
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a component's folder holds weights: a text encoder's may name a package that does."""
+    return any(folder.glob("*.safetensors"))
+
+
+def load_component(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Any:
+    """Load the component ``name`` of a bundle by ``load_model``, as the class that its index says."""
+    entry = index(folder).get(name)
+    if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
+        raise InputError(f"{folder / INDEX} names no {name}, which a model needs")
+    library, class_name = entry
+    return load_model(folder / name, library, class_name, dtype)
+
+
+def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype = torch.float32) -> Any:
+    """Load one model of a bundle, every weight of it and no other, as ``dtype``.
+
+    Args:
+        folder: holds ``config.json`` and the weights, in one file or in shards.
+        library, class_name: as ``model_index.json`` names them. The module must be imported already: a file
+            does not choose what code runs.
+
+    Raises:
+        InputError: the class is unknown, or the weights do not fit the configuration.
+    """
+    kind = getattr(sys.modules.get(library), class_name, None)
+    if kind is None:
+        raise InputError(f"{folder} is said to be a {library}.{class_name}, which is not a model here")
+    config = read_json(folder / "config.json")
+    if config.get("_class_name") != class_name:
+        raise InputError(f"{folder / 'config.json'} is a {config.get('_class_name')}'s, not a {class_name}'s")
+    try:
+        with init_empty_weights(include_buffers=False):
+            model = kind.from_config(config)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(
+            f"{folder / 'config.json'} does not make a {class_name}: {one_line(error)}"
+        ) from None
+    assign_weights(model, _read_weights(folder) if model.state_dict() else {}, str(folder))
+    if hasattr(model, "read_files"):
+        model.read_files(folder)
+    return cast(model, dtype).eval()
+
+
+def assign_weights(model: torch.nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+    """Give a model the weights of ``state``, every one of them and no other; nothing is copied.
+
+    Raises:
+        InputError: ``state``, which is that of ``where``, does not fit the model.
+    """
+    expected = model.state_dict()
+    for what, names in (
+        ("lacks", expected.keys() - state.keys()),
+        ("has in excess", state.keys() - expected.keys()),
+    ):
+        if names:
+            raise InputError(
+                f"{where} is of another configuration: it {what} {len(names)} weights, such as {min(names)}"
+            )
+    for name, weight in expected.items():
+        if state[name].shape != weight.shape:
+            shapes = f"{tuple(state[name].shape)}, not {tuple(weight.shape)}"
+            raise InputError(f"{where} is of another configuration: {name} is {shapes}")
+    model.load_state_dict(state, assign=True)
+
+
+def cast(model: Any, dtype: torch.dtype) -> Any:
+    """``model.to(dtype)``, without diffusers' warning about modules that want float32: ours have none."""
+    return torch.nn.Module.to(model, dtype)
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    shards = folder / f"{WEIGHTS}.index.json"
+    names = sorted(set(read_json(shards)["weight_map"].values())) if shards.is_file() else [WEIGHTS]
+    state: dict[str, torch.Tensor] = {}
+    for name in names:
+        try:
+            state |= load_file(folder / name)
+        except FileNotFoundError:
+            raise InputError(f"{folder / name} is missing; fetch the model again") from None
+        except SafetensorError as error:
+            raise InputError(f"{folder / name} is not a whole safetensors file: {one_line(error)}") from None
+    return state
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, without its line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,174 @@
+"""A clip: frames, their rate, and how they were made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lumiere.errors import InputError
+from lumiere.io.files import check_output, replacing
+from lumiere.io.video import reading, writing
+from lumiere.io.video.note import Note
+
+ENDINGS = tuple(writing.WRITERS)
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
+_FASTEST = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A video in memory.
+
+    Attributes:
+        frames: uint8, T x H x W x 3, red green blue, T >= 1.
+        fps: frames per second, over 0 and up to 1000; kept as the nearest fraction with a denominator up to
+            1001, so that 23.976 and 29.97 mean 24000/1001 and 30000/1001.
+        metadata: the settings that made it (prompt, seed, ...); values that JSON can hold.
+
+    Raises :class:`InputError` if one of them is not so.
+    """
+
+    frames: np.ndarray
+    fps: int | float | Fraction
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.frames.shape
+        if self.frames.dtype != np.uint8 or len(shape) != 4 or shape[3] != 3 or 0 in shape:
+            raise InputError(
+                f"a clip's frames are uint8, T x H x W x 3; these are {self.frames.dtype}, {shape}"
+            )
+        object.__setattr__(self, "fps", exact_rate(self.fps))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        size = f"{len(self)} frames of {self.width}x{self.height}"
+        return f"Clip({size} at {float(self.fps):g} fps, {self.metadata})"
+
+    @property
+    def height(self) -> int:
+        return int(self.frames.shape[1])
+
+    @property
+    def width(self) -> int:
+        return int(self.frames.shape[2])
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return float(len(self) / Fraction(self.fps))
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = False, sound: Path | None = None) -> Path:
+        """Write the clip in the format of the path's ending, with its metadata, whole or not at all.
+
+        ``.mp4`` H.264 at the exact rate; of an odd height or width the last row or column is doubled, and cut
+        again by :meth:`load`. ``.webm`` VP9. ``.gif`` one palette for all frames, at most 50 fps. ``.webp``
+        animated. No ending: a folder of PNGs, the only one without loss.
+
+        Args:
+            sound: a file whose sound goes along, into .mp4 and .webm; others hold none.
+
+        Raises :class:`InputError` for another ending, an existing file without ``overwrite``, a folder that
+        cannot be written, and what the format cannot hold.
+        """
+        return write_frames(
+            path,
+            self.frames,
+            len(self),
+            (self.height, self.width),
+            Fraction(self.fps),
+            self.metadata,
+            sound=sound,
+            overwrite=overwrite,
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Clip:
+        """Read a clip of ours, or any video that PyAV reads.
+
+        Frames are turned as the file's rotation says, and alpha lies on white. A variable frame rate is
+        resampled to the mean of its usual intervals, a longer-lasting picture being repeated.
+
+        Raises :class:`InputError` if the file is missing, no video, cut short, damaged or too long for the
+        memory that is free.
+        """
+        frames, fps, settings = reading.read(Path(path))
+        return cls(frames, fps, settings)
+
+
+def write_frames(
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    count: int,
+    size: tuple[int, int],
+    fps: Fraction,
+    metadata: dict[str, Any],
+    *,
+    sound: Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write ``count`` frames, uint8 H x W x 3 of ``size`` (H, W), as :meth:`Clip.save` does, as they come.
+
+    Videos (.mp4, .webm) and folders hold no more than one of them; a GIF or WebP, all.
+
+    Args:
+        sound: a file whose sound goes along, into .mp4 and .webm; others hold none.
+
+    Raises :class:`InputError` as :meth:`Clip.save` does.
+    """
+    path = Path(path)
+    check_output(path, overwrite, ENDINGS)
+    height, width = size
+    note = Note(fps, (width, height), count, metadata).dumps()
+    with replacing(path) as temporary:
+        try:
+            writing.WRITERS[path.suffix.lower()](
+                temporary, writing.Footage(frames, count, height, width, fps, note, sound)
+            )
+        except writing.EncoderError as error:
+            raise InputError(
+                f"cannot write {path} ({width}x{height} at {float(fps):g} fps): {error}"
+            ) from error
+    return path
+
+
+def check_rate(path: Path, fps: float | None) -> None:
+    """Refuse a frame rate that could not be written to ``path``, before the work is done; None is any.
+
+    Raises :class:`InputError` unless it is over 0 and up to 1000, or 50 for a GIF.
+    """
+    if fps is not None and exact_rate(fps) > writing.GIF_FASTEST and path.suffix.lower() == ".gif":
+        raise InputError(f"cannot write {path} at {fps:g} fps: {writing.GIF_TOO_FAST}")
+
+
+def exact_rate(fps: int | float | Fraction) -> Fraction:
+    """The frame rate as a fraction; raises :class:`InputError` unless it is over 0 and up to 1000."""
+    if not 0 < fps <= _FASTEST or (rate := Fraction(fps).limit_denominator(1001)) == 0:
+        raise InputError(f"{fps} frames per second cannot be; give a number over 0, up to {_FASTEST}")
+    return rate
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings that a clip of ours was made with; empty for another's. Decodes nothing.
+
+    Raises :class:`InputError` if the file is missing or no video.
+    """
+    return reading.probe(path).metadata
+
+
+def save_picture(pixels: np.ndarray, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Write uint8 H x W x 3 as .png, .jpg or .webp, whole or not at all; raises as :meth:`Clip.save` does."""
+    path = Path(path)
+    check_output(path, overwrite, PICTURE_ENDINGS)
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary)
+    return path

@@ -1,0 +1,1 @@
+"""What makes clips: text to video, super-resolution, and what they share."""

@@ -1,0 +1,133 @@
+"""An image model inflated: its parts put into a pipeline that makes clips, or one that enlarges them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lumiere.diffusion.sampling import make_scheduler
+from lumiere.errors import InputError
+from lumiere.io.checkpoints.folder import read_folder
+from lumiere.io.checkpoints.image_model import ImageModel
+from lumiere.io.checkpoints.single_file import read_single_file
+from lumiere.models.stunet import STUNet
+from lumiere.pipelines.base import BundlePipeline, quiet
+from lumiere.pipelines.superres import UpscalePipeline
+from lumiere.pipelines.text_to_video import LumierePipeline
+
+#: the noise that diffusers' own super-resolution pipeline lays over its picture, 0 to 1
+NOISE_LEVEL = 0.25
+#: steps of a super-resolution stage
+ENLARGING_STEPS = 20
+
+
+def read_image_model(path: Path, prediction_type: str | None = None) -> ImageModel:
+    """Read a folder that diffusers saved, or a single file.
+
+    Args:
+        prediction_type: of a single file, whose net's it does not say; see
+            :func:`lumiere.io.checkpoints.single_file.read_single_file`.
+
+    Raises:
+        InputError: there is nothing there, or nothing that can be inflated.
+    """
+    if path.is_dir():
+        if prediction_type is not None:
+            raise InputError(
+                f"the prediction type is {prediction_type!r}, but {path} has a scheduler that says it;"
+                " leave it out"
+            )
+        with quiet():
+            return read_folder(path)
+    if not path.is_file():
+        raise InputError(
+            f"no checkpoint at {path}; give a folder that diffusers saved, or a .safetensors file"
+        )
+    with quiet():
+        return read_single_file(path, prediction_type)
+
+
+def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames: int = 80) -> BundlePipeline:
+    """Inflate an image model (section 3.1 of arXiv 2401.12945); its parts are taken over, not copied.
+
+    A text-to-image model becomes a :class:`~lumiere.pipelines.text_to_video.LumierePipeline`; one that is
+    conditioned on an enlarged low-resolution image, an :class:`~lumiere.pipelines.superres.UpscalePipeline`.
+    The noise schedule is its own; the sampler on it is DPM-Solver++.
+
+    Args:
+        size: height and width of its pictures, in pixels. Default: those of the image model.
+        fps, frames: of the clips that it is to be trained on.
+
+    Raises:
+        InputError: the net is told more than a text and a smaller picture can say, or cannot be inflated.
+    """
+    own_size = model.unet.config.sample_size
+    if size is None and not isinstance(own_size, int):
+        raise InputError(f"{model.name} does not say of what size its pictures are; say it (--size)")
+    factor = model.codec.factor
+    size = size or own_size * factor
+    if size % factor:
+        raise InputError(f"size is {size}; this model makes multiples of {factor}")
+    # A learned variance is not the samplers' to use.
+    config = {**model.scheduler.config, "variance_type": None}
+
+    channels = model.unet.config.in_channels
+    if channels == 2 * model.codec.channels and model.image_noising_scheduler is not None:
+        _check_told(model, allowed="class_embed_type")
+        resizes = len(model.unet.config.block_out_channels) - 1
+        net = STUNet.inflate(model.unet, temporal_resample=[False] * resizes, attention_blocks=0)
+        return UpscalePipeline(
+            net,
+            model.codec,
+            # Where what is predicted is kept within its range, a quantile of it has nothing to add.
+            make_scheduler("dpm++", {**config, "thresholding": False}),
+            model.text_encoder,
+            model.image_noising_scheduler,
+            steps=ENLARGING_STEPS,
+            tile=max(size, 8 * factor),
+            noise_level=NOISE_LEVEL,
+            guidance=model.guidance,
+        )
+    if channels != model.codec.channels:
+        raise InputError(
+            f"the UNet of {model.name} takes {channels} channels and its pictures have"
+            f" {model.codec.channels}: it is told a picture besides, as for inpainting; give one that takes"
+            " text alone"
+        )
+    _check_told(model)
+    return LumierePipeline(
+        STUNet.inflate(model.unet, codec_factor=factor),
+        model.codec,
+        model.text_encoder,
+        make_scheduler("dpm++", config),
+        size=size,
+        fps=fps,
+        frames=frames,
+        guidance=model.guidance,
+        # With zero terminal SNR guidance overexposes without it.
+        guidance_rescale=0.7 if config.get("rescale_betas_zero_snr") else 0.0,
+    )
+
+
+def _check_told(model: ImageModel, allowed: str | None = None) -> None:
+    """Raises :class:`InputError` for a net that must be told what no text encoder says."""
+    config = model.unet.config
+    known = {
+        "class_embed_type": (None,),
+        "num_class_embeds": (None,),
+        "time_cond_proj_dim": (None,),
+        "encoder_hid_dim_type": (None, "text_proj"),
+        "addition_embed_type": (None, "text", "text_time"),
+    }
+    for setting, values in known.items():
+        if setting != allowed and config[setting] not in values:
+            raise InputError(
+                f"the UNet of {model.name} has {setting} {config[setting]!r}: it is told more than a text;"
+                " give one that takes text alone"
+            )
+    width = config.encoder_hid_dim or config.cross_attention_dim
+    takes = {width} if isinstance(width, int) else set(width)
+    if takes != {model.text_encoder.dim}:
+        raise InputError(
+            f"the UNet of {model.name} takes text of width {', '.join(map(str, sorted(takes)))}; its text"
+            f" encoder's is {model.text_encoder.dim}"
+        )

@@ -1,0 +1,1 @@
+"""Ablations, baselines, rivals, the user study, and a report of them."""

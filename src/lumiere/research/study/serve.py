@@ -1,0 +1,199 @@
+"""The study as a web page: it shows pairs, and keeps the answers as they come.
+
+The page is plain files, and its addresses are relative, so that it works behind any proxy. A rater is known
+by a random token alone, which stands in the link after #: no server's log sees it there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lumiere.errors import InputError
+from lumiere.research.study.plan import ANSWERS, CLIPS, Study, Trial
+from lumiere.research.study.storage import Answer, Storage
+
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect, Request
+    from starlette.responses import FileResponse, JSONResponse, Response
+    from starlette.routing import Route
+except ImportError:
+    raise InputError("this needs Starlette and uvicorn: pip install 'lumiere-video[study]'") from None
+
+_PAGE = Path(__file__).parent / "page"
+_PAGE_FILES = {"": "index.html", "study.css": "study.css", "study.js": "study.js"}
+_LONGEST_BODY = 4096
+_MOST_REVISIONS = 1_000_000
+_MOST_SECONDS = 1e9
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src data:; media-src blob:; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+_SIDES = ("left", "right")
+
+
+def application(study: Study, folder: Path) -> Starlette:
+    """The page of the study in ``folder``, as an ASGI application.
+
+    Raises :class:`InputError` if its answers cannot be written.
+    """
+    storage = Storage(folder / ANSWERS, study.id)
+    api = _Api(study, storage)
+    clips = frozenset(study.clips)
+
+    async def page(request: Request) -> Response:
+        # No part of an address becomes a part of a path: what is not listed is not there.
+        name = _PAGE_FILES[request.url.path.rpartition("/")[2]]
+        return FileResponse(_PAGE / name, headers={**_HEADERS, "Cache-Control": "no-cache"})
+
+    async def clip(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in clips:
+            raise HTTPException(404, "no such clip")
+        headers = {**_HEADERS, "Cache-Control": "private, max-age=86400"}
+        return FileResponse(folder / CLIPS / name, media_type="video/mp4", headers=headers)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        storage.close()
+
+    return Starlette(
+        routes=[
+            *(Route(f"/{name}", page) for name in _PAGE_FILES),
+            Route("/clips/{name}", clip),
+            Route("/api/study", api.about),
+            Route("/api/raters", api.join, methods=["POST"]),
+            Route("/api/raters/{token}", api.session),
+            Route("/api/raters/{token}/answers/{pair}/{question}", api.answer, methods=["PUT"]),
+        ],
+        exception_handlers={HTTPException: _refusal, sqlite3.Error: _not_stored},
+        lifespan=lifespan,
+    )
+
+
+class _Api:
+    def __init__(self, study: Study, storage: Storage) -> None:
+        self.study = study
+        self.storage = storage
+        self.trials: Callable[[int], list[Trial]] = lru_cache(maxsize=1024)(study.trials)
+
+    async def about(self, _: Request) -> Response:
+        """What a rater is told before the first pair."""
+        return _json({"pairs": len(self.trials(1)), "questions": self.study.questions})
+
+    async def join(self, _: Request) -> Response:
+        return _json({"rater": await run_in_threadpool(self.storage.join)}, 201)
+
+    async def session(self, request: Request) -> Response:
+        """What a rater sees, in order, with what was answered so far."""
+        rater = await self._rater(request)
+        given: dict[str, dict[int, Any]] = {}
+        for answer in await run_in_threadpool(self.storage.answers, rater):
+            given.setdefault(answer.pair, {})[answer.question] = _shown(answer)
+        trials = [
+            {
+                "pair": trial.pair.id,
+                "prompt": trial.pair.prompt,
+                "clips": trial.clips,
+                "width": trial.pair.width,
+                "height": trial.pair.height,
+                "answers": given.get(trial.pair.id, {}),
+            }
+            for trial in self.trials(rater)
+        ]
+        return _json({"questions": self.study.questions, "trials": trials})
+
+    async def answer(self, request: Request) -> Response:
+        """Keep an answer: {"chosen": a clip's name, "seconds": how long it took, "revision": from 0}."""
+        rater = await self._rater(request)
+        pair, question = request.path_params["pair"], request.path_params["question"]
+        trial = next((trial for trial in self.trials(rater) if trial.pair.id == pair), None)
+        questions = {str(number): number for number, _ in enumerate(self.study.questions, 1)}
+        if trial is None or question not in questions:
+            raise HTTPException(404, "this rater is not asked that")
+        fields = await _body(request)
+        chosen = fields.get("chosen")
+        if chosen not in trial.clips:
+            raise HTTPException(422, f"chosen is to be one of {', '.join(trial.clips)}")
+        seconds = _number(fields, "seconds", (int, float), _MOST_SECONDS)
+        revision = _number(fields, "revision", (int,), _MOST_REVISIONS)
+        side = _SIDES[trial.clips.index(chosen)]
+        answer = Answer(rater, pair, questions[question], chosen, side, float(seconds), revision)
+        return _json(_shown(await run_in_threadpool(self.storage.put, answer)))
+
+    async def _rater(self, request: Request) -> int:
+        number = await run_in_threadpool(self.storage.rater, request.path_params["token"])
+        if number is None:
+            raise HTTPException(404, "no such rater")
+        return number
+
+
+def _number(fields: dict[str, Any], name: str, kinds: tuple[type, ...], most: float) -> Any:
+    number: Any = fields.get(name)
+    if type(number) not in kinds or not 0 <= number <= most:  # True is an int, but no number
+        raise HTTPException(422, f"{name} is to be {kinds[-1].__name__}, from 0 to {most:g}")
+    return number
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    body = b""
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > _LONGEST_BODY:
+                raise HTTPException(413, f"an answer is at most {_LONGEST_BODY} bytes")
+        fields = json.loads(body)
+    except (ValueError, RecursionError, ClientDisconnect):
+        raise HTTPException(400, "an answer is to be JSON") from None
+    if not isinstance(fields, dict):
+        raise HTTPException(422, "an answer is to be a JSON object")
+    return fields
+
+
+def _shown(answer: Answer) -> dict[str, Any]:
+    return {"chosen": answer.chosen, "revision": answer.revision}
+
+
+def _json(content: dict[str, Any], status: int = 200) -> JSONResponse:
+    return JSONResponse(content, status, {**_HEADERS, "Cache-Control": "no-store"})
+
+
+async def _refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _json({"error": error.detail}, error.status_code)
+
+
+async def _not_stored(_: Request, error: Exception) -> Response:
+    """The page sends the answer again."""
+    return _json({"error": f"the answer could not be kept: {error}"}, 503)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket to serve on; port 0 is any that is free. Raises :class:`InputError` if it cannot be had."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
+        )
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise InputError(f"cannot serve on {host}, port {port}: {reason}; choose another") from None
+
+
+def run(app: Starlette, listening: socket.socket) -> None:
+    """Serve an application until interrupted."""
+    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,93 @@
+"""What temporal layers are trained beside: an image model with its codec, text encoder and noise schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import Tensor
+
+from lumiere.diffusion.sampling import make_scheduler, noise_schedule
+from lumiere.models.stunet import STUNet
+from lumiere.models.text import MiniLMTextEncoder
+from lumiere.pipelines.base import LARGE_SHARD_SIZE
+from lumiere.train.config import TemporalConfig
+from lumiere.train.image import check_fits
+from lumiere.train.stage import load_codec, load_image_model, take_temporal, temporal_weights
+
+
+@dataclass
+class Foundation:
+    """``parts`` are a pipeline's besides its net, ``settings`` its own, ``inflation`` those of
+    :meth:`~lumiere.models.stunet.STUNet.inflate`, and ``temporal`` the weights to go on from, of the folder
+    ``trained``."""
+
+    image: UNet2DConditionModel
+    parts: dict[str, Any]
+    settings: dict[str, Any]
+    inflation: dict[str, Any]
+    temporal: dict[str, Tensor]
+    trained: str
+    #: as :meth:`~lumiere.pipelines.base.BundlePipeline.save_pretrained` has it
+    shard_size: str | None
+
+    def net(self, condition_channels: int) -> STUNet:
+        """Inflate the image model, which is taken over. Raises :class:`InputError` for weights to go on from
+        that do not fit."""
+        net = STUNet.inflate(self.image, condition_channels=condition_channels, **self.inflation)
+        if self.temporal:
+            take_temporal(net, self.temporal, self.trained)
+        return net
+
+    def alphas_cumprod(self) -> Tensor:
+        """a^2 for each timestep, exactly 0 at the end where the schedule ends in pure noise: samplers put a
+        little more there."""
+        values: Tensor = DDIMScheduler.from_config(self.parts["scheduler"].config).alphas_cumprod
+        return values
+
+    def pipeline(self, net: STUNet, **settings: Any) -> Any:
+        """A ``LumierePipeline`` with ``net``; ``settings`` replace its own."""
+        from lumiere.pipelines.text_to_video import LumierePipeline
+
+        return LumierePipeline(unet=net, **self.parts, **self.settings | settings)
+
+
+def read_foundation(config: TemporalConfig) -> Foundation:
+    """Raises :class:`InputError` if there is none, or its parts do not fit each other."""
+    return _of_bundle(config.bundle) if config.bundle else _of_parts(config)
+
+
+def _of_bundle(folder: str) -> Foundation:
+    from lumiere.pipelines.text_to_video import LumierePipeline
+
+    pipeline = LumierePipeline.from_pretrained(folder)
+    parts = dict(pipeline.components)
+    net = parts.pop("unet")
+    kept = ("temporal_resample", "attention_blocks", "codec_factor", "frame_stride")
+    return Foundation(
+        net.spatial,
+        parts,
+        {name: pipeline.config[name] for name in pipeline.defaults},
+        {name: net.config[name] for name in kept},
+        net.temporal_state_dict(),
+        folder,
+        LARGE_SHARD_SIZE,
+    )
+
+
+def _of_parts(config: TemporalConfig) -> Foundation:
+    codec, image = load_codec(config.codec), load_image_model(config.image)
+    text = MiniLMTextEncoder(config.text.length, config.text.scale)
+    check_fits(image, codec, text, config.image)
+    parts = {
+        "codec": codec,
+        "text_encoder": text,
+        "scheduler": make_scheduler("dpm++", noise_schedule().config),
+    }
+    inflation = {
+        "temporal_resample": list(config.model.temporal_resample) or None,
+        "attention_blocks": config.model.attention_blocks,
+    }
+    temporal = temporal_weights(config.init) if config.init else {}
+    return Foundation(image, parts, {}, inflation, temporal, config.init, None)

@@ -50,14 +50,14 @@ def make_pipe():
     from lumiere.models.codec import PatchCodec
     from lumiere.pipelines.text_to_video import LumierePipeline
 
-    def make(conditioned=False, transport=None, text_encoder=None, **settings):
+    def make(conditioned=False, warp_net=None, text_encoder=None, **settings):
         scheduler = make_scheduler("dpm++", noise_schedule().config)
         settings = {"size": 32, "steps": 3, "guidance": 2.0} | settings
         codec = PatchCodec(4)
         text_encoder = text_encoder or LetterEncoder()
         channels = condition_channels(codec) if conditioned else 0
         net = tiny_net(text_encoder.dim, condition_channels=channels)
-        pipe = LumierePipeline(net, codec, text_encoder, scheduler, transport, **settings)
+        pipe = LumierePipeline(net, codec, text_encoder, scheduler, warp_net, **settings)
         pipe.set_progress_bar_config(disable=True)
         return pipe
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from lumiere import Style
 from lumiere.errors import InputError
-from lumiere.style import blend, fingerprint, worn
+from lumiere.style import applied_style, blend, fingerprint
 from lumiere.train.style import fit
 from movies import smooth_frames
 
@@ -85,7 +85,7 @@ def noised(pipe, picture, timestep):
 
 
 def predicted(pipe, x, timestep, style=None):
-    with worn(pipe.unet.spatial, style), torch.no_grad():
+    with applied_style(pipe.unet.spatial, style), torch.no_grad():
         return pipe.unet.spatial(x, timestep, pipe.text_encoder(["a cat"]), return_dict=False)[0]
 
 
@@ -119,12 +119,12 @@ def test_where_it_is_decided_what_is_seen_a_fit_keeps_what_the_model_said(make_p
 def test_only_the_image_model_wears_a_style_and_only_for_a_while(make_pipe, style):
     pipe = make_pipe()
     before = state(pipe.unet)
-    with worn(pipe.unet.spatial, style):
+    with applied_style(pipe.unet.spatial, style):
         during = state(pipe.unet)
     changed = {name for name in before if not torch.equal(before[name], during[name])}
     assert changed and all(name.startswith("spatial.") for name in changed)
     assert same(before, state(pipe.unet))
-    with pytest.raises(ZeroDivisionError), worn(pipe.unet.spatial, style):
+    with pytest.raises(ZeroDivisionError), applied_style(pipe.unet.spatial, style):
         1 / 0  # noqa: B018
     assert same(before, state(pipe.unet))
 
@@ -144,7 +144,7 @@ def test_a_model_in_half_precision_wears_the_same_style(make_pipe, style):
     """Fitted in float32: neither is it refused, nor does it change what the model computes in."""
     pipe = make_pipe()
     pipe.unet.to(torch.bfloat16)
-    with worn(pipe.unet.spatial, style):
+    with applied_style(pipe.unet.spatial, style):
         assert {parameter.dtype for parameter in pipe.unet.parameters()} == {torch.bfloat16}
     pipe("a cat", num_frames=2, seed=1, style=style, alpha=0.5)
 

@@ -7,11 +7,11 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 
 lumiere data emoji --out data/emoji --group animals-nature
-for stage in codec decoder image image-reworded temporal-motion temporal conditioned transport; do
+for stage in codec decoder image image-reworded temporal-motion temporal conditioned warp; do
     lumiere train "configs/emoji/$stage.toml" --resume
 done
 python configs/emoji/ship.py runs/emoji-conditioned/model runs/emoji-decoder/model \
-    runs/emoji-transport/model data/emoji src/lumiere/emoji/weights/emoji
+    runs/emoji-warp/model data/emoji src/lumiere/emoji/weights/emoji
 
 lumiere data svg --out data/svg
 lumiere data emoji --out data/emoji-256 --size 256 --stills 4000 --clips 150 --held-out 100

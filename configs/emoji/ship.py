@@ -1,7 +1,7 @@
 """Make the shipped bundle of finished runs: half precision, and the objects that the model has seen.
 
 python configs/emoji/ship.py runs/emoji-conditioned/model runs/emoji-decoder/model \
-    runs/emoji-transport/model data/emoji src/lumiere/emoji/weights/emoji
+    runs/emoji-warp/model data/emoji src/lumiere/emoji/weights/emoji
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lumiere.emoji.data.shards import MANIFEST
 from lumiere.emoji.data.sprites import in_groups, read_index
 from lumiere.io import bundle
 from lumiere.models.codec import PatchAutoencoder
-from lumiere.models.warping import TransportNet
+from lumiere.models.warping import WarpNet
 from lumiere.pipelines.text_to_video import LumierePipeline
 
 #: what captions do not say of motion and a prompt may
@@ -44,10 +44,10 @@ OTHER_RELATIONS = {
 }
 
 
-def main(model: Path, decoder: Path, transport: Path, data: Path, target: Path) -> None:
+def main(model: Path, decoder: Path, warp_net: Path, data: Path, target: Path) -> None:
     parts = {
         "codec": PatchAutoencoder.from_pretrained(decoder),
-        "transport": TransportNet.from_pretrained(transport),
+        "warp_net": WarpNet.from_pretrained(warp_net),
     }
     pipe = LumierePipeline.from_pretrained(model, **parts)
     pipe.scheduler = make_scheduler("ddim", pipe.scheduler.config)

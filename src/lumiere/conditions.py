@@ -20,7 +20,7 @@ from lumiere.errors import InputError
 from lumiere.io.video import Clip, resize
 
 Picture: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
-Footage: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"
+VideoInput: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"
 _VIDEOS = {".mp4", ".webm", ".mov", ".mkv", ".avi"}
 #: how far compression may take black and white in a mask, of 255
 _NEARLY = 8
@@ -149,7 +149,7 @@ def from_frames(images: Mapping[int, Picture], frames: int = 80) -> Condition:
     return Condition(video, mask)
 
 
-def inpaint(video: Footage, hole: np.ndarray) -> Condition:
+def inpaint(video: VideoInput, hole: np.ndarray) -> Condition:
     """All is given but the hole.
 
     Args:
@@ -189,7 +189,7 @@ def cinemagraph(image: Picture, region: np.ndarray, frames: int = 80) -> Conditi
     return Condition(still, 1 - share)
 
 
-def continue_from(video: Footage, given: int = 16, frames: int = 80) -> Condition:
+def continue_from(video: VideoInput, given: int = 16, frames: int = 80) -> Condition:
     """The first ``given`` of ``frames`` are the video's last ones.
 
     Raises:
@@ -203,7 +203,7 @@ def continue_from(video: Footage, given: int = 16, frames: int = 80) -> Conditio
     return from_frames(dict(enumerate(past[len(past) - given :])), frames)
 
 
-def outpaint(video: Footage, size: tuple[int, int], corner: tuple[int, int]) -> Condition:
+def outpaint(video: VideoInput, size: tuple[int, int], corner: tuple[int, int]) -> Condition:
     """The video on a larger canvas.
 
     Args:
@@ -403,7 +403,7 @@ def _white(brightest: float) -> int:
     return next((most for most in (1, 255) if brightest <= most), 65535)
 
 
-def read_video(video: Footage) -> np.ndarray:
+def read_video(video: VideoInput) -> np.ndarray:
     """uint8, t x h x w x 3.
 
     Raises:

@@ -15,4 +15,4 @@ Sample = Float[Tensor, "b c t h w"]
 Context = Float[Tensor, "b l d"]
 Mask = Float[Tensor, "b 1 t H W"]
 #: displacement (x, y) and share, see ``lumiere.models.warping``
-Transport = Float[Tensor, "b 3 t h w"]
+Displacement = Float[Tensor, "b 3 t h w"]

@@ -160,7 +160,9 @@ class Style:
 
 
 @contextmanager
-def worn(unet: UNet2DConditionModel, style: Style | None, alpha: float | int = 1.0) -> Iterator[None]:
+def applied_style(
+    unet: UNet2DConditionModel, style: Style | None, alpha: float | int = 1.0
+) -> Iterator[None]:
     """With the image model in a style, as long as the context lasts; then its weights are back, bit for bit.
 
     Raises:

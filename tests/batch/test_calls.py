@@ -41,7 +41,7 @@ def test_settings_tell_contents_and_not_names():
     }
     settings = make_call("animate", options).settings(digest)
     assert settings["image"] == "<cat.png>" and settings["style"] == "<line-art>"
-    assert settings["model"].endswith("bundles/emoji>") and settings["frames"] == 80
+    assert settings["model"].endswith("weights/emoji>") and settings["frames"] == 80
     assert settings["verb"] == "animate" and settings["seed"] == 3 and "negative" not in settings
 
 
@@ -76,9 +76,13 @@ def test_a_missing_model_is_told():
 
 def test_every_verb_that_makes_clips_can_be_called():
     from lumiere.cli import VERBS as ALL
-    from lumiere.cli.conditioned import Making
+    from lumiere.cli.conditioned import ConditionedOptions
 
     assert set(VERBS) < set(ALL)
     assert {"prompt", "frames", "seed", "style", "alpha"} <= set(options_of("generate"))
     assert {"image", "prompt", "size", "no_composite"} <= set(options_of("animate"))
-    assert Making.__dataclass_fields__.keys() - set(options_of("animate")) == {"out", "device", "overwrite"}
+    assert ConditionedOptions.__dataclass_fields__.keys() - set(options_of("animate")) == {
+        "out",
+        "device",
+        "overwrite",
+    }

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumiere.diffusion.conditioning import condition_channels, encode_condition, hold_given, nearest_given
+from lumiere.diffusion.conditioning import clamp_known, condition_channels, encode_condition, fill_unknown
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.models.codec import PatchCodec
 
@@ -20,7 +20,7 @@ def video(frames=6, side=4, seed=0):
 def test_unknown_pixels_are_those_of_the_nearest_given_frame(frames, seed):
     clip = video(frames, 2, seed)
     known = torch.from_numpy(np.random.default_rng(seed).random((2, 1, frames, 2, 2)) < 0.3).float()
-    filled = nearest_given(clip, known)
+    filled = fill_unknown(clip, known)
     for b, t, y, x in np.ndindex(2, frames, 2, 2):
         times = sorted((abs(s - t), s) for s in range(frames) if known[b, 0, s, y, x])
         expected = clip[b, :, times[0][1], y, x] if times else torch.zeros(3)
@@ -31,7 +31,7 @@ def test_the_mask_is_told_exactly():
     clip, known = video(), torch.zeros(2, 1, 6, 4, 4)
     known[0, 0, 1, :3, :2] = 1
     told, clean, whole, nearest, given = encode_condition(CODEC, clip, known)
-    assert torch.equal(nearest, nearest_given(clip, known)) and given is known
+    assert torch.equal(nearest, fill_unknown(clip, known)) and given is known
     assert told.shape == (2, condition_channels(CODEC), 6, 2, 2)
     assert torch.equal(told[:1, :12], clean[:1])
     mask = torch.nn.functional.pixel_shuffle(told[0, 12:].transpose(0, 1), 2)
@@ -48,7 +48,7 @@ def test_what_is_given_whole_is_sampled_exactly(name):
     clean, whole = told.sample, told.whole
     scheduler = make_scheduler(name, noise_schedule().config)
     wild = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
-    made = sample(hold_given(lambda x, t: x + wild, told, scheduler.alphas_cumprod), wild, scheduler, 5)
+    made = sample(clamp_known(lambda x, t: x + wild, told, scheduler.alphas_cumprod), wild, scheduler, 5)
     known = whole.expand_as(made)
     assert torch.allclose(made[known], clean[known], atol=1e-3)
     assert (made[~known] - clean[~known]).abs().mean() > 0.1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lumiere.diffusion.guidance import check_interval, classifier_free, limited
+from lumiere.diffusion.guidance import check_interval, classifier_free, within_interval
 from lumiere.errors import InputError
 
 B, L, D = 3, 4, 5
@@ -94,7 +94,7 @@ def test_guidance_is_limited_to_an_interval_and_costs_half_outside(inputs):
     x, context, uncond = inputs
     denoise = Recorder()
     led = classifier_free(denoise, context, uncond, 2.0)
-    made = limited(led, lambda x, t: denoise(x, t, context), 400.0, 800.0)
+    made = within_interval(led, lambda x, t: denoise(x, t, context), 400.0, 800.0)
     for t, batch in (999, B), (800, 2 * B), (400, 2 * B), (399, B):
         out = made(x, torch.tensor(t))
         assert denoise.batches[-1] == batch

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumiere.diffusion.multidiffusion import alone, multidiffusion
+from lumiere.diffusion.multidiffusion import multidiffusion, single_process
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.diffusion.windows import WEIGHTS, tiles, windows
 from lumiere.errors import InputError
@@ -136,7 +136,7 @@ def _two_processes(rank, folder, expected):
     torch.testing.assert_close(whole(*torch.load(folder / "input.pt")), expected)
     (folder / f"{rank}").write_text(str(len(calls)))
     if rank == 0:  # the other one does not take part, and is not waited for
-        with alone():
+        with single_process():
             torch.testing.assert_close(whole(*torch.load(folder / "input.pt")), expected)
     PartialState().destroy_process_group()
 

@@ -15,7 +15,9 @@ from lumiere.pipelines.text_to_video import LumierePipeline
 def test_an_image_moves_as_it_is_told_and_stays_what_it_is() -> None:
     pipe = LumierePipeline.from_pretrained("emoji")
     pipe.set_progress_bar_config(disable=True)
-    sprites = {sprite.code: sprite for sprite in load_sprites(Path(__file__).parents[1] / "sample" / "sprites")}
+    sprites = {
+        sprite.code: sprite for sprite in load_sprites(Path(__file__).parents[1] / "sample" / "sprites")
+    }
     code = next(code for code, sprite in sprites.items() if sprite.label == "penguin")
     scene = Scene((code,), "alone", Background("solid", ("green",)), "right", 0.5, (-0.2, 0.0))
     picture = render(scene, sprites, 1)[0]

@@ -152,7 +152,7 @@ def conditioned(sprites: Path, image: Path) -> ConditionedConfig:
 
 @pytest.mark.parametrize("nothing", [0.0, 1.0])
 def test_the_conditioned_stage_learns_from_them(conditioned: ConditionedConfig, nothing: float) -> None:
-    stage = ConditionedStage(replace(conditioned, nothing_given=nothing), CPU)
+    stage = ConditionedStage(replace(conditioned, unconditioned=nothing), CPU)
     latents, context, first, told, unknown = stage.prepare(stage.load(0, range(2)))
     assert latents.shape == (2, 48, 6, 32, 32) and len(context) == len(first) == 2
     assert bool(told.any()) is not bool(nothing) and bool(unknown.all()) is bool(nothing)
@@ -163,7 +163,7 @@ def test_the_conditioned_stage_learns_from_them(conditioned: ConditionedConfig, 
 
 def test_what_guidance_says_is_learnt(conditioned: ConditionedConfig) -> None:
     objective = replace(conditioned.objective, guidance_scale=3.0, guidance_rescale=0.0, caption_dropout=0.0)
-    stage = ConditionedStage(replace(conditioned, objective=objective, nothing_given=1.0), CPU)
+    stage = ConditionedStage(replace(conditioned, objective=objective, unconditioned=1.0), CPU)
     latents, context, first, told, _ = stage.prepare(stage.load(0, range(2)))
     context, named = context.chunk(2, dim=2)[0], {"first_frame": first, "condition": told}
     guided = stage._guided(context, named)

@@ -429,7 +429,7 @@ def test_a_write_that_fails_leaves_what_was_there(
 ) -> None:
     path = Clip(smooth_frames(2), 16, {"prompt": "old"}).save(tmp_path / f"clip{ending}")
 
-    def write_and_fail(target: Path, footage: writing.Footage) -> None:
+    def write_and_fail(target: Path, footage: writing.VideoInput) -> None:
         whole(target, footage)
         raise KeyboardInterrupt
 

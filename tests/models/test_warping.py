@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumiere.models.warping import TransportNet, carry, warp
+from lumiere.models.warping import WarpNet, warp, warp_known
 
 
 def video(frames=3, height=16, width=24, clips=1, seed=0):
@@ -14,7 +14,7 @@ def known(frames=3, height=16, width=24, clips=1):
     return torch.ones(clips, 1, frames, height, width)
 
 
-def transport(x=0.0, y=0.0, share=0.0, frames=3, height=4, width=6):
+def warp_net(x=0.0, y=0.0, share=0.0, frames=3, height=4, width=6):
     return torch.tensor([x, y, share]).view(1, 3, 1, 1, 1).expand(1, 3, frames, height, width)
 
 
@@ -22,14 +22,14 @@ def transport(x=0.0, y=0.0, share=0.0, frames=3, height=4, width=6):
 @given(st.integers(-3, 3), st.integers(-3, 3))
 def test_pixels_are_read_at_their_displacement(columns, rows):
     clip = video()
-    moved = warp(clip, transport(columns / 24, rows / 16))
+    moved = warp(clip, warp_net(columns / 24, rows / 16))
     inner = (..., slice(4, -4), slice(4, -4))
     assert torch.allclose(moved[inner], clip.roll((-rows, -columns), (3, 4))[inner], atol=1e-4)
 
 
 def test_beyond_an_edge_lies_the_edge():
     clip = video()
-    assert torch.allclose(warp(clip, transport(x=1.0)), clip[..., -1:].expand_as(clip), atol=1e-4)
+    assert torch.allclose(warp(clip, warp_net(x=1.0)), clip[..., -1:].expand_as(clip), atol=1e-4)
 
 
 def test_each_frame_goes_its_own_way():
@@ -43,14 +43,14 @@ def test_each_frame_goes_its_own_way():
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_as_much_is_carried_as_the_share_says(share):
     nearest, made = video(seed=1), video(seed=2)
-    carried = carry(nearest, made, transport(share=share), known())
+    carried = warp_known(nearest, made, warp_net(share=share), known())
     assert torch.allclose(carried, made + share * (nearest - made), atol=1e-4)
 
 
 @pytest.fixture(scope="module")
 def net():
     torch.manual_seed(0)
-    net = TransportNet(widths=(8, 16, 16)).eval()
+    net = WarpNet(widths=(8, 16, 16)).eval()
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return net
@@ -61,7 +61,7 @@ def test_even_an_untrained_net_finds_what_looks_alike():
     blocks = torch.rand(1, 3, 3, 8, 8).repeat_interleave(8, 3).repeat_interleave(8, 4) * 2 - 1
     with torch.no_grad():
         seen = blocks, blocks.roll((8, 16), (3, 4)), torch.zeros(1, 1, 3, 64, 64), known(3, 64, 64)
-        moves = TransportNet(widths=(8, 16, 16))(*seen)
+        moves = WarpNet(widths=(8, 16, 16))(*seen)
     assert moves.shape == (1, 3, 3, 16, 16)
     assert moves[:, 0].median().item() == pytest.approx(-16 / 64, abs=0.03)
     assert moves[:, 1].median().item() == pytest.approx(-8 / 64, abs=0.03)
@@ -86,7 +86,7 @@ def test_clips_of_a_batch_do_not_see_each_other(net):
 
 
 def test_half_precision(net):
-    half = TransportNet.from_config(net.config).eval().to(torch.bfloat16)
+    half = WarpNet.from_config(net.config).eval().to(torch.bfloat16)
     half.load_state_dict(net.state_dict())
     seen = [video(), video(seed=1), torch.zeros(1, 1, 3, 16, 24), known()]
     restored = half.restore(*[each.bfloat16() for each in seen])
@@ -105,7 +105,7 @@ def test_frames_see_their_neighbours(net):
 
 def test_a_saved_net_is_the_same(net, tmp_path):
     net.save_pretrained(tmp_path)
-    loaded = TransportNet.from_pretrained(tmp_path).eval()
+    loaded = WarpNet.from_pretrained(tmp_path).eval()
     seen = video(), video(seed=1), torch.zeros(1, 1, 3, 16, 24), known()
     assert torch.equal(loaded.restore(*seen), net.restore(*seen))
 
@@ -116,7 +116,7 @@ def test_what_nobody_gives_is_never_carried(net):
     left = torch.zeros_like(given)
     left[..., :12] = 1
     other = torch.where(left > 0, nearest, -nearest)
-    carried = [carry(each, made, transport(share=1.0), left) for each in (nearest, other)]
+    carried = [warp_known(each, made, warp_net(share=1.0), left) for each in (nearest, other)]
     assert torch.equal(*carried)
     assert torch.equal(carried[0][..., 12:], made[..., 12:])
 
@@ -130,5 +130,5 @@ def test_what_nobody_gives_is_not_found():
     left = torch.zeros(1, 1, 1, 64, 64)
     left[..., :24] = 1
     with torch.no_grad():
-        moves = TransportNet(widths=(8, 16, 16))(there, here, torch.zeros_like(left), left)
+        moves = WarpNet(widths=(8, 16, 16))(there, here, torch.zeros_like(left), left)
     assert moves[0, 0, 0, 6:8, 6:8].mean() < -0.1

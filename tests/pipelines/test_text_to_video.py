@@ -13,7 +13,7 @@ from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
-from lumiere.models.warping import REACH, TransportNet
+from lumiere.models.warping import REACH, WarpNet
 from lumiere.pipelines import text_to_video as module
 from lumiere.pipelines.inputs import base_size, check_request
 from lumiere.pipelines.memory import available_bytes, peak_bytes
@@ -194,7 +194,7 @@ def test_it_is_a_diffusion_pipeline(pipe, tiny_bundle):
         tiny_bundle, scheduler=make_scheduler("euler", pipe.scheduler.config)
     )
     assert isinstance(loaded, DiffusionPipeline)
-    assert set(loaded.components) == {"unet", "codec", "text_encoder", "scheduler", "transport"}
+    assert set(loaded.components) == {"unet", "codec", "text_encoder", "scheduler", "warp_net"}
     assert scheduler_name(loaded.scheduler) == "euler"
     moved = loaded.to("cpu")
     assert moved is loaded and moved.device.type == "cpu" and moved.dtype == torch.float32
@@ -391,7 +391,7 @@ def test_every_window_of_a_long_clip_is_told_its_part(make_pipe, source):
 @pytest.fixture
 def mover():
     """Takes all of what is given, from two pixels below."""
-    net = TransportNet(widths=(8, 8))
+    net = WarpNet(widths=(8, 8))
     with torch.no_grad():
         net.nearness.fill_(20)
         net.detail[-1].bias.copy_(torch.tensor([0.0, np.arctanh(2 / 32 / REACH), 30.0]))
@@ -399,7 +399,7 @@ def mover():
 
 
 def test_what_is_given_is_carried_to_where_it_is_found(make_pipe, mover, source, tmp_path):
-    pipe = make_pipe(conditioned=True, transport=mover)
+    pipe = make_pipe(conditioned=True, warp_net=mover)
     condition = conditions.from_image(source[0], 6)
     clip = pipe("a cat", condition=condition, seed=0)
     moved = np.concatenate([source[0, 2:], np.repeat(source[0, -1:], 2, 0)])
@@ -478,7 +478,7 @@ def drawing_pipe(make_pipe):
 def tellings(monkeypatch):
     """All that clips are told while the test runs."""
     everything = []
-    tell = LumierePipeline._told
+    tell = LumierePipeline._encode_conditions
     monkeypatch.setattr(
         LumierePipeline, "_told", lambda pipe, given: everything.append(tell(pipe, given)) or everything[-1]
     )
@@ -554,7 +554,7 @@ def test_what_moves_is_given_room(make_pipe, tellings):
 
 
 def test_a_picture_is_carried_to_where_it_is_found_and_nowhere_else(make_pipe, mover, monkeypatch):
-    pipe = make_pipe(conditioned=True, motion_words=["moving"], transport=mover)
+    pipe = make_pipe(conditioned=True, motion_words=["moving"], warp_net=mover)
     asked = []
     restore = mover.restore
     monkeypatch.setattr(mover, "restore", lambda *parts: asked.append(parts) or restore(*parts))

@@ -150,15 +150,15 @@ def test_the_image_layers_train_too_where_asked(inflated, shards, tmp_path):
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_share_of_the_steps_is_text_to_video(share, inflated, shards, tmp_path):
     config = write_config(tmp_path, shards, inflated("sd1")[1], stage="conditioned")
-    stage = build(load(config, [f"nothing_given={share}"]), CPU)
+    stage = build(load(config, [f"unconditioned={share}"]), CPU)
     for step in range(4):
         batch = stage.prepare(stage.load(step, range(2)))
         *_, told, unknown = batch
         assert told.any() == (share == 0.0)
         assert (unknown == 1).all() or share == 0.0
         assert torch.isfinite(stage(*batch, draws(CPU, 0, range(2), 2)))
-    with pytest.raises(InputError, match=r'"nothing_given" is 1\.5; it must be from 0\.0 to 1\.0'):
-        load(config, ["nothing_given=1.5"])
+    with pytest.raises(InputError, match=r'"unconditioned" is 1\.5; it must be from 0\.0 to 1\.0'):
+        load(config, ["unconditioned=1.5"])
 
 
 def test_the_model_has_the_frame_rate_of_the_clips(inflated, tmp_path):

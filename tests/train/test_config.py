@@ -24,7 +24,7 @@ def test_there_is_one_configuration_for_each_stage():
         "image-reworded",
         "temporal",
         "conditioned",
-        "transport",
+        "warp",
         "superres",
     }
 

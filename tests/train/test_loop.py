@@ -252,7 +252,7 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     assert all(torch.equal(averaged[name], value) for name, value in second.trained.items())
     assert pipe.config["size"] == SIDE
 
-    # Told a part of the clip, from the layers that were not
+    # EncodedCondition a part of the clip, from the layers that were not
     conditioned = tmp_path / "conditioned.toml"
     conditioned.write_text(path.read_text().replace('stage = "temporal"', 'stage = "conditioned"'))
     told = trainer(conditioned, *settings, f"init={out}/model/unet", f"run.out={tmp_path}/told")

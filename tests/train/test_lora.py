@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.pipelines.text_to_video import LumierePipeline
-from lumiere.style import Style, worn
+from lumiere.style import Style, applied_style
 from lumiere.train.config import load
 from lumiere.train.loop import Trainer
 
@@ -62,7 +62,7 @@ def test_low_rank_weights_learn_beside_layers_that_stay(layers, temporal_config,
     file = load_file(tmp_path / "lora" / "pytorch_lora_weights.safetensors")
     assert len(file) == len(run.trained)
     if layers == "spatial":
-        with worn(base.spatial, Style.from_pretrained(tmp_path / "lora")):
+        with applied_style(base.spatial, Style.from_pretrained(tmp_path / "lora")):
             torch.testing.assert_close(predicted(base), after, atol=1e-4, rtol=0)
     else:
         assert all(name.startswith("unet.temporal.") for name in file)

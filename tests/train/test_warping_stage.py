@@ -9,23 +9,21 @@ from tiny_shards import SIDE
 
 from lumiere.errors import InputError
 from lumiere.models.codec import PatchCodec
-from lumiere.models.warping import TransportNet
-from lumiere.train.config import Data, Soften, TransportConfig, TransportModel
+from lumiere.models.warping import WarpNet
+from lumiere.train.config import Data, Soften, WarpConfig, WarpModel
 from lumiere.train.draw import draws
-from lumiere.train.warping import TransportStage, misplaced, softened
+from lumiere.train.warping import WarpStage, misplaced, softened
 
 
 @pytest.fixture
-def config(shards: Path, tmp_path: Path) -> TransportConfig:
+def config(shards: Path, tmp_path: Path) -> WarpConfig:
     PatchCodec(4).save_pretrained(tmp_path / "codec")
     data = Data(clips=(f"{shards}/train-clips-*.tar",), size=(SIDE, SIDE), frames=6, batch_size=2)
-    return TransportConfig(
-        "tiny", str(tmp_path / "codec"), data=data, seen=4, model=TransportModel((8, 16), 16)
-    )
+    return WarpConfig("tiny", str(tmp_path / "codec"), data=data, seen=4, model=WarpModel((8, 16), 16))
 
 
-def test_batches_show_what_is_to_be_made(config: TransportConfig) -> None:
-    stage = TransportStage(config, torch.device("cpu"))
+def test_batches_show_what_is_to_be_made(config: WarpConfig) -> None:
+    stage = WarpStage(config, torch.device("cpu"))
     for step in range(12):
         nearest, video, given, known = stage.prepare(stage.load(step, range(2 * step, 2 * step + 2)))
         assert nearest.shape == video.shape == (2, 3, 4, SIDE, SIDE) and given.shape == (2, 1, 4, SIDE, SIDE)
@@ -34,9 +32,9 @@ def test_batches_show_what_is_to_be_made(config: TransportConfig) -> None:
         assert not given.flatten(1).all(1).any()
 
 
-def test_it_learns_and_is_exported(config: TransportConfig, tmp_path: Path) -> None:
+def test_it_learns_and_is_exported(config: WarpConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    stage = TransportStage(config, torch.device("cpu"))
+    stage = WarpStage(config, torch.device("cpu"))
     batch = stage.prepare(stage.load(0, range(2)))
     optimizer = torch.optim.Adam(stage.net.parameters(), lr=3e-3)
 
@@ -50,14 +48,14 @@ def test_it_learns_and_is_exported(config: TransportConfig, tmp_path: Path) -> N
         optimizer.step()
     assert loss().item() < 0.8 * before
     stage.export(tmp_path / "model")
-    assert isinstance(TransportNet.from_pretrained(tmp_path / "model"), TransportNet)
+    assert isinstance(WarpNet.from_pretrained(tmp_path / "model"), WarpNet)
     stage.draw_samples(tmp_path)
     assert (tmp_path / "restored.png").exists()
 
 
-def test_more_frames_than_there_are_cannot_be_seen(config: TransportConfig) -> None:
+def test_more_frames_than_there_are_cannot_be_seen(config: WarpConfig) -> None:
     with pytest.raises(InputError, match=r"seen is 7; give 1 to data\.frames, which is 6"):
-        TransportStage(replace(config, seen=7), torch.device("cpu"))
+        WarpStage(replace(config, seen=7), torch.device("cpu"))
 
 
 def test_clips_are_softened_up_to_what_is_asked() -> None:

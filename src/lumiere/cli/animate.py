@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.conditioned import Making, frames_option, making_options
+from lumiere.cli.conditioned import ConditionedOptions, conditioned_options, frames_option
 from lumiere.cli.options import path_type
 
 
@@ -14,15 +14,15 @@ from lumiere.cli.options import path_type
 @click.argument("image", type=path_type)
 @click.argument("prompt", default="")
 @frames_option
-@making_options()
-def command(image: Path, prompt: str, frames: int, making: Making) -> None:
+@conditioned_options()
+def command(image: Path, prompt: str, frames: int, options: ConditionedOptions) -> None:
     """Make a clip whose first frame is IMAGE, of what PROMPT says, and print the name of its file.
 
     \b
     lumiere animate frog.png
     lumiere animate frog.png "a frog moving left on a purple background" --size source --out frog.mp4
     """
-    path = making.output(image, "animated")
+    path = options.output(image, "animated")
     from lumiere.conditions import from_image
 
-    making.make(from_image(image, frames), prompt, path)
+    options.make(from_image(image, frames), prompt, path)

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from lumiere.cli.conditioned import Making, frames_option, making_options, read_region, region_options
+from lumiere.cli.conditioned import (
+    ConditionedOptions,
+    conditioned_options,
+    frames_option,
+    read_region,
+    region_options,
+)
 from lumiere.cli.options import path_type
 
 
@@ -16,8 +22,8 @@ from lumiere.cli.options import path_type
 @click.argument("prompt", default="")
 @region_options
 @frames_option
-@making_options()
-def command(image: Path, prompt: str, frames: int, making: Making, **region: Any) -> None:
+@conditioned_options()
+def command(image: Path, prompt: str, frames: int, options: ConditionedOptions, **region: Any) -> None:
     """Make a clip of IMAGE in which a region moves and the rest stands still, and print the name of its file.
 
     The region is white in a --mask, or inside a --box or a --polygon.
@@ -26,9 +32,9 @@ def command(image: Path, prompt: str, frames: int, making: Making, **region: Any
     lumiere cinemagraph frog.png --mask region.png
     lumiere cinemagraph frog.png "a frog on a purple background" --box 32,32,96,96 --feather 4
     """
-    path = making.output(image, "cinemagraph")
+    path = options.output(image, "cinemagraph")
     from lumiere.conditions import cinemagraph, read_picture
 
     picture = read_picture(image)
     moving = read_region(*picture.shape[:2], **region)
-    making.make(cinemagraph(picture, moving, frames), prompt, path)
+    options.make(cinemagraph(picture, moving, frames), prompt, path)

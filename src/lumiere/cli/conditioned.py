@@ -70,7 +70,7 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True)
-class Making:
+class ConditionedOptions:
     """The options that these verbs share, by their names."""
 
     out: Path | None
@@ -201,13 +201,13 @@ class Making:
         return max(1, round(condition.height * scale)), max(1, round(condition.width * scale))
 
 
-def making_options(size: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the options of :class:`Making`, and them to the verb, together, as ``making``.
+def conditioned_options(size: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the options of :class:`ConditionedOptions`, and them to the verb, together, as ``making``.
 
     Args:
         size: of the clip if nobody says.
     """
-    names = {field.name for field in fields(Making)}
+    names = {field.name for field in fields(ConditionedOptions)}
     size_option = click.option(
         "--size",
         default=size,
@@ -219,7 +219,7 @@ def making_options(size: str | None = None) -> Callable[[Callable[..., None]], C
         @functools.wraps(function)
         def called(**arguments: Any) -> None:
             own = {name: value for name, value in arguments.items() if name not in names}
-            function(**own, making=Making(**{name: arguments[name] for name in names}))
+            function(**own, options=ConditionedOptions(**{name: arguments[name] for name in names}))
 
         for option in reversed((_OUT, size_option, *_OPTIONS)):
             called = option(called)

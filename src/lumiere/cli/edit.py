@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lumiere.cli.conditioned import Making, making_options, read_region, region_options
+from lumiere.cli.conditioned import ConditionedOptions, conditioned_options, read_region, region_options
 from lumiere.cli.options import FloatRange, path_type
 from lumiere.errors import InputError
 
@@ -33,9 +33,14 @@ SWEEP = (0.2, 0.4, 0.6, 0.8, 1.0)
     help="Write no video, but a contact sheet (.png, .jpg or .webp) of strengths from 0.2 to 1.",
 )
 @region_options
-@making_options(size="source")
+@conditioned_options(size="source")
 def command(
-    video: Path, prompt: str, strength: float, strength_sweep: Path | None, making: Making, **region: Any
+    video: Path,
+    prompt: str,
+    strength: float,
+    strength_sweep: Path | None,
+    options: ConditionedOptions,
+    **region: Any,
 ) -> None:
     """Make VIDEO anew so that it shows what PROMPT says, and print the name of the new file.
 
@@ -55,14 +60,14 @@ def command(
     from lumiere.io.sheet import contact_sheet
     from lumiere.io.video import PICTURE_ENDINGS, Clip, save_picture
 
-    path = strength_sweep or making.output(video, "edited")
+    path = strength_sweep or options.output(video, "edited")
     if strength_sweep is not None:
         if path.resolve() == video.resolve():
             raise InputError(f"{path} is the source itself; choose another name")
-        if making.out is not None:
-            raise InputError(f"--strength-sweep writes {path} and no video; leave out --out {making.out}")
-        check_output(path, making.overwrite, PICTURE_ENDINGS)
-        making = replace(making, seed=secrets.randbelow(2**32) if making.seed is None else making.seed)
+        if options.out is not None:
+            raise InputError(f"--strength-sweep writes {path} and no video; leave out --out {options.out}")
+        check_output(path, options.overwrite, PICTURE_ENDINGS)
+        options = replace(options, seed=secrets.randbelow(2**32) if options.seed is None else options.seed)
     clip = Clip.load(video)
     if len(clip) < 2:
         raise InputError(f"{video} has 1 frame; give a video of 2 or more")
@@ -71,17 +76,17 @@ def command(
         kept = inpaint(clip, read_region(clip.height, clip.width, **region))
     else:
         kept = Condition(clip.frames, np.zeros(clip.frames.shape[:3]))
-    pipe = making.load()
+    pipe = options.load()
 
     def edited(strength: float) -> Clip:
         condition = kept if masked else None
-        return making.sample(pipe, prompt, video=clip, strength=strength, condition=condition)
+        return options.sample(pipe, prompt, video=clip, strength=strength, condition=condition)
 
     if strength_sweep is None:
-        making.write(making.at_size(edited(strength), kept), path, sound=video)
+        options.write(options.at_size(edited(strength), kept), path, sound=video)
     else:
         labels = ["source", *(f"strength {each}" for each in SWEEP)]
         sheet = contact_sheet([clip, *map(edited, SWEEP)], labels=labels)
-        save_picture(sheet, path, making.overwrite)
-        click.echo(f"seed {making.seed}", err=True)
+        save_picture(sheet, path, options.overwrite)
+        click.echo(f"seed {options.seed}", err=True)
         click.echo(path)

@@ -223,9 +223,11 @@ class _Asked:
         if STYLE in tasks and self.styles is not None:
             from lumiere.emoji.evaluation.styles import open_wardrobe
 
-            wardrobe = open_wardrobe(self.styles, self.sprites, self.labels, self.out / STYLE)
-            bench = replace(bench, wardrobe=wardrobe)
-            others = {code: label for code, label in self.labels.items() if code not in wardrobe.references}
+            style_judges = open_wardrobe(self.styles, self.sprites, self.labels, self.out / STYLE)
+            bench = replace(bench, style_judges=style_judges)
+            others = {
+                code: label for code, label in self.labels.items() if code not in style_judges.references
+            }
             chosen[STYLE] = choose_prompts(others, len(chosen[STYLE]))
         for task, prompts in chosen.items():
             folder = self.out / task

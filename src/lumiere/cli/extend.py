@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.conditioned import Making, making_options
+from lumiere.cli.conditioned import ConditionedOptions, conditioned_options
 from lumiere.cli.options import MOST_FRAMES, path_type
 
 
@@ -19,8 +19,8 @@ from lumiere.cli.options import MOST_FRAMES, path_type
 @click.option(
     "--given", type=click.IntRange(1, 79), default=16, show_default=True, help="Frames a window is told."
 )
-@making_options()
-def command(video: Path, prompt: str, frames: int, given: int, making: Making) -> None:
+@conditioned_options()
+def command(video: Path, prompt: str, frames: int, given: int, options: ConditionedOptions) -> None:
     """Go on with VIDEO until it has so many frames, and print the name of the new file.
 
     It goes on in windows of 80 frames, each of which is told the last frames before it.
@@ -29,11 +29,11 @@ def command(video: Path, prompt: str, frames: int, given: int, making: Making) -
     lumiere extend frog.mp4 --frames 400
     lumiere extend frog.mp4 "a frog on a purple background" --frames 240 --out longer.mp4
     """
-    path = making.output(video, "extended")
+    path = options.output(video, "extended")
     from lumiere.conditions import continue_from
     from lumiere.io.video import Clip
 
     clip = Clip.load(video)
-    pipe = making.load()
-    longer = pipe.extend(clip, frames, prompt, given=given, fps=making.fps, **making.sampling())
-    making.write(making.at_size(longer, continue_from(clip, len(clip), frames)), path)
+    pipe = options.load()
+    longer = pipe.extend(clip, frames, prompt, given=given, fps=options.fps, **options.sampling())
+    options.write(options.at_size(longer, continue_from(clip, len(clip), frames)), path)

@@ -213,7 +213,7 @@ def make_clips(
     pipe = load(LumierePipeline, folder, place, dtype, codec=codec)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
-    worn = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
+    applied_style = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
     sampled = partial(
         pipe,
         prompt,
@@ -228,7 +228,7 @@ def make_clips(
         image_prompt=image_prompt,
         layout=arrangement,
         loop=loop,
-        style=worn,
+        style=applied_style,
     )
 
     if alpha_sweep is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lumiere.cli.conditioned import Making, making_options, read_region, region_options
+from lumiere.cli.conditioned import ConditionedOptions, conditioned_options, read_region, region_options
 from lumiere.cli.options import path_type
 
 
@@ -21,8 +21,10 @@ from lumiere.cli.options import path_type
     metavar="PIXELS",
     help="Make only the part and so many pixels around it, as large as the model can; the size stays.",
 )
-@making_options()
-def command(video: Path, prompt: str, padding_mask_crop: int | None, making: Making, **region: Any) -> None:
+@conditioned_options()
+def command(
+    video: Path, prompt: str, padding_mask_crop: int | None, options: ConditionedOptions, **region: Any
+) -> None:
     """Make a part of VIDEO anew, as PROMPT says, and print the name of the new file.
 
     The part is white in a --mask, a picture or a video of as many frames, or inside a --box or a --polygon.
@@ -33,10 +35,10 @@ def command(video: Path, prompt: str, padding_mask_crop: int | None, making: Mak
     lumiere inpaint pond.mp4 "a frog on a green background" --box 16,64,80,128 --padding-mask-crop 8
     lumiere inpaint frog.mp4 --mask hole.png --size source --out clean.mp4
     """
-    path = making.output(video, "inpainted")
+    path = options.output(video, "inpainted")
     from lumiere.conditions import inpaint
     from lumiere.io.video import Clip
 
     clip = Clip.load(video)
     hole = read_region(clip.height, clip.width, **region)
-    making.make(inpaint(clip, hole), prompt, path, clip.fps, sound=video, padding=padding_mask_crop)
+    options.make(inpaint(clip, hole), prompt, path, clip.fps, sound=video, padding=padding_mask_crop)

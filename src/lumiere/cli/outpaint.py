@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.conditioned import Making, making_options
+from lumiere.cli.conditioned import ConditionedOptions, conditioned_options
 from lumiere.cli.options import parse_size, path_type
 from lumiere.errors import InputError
 
@@ -17,15 +17,15 @@ from lumiere.errors import InputError
 @click.argument("prompt", default="")
 @click.option("--canvas", required=True, help="WIDTHxHEIGHT of the canvas, in pixels of the video.")
 @click.option("--at", help="Where the video's upper left corner lies on it: X,Y.  [default: in the middle]")
-@making_options()
-def command(video: Path, prompt: str, canvas: str, at: str | None, making: Making) -> None:
+@conditioned_options()
+def command(video: Path, prompt: str, canvas: str, at: str | None, options: ConditionedOptions) -> None:
     """Make what lies around VIDEO on a larger canvas, as PROMPT says, and print the name of the new file.
 
     \b
     lumiere outpaint frog.mp4 "a frog on a purple background" --canvas 192x128
     lumiere outpaint frog.mp4 --canvas 192x192 --at 0,64 --size source --out wide.mp4
     """
-    path = making.output(video, "outpainted")
+    path = options.output(video, "outpainted")
     width, height = parse_size(canvas)
     match = re.fullmatch(r"(\d+),(\d+)", at) if at is not None else None
     if at is not None and match is None:
@@ -37,4 +37,4 @@ def command(video: Path, prompt: str, canvas: str, at: str | None, making: Makin
     column, row = (
         map(int, match.groups()) if match else ((width - clip.width) // 2, (height - clip.height) // 2)
     )
-    making.make(outpaint(clip, (height, width), (row, column)), prompt, path, clip.fps, sound=video)
+    options.make(outpaint(clip, (height, width), (row, column)), prompt, path, clip.fps, sound=video)

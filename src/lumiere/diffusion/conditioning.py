@@ -24,7 +24,7 @@ def condition_channels(codec: Codec) -> int:
     return codec.channels + codec.factor**2
 
 
-def nearest_given(video: Video, given: Mask) -> Video:
+def fill_unknown(video: Video, given: Mask) -> Video:
     """The video, its pixels that are not given taken from the nearest frame in which they are.
 
     Of two as near, from the earlier one. Pixels that no frame gives are 0, gray.
@@ -43,8 +43,8 @@ def nearest_given(video: Video, given: Mask) -> Video:
     return torch.where(found, taken, 0)
 
 
-def ever_given(given: Mask) -> Mask:
-    """1, in every frame, for the pixels that some frame gives: :func:`nearest_given` has something to take.
+def known_in_any_frame(given: Mask) -> Mask:
+    """1, in every frame, for the pixels that some frame gives: :func:`fill_unknown` has something to take.
 
     Args:
         given: 1 or 0.
@@ -52,7 +52,7 @@ def ever_given(given: Mask) -> Mask:
     return given.amax(2, keepdim=True).expand_as(given)
 
 
-class Told(NamedTuple):
+class EncodedCondition(NamedTuple):
     """What is given of clips, in all the forms that it is needed in.
 
     Attributes:
@@ -70,29 +70,29 @@ class Told(NamedTuple):
     nearest: Video
     given: Mask
 
-    def of(self, index: int) -> Told:
+    def of(self, index: int) -> EncodedCondition:
         """What one of the clips is told; if all are told the same, that."""
-        return Told(*(part if len(part) == 1 else part[index : index + 1] for part in self))
+        return EncodedCondition(*(part if len(part) == 1 else part[index : index + 1] for part in self))
 
 
-def encode_condition(codec: Codec, video: Video, given: Mask) -> Told:
+def encode_condition(codec: Codec, video: Video, given: Mask) -> EncodedCondition:
     """Say what is given to the net, and to sampling.
 
     Args:
         given: 1 where the video is given, 0 elsewhere.
     """
-    nearest = nearest_given(video, given)
+    nearest = fill_unknown(video, given)
     sample = codec.encode(nearest)
     mask = F.pixel_unshuffle(given.transpose(1, 2).flatten(0, 1), codec.factor)
     mask = mask.unflatten(0, (len(video), -1)).transpose(1, 2)
     something = given.amax((1, 2, 3, 4), keepdim=True) > 0
     channels = torch.cat([sample, mask], 1) * something
-    return Told(channels, sample, (mask == 1).all(1, keepdim=True), nearest, given)
+    return EncodedCondition(channels, sample, (mask == 1).all(1, keepdim=True), nearest, given)
 
 
-def hold_given(
+def clamp_known(
     denoiser: Denoiser,
-    told: Told,
+    encoded: EncodedCondition,
     alphas_cumprod: Float[Tensor, "n"],
     prediction_type: str = "v_prediction",
 ) -> Denoiser:
@@ -106,12 +106,12 @@ def hold_given(
     def held(x: Tensor, t: Tensor) -> Tensor:
         power = alphas_cumprod.to(x.device)[t.long()].to(x)
         a, s = power.sqrt(), (1 - power).sqrt()
-        clean = told.sample.to(x)
+        clean = encoded.sample.to(x)
         certain = {
             "v_prediction": (a * x - clean) / s,
             "epsilon": (x - a * clean) / s,
             "sample": clean.expand_as(x),
         }[prediction_type]
-        return torch.where(told.whole, certain, denoiser(x, t))
+        return torch.where(encoded.whole, certain, denoiser(x, t))
 
     return held

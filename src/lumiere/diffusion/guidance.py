@@ -51,7 +51,7 @@ def classifier_free(
     return guided
 
 
-def limited(guided: Denoiser, plain: Denoiser, low: float, high: float) -> Denoiser:
+def within_interval(guided: Denoiser, plain: Denoiser, low: float, high: float) -> Denoiser:
     """``guided`` at the timesteps from ``low`` to ``high``, both included, and ``plain`` at all others
     (Kynkaanniemi et al. 2024, arXiv 2404.07724), which cost one evaluation in place of two."""
     return lambda x, t: (guided if low <= float(t.max()) <= high else plain)(x, t)

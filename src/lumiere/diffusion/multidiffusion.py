@@ -22,17 +22,17 @@ from lumiere.diffusion.windows import Tile
 from lumiere.errors import InputError
 
 WindowDenoiser = Callable[..., Tensor]
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
+_single_process: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """Within, a process denoises all tiles by itself: for what the others do not take part in."""
-    before = _alone.set(True)
+    before = _single_process.set(True)
     try:
         yield
     finally:
-        _alone.reset(before)
+        _single_process.reset(before)
 
 
 def multidiffusion(
@@ -67,7 +67,7 @@ def multidiffusion(
 
     def whole(x: Tensor, t: Tensor) -> Tensor:
         state = PartialState()
-        shared = state.num_processes > 1 and not _alone.get()
+        shared = state.num_processes > 1 and not _single_process.get()
         own = denoised[state.process_index :: state.num_processes] if shared else denoised
         prediction = torch.zeros_like(x)
         for first in range(0, len(own), tiles_at_once):

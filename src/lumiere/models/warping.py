@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.models.norm import GroupNorm
-from lumiere.shapes import Mask, Transport, Video
+from lumiere.shapes import Displacement, Mask, Video
 
 PATCH = 4
 #: how far a place is searched around where it was found, as a share of the frame
@@ -48,7 +48,7 @@ class _Block(nn.Module):
         return x if self.time is None else x + _folded(self.time(F.silu(_unfolded(x, clips))))
 
 
-class TransportNet(ModelMixin, ConfigMixin):
+class WarpNet(ModelMixin, ConfigMixin):
     """Finds each place of one clip in the other by how alike they are, and refines that by a small U-Net.
 
     Args:
@@ -89,12 +89,12 @@ class TransportNet(ModelMixin, ConfigMixin):
         self.detail = nn.Sequential(GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], 3, 3, padding=1))
         _zero(self.detail[-1])
 
-    def forward(self, nearest: Video, made: Video, given: Mask, known: Mask) -> Transport:
+    def forward(self, nearest: Video, made: Video, given: Mask, known: Mask) -> Displacement:
         """The displacement (x, y) to where each place's content is in ``nearest``, as shares of the frame's
         width and height, and the share to take of it, 0 to 1; on a grid of 4 x 4 pixels.
 
         Args:
-            nearest: what is given, see ``lumiere.diffusion.conditioning.nearest_given``; in [-1, 1].
+            nearest: what is given, see ``lumiere.diffusion.conditioning.fill_unknown``; in [-1, 1].
             made: the clip that was made; in [-1, 1].
             given: 1 where ``made`` is what is given.
             known: 1 where ``nearest`` is something that is given in some frame.
@@ -141,7 +141,7 @@ class TransportNet(ModelMixin, ConfigMixin):
     @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
     def restore(self, nearest: Video, made: Video, given: Mask, known: Mask) -> Video:
         """``made``, with what is given in place of what it shows softly."""
-        return carry(nearest, made, self(nearest, made, given, known), known)
+        return warp_known(nearest, made, self(nearest, made, given, known), known)
 
 
 def _zero(layer: nn.Module) -> None:
@@ -149,16 +149,16 @@ def _zero(layer: nn.Module) -> None:
         nn.init.zeros_(parameter)
 
 
-def carry(nearest: Video, made: Video, transport: Transport, known: Mask) -> Video:
+def warp_known(nearest: Video, made: Video, displacement: Displacement, known: Mask) -> Video:
     """``made``, and of ``nearest``, displaced, the share that the transport says, where it is known."""
-    share = _unfolded(_on_pixels(transport[:, 2:], made), len(made)).to(made)
-    found, whole = warp(torch.cat([nearest, known], 1), transport).split([3, 1], 1)
+    share = _unfolded(_on_pixels(displacement[:, 2:], made), len(made)).to(made)
+    found, whole = warp(torch.cat([nearest, known], 1), displacement).split([3, 1], 1)
     return made + share * (whole > WHOLE) * (found - made)
 
 
-def warp(video: Float[Tensor, "b c t H W"], transport: Transport) -> Float[Tensor, "b c t H W"]:
+def warp(video: Float[Tensor, "b c t H W"], displacement: Displacement) -> Float[Tensor, "b c t H W"]:
     """The video or mask, each pixel read at its displacement; beyond an edge, the edge's pixels."""
-    warped = _warp(_folded(video).float(), _on_pixels(transport[:, :2], video))
+    warped = _warp(_folded(video).float(), _on_pixels(displacement[:, :2], video))
     return _unfolded(warped, len(video)).to(video)
 
 

@@ -18,10 +18,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumiere import __version__
-from lumiere.conditions import Condition, Footage, continue_from, from_image, read_video
-from lumiere.diffusion.conditioning import Told, encode_condition, ever_given, hold_given
-from lumiere.diffusion.guidance import ContextDenoiser, check_interval, classifier_free, limited
-from lumiere.diffusion.multidiffusion import WindowDenoiser, alone, multidiffusion
+from lumiere.conditions import Condition, VideoInput, continue_from, from_image, read_video
+from lumiere.diffusion.conditioning import EncodedCondition, clamp_known, encode_condition, known_in_any_frame
+from lumiere.diffusion.guidance import ContextDenoiser, check_interval, classifier_free, within_interval
+from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion, single_process
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import Denoiser, StopSampling, inverted_noise, sample, scheduler_name
 from lumiere.diffusion.windows import Windows, tiles, windows
@@ -29,13 +29,13 @@ from lumiere.emoji.prompt_parser import arranged, without_words
 from lumiere.errors import InputError
 from lumiere.io.video import Clip, resize
 from lumiere.models.stunet import STUNet
-from lumiere.models.warping import TransportNet
+from lumiere.models.warping import WarpNet
 from lumiere.pipelines.base import BundlePipeline
 from lumiere.pipelines.inputs import check_request, check_text, fitted_size, seeds_of
 from lumiere.pipelines.memory import available_bytes, peak_bytes
 from lumiere.pipelines.regions import Layout, framed, part_by_part, shrunk
 from lumiere.shapes import Video
-from lumiere.style import Style, worn
+from lumiere.style import Style, applied_style
 
 T = TypeVar("T")
 _Led: TypeAlias = Callable[[ContextDenoiser, Tensor], Denoiser]
@@ -65,7 +65,7 @@ class LumierePipeline(BundlePipeline):
         unet: the space-time net.
         codec: between pixels and what the net works in.
         text_encoder: prompts to the net's context.
-        transport: finds in a clip what it was given, for that to be put there as sharp as it was; optional.
+        warp_net: finds in a clip what it was given, for that to be put there as sharp as it was; optional.
         scheduler: any of diffusers'; ``lumiere.diffusion.sampling.make_scheduler`` makes another of its
             configuration.
         size: height and width that the model was trained at, in pixels.
@@ -85,8 +85,8 @@ class LumierePipeline(BundlePipeline):
             gets a window of its own (``layout`` of a call).
     """
 
-    model_cpu_offload_seq = "text_encoder->unet->codec->transport"
-    _optional_components: ClassVar = ["transport"]
+    model_cpu_offload_seq = "text_encoder->unet->codec->warp_net"
+    _optional_components: ClassVar = ["warp_net"]
     defaults = (
         "size",
         "fps",
@@ -109,7 +109,7 @@ class LumierePipeline(BundlePipeline):
         codec: ModelMixin,
         text_encoder: ModelMixin,
         scheduler: Any,
-        transport: TransportNet | None = None,
+        warp_net: WarpNet | None = None,
         size: int = 128,
         fps: int | float = 16,
         frames: int = 80,
@@ -125,7 +125,7 @@ class LumierePipeline(BundlePipeline):
     ):
         super().__init__()
         self.register_modules(
-            unet=unet, codec=codec, text_encoder=text_encoder, scheduler=scheduler, transport=transport
+            unet=unet, codec=codec, text_encoder=text_encoder, scheduler=scheduler, warp_net=warp_net
         )
         self.register_to_config(
             size=size,
@@ -149,7 +149,7 @@ class LumierePipeline(BundlePipeline):
         self,
         prompt: str | Sequence[str],
         *,
-        video: Footage | None = None,
+        video: VideoInput | None = None,
         strength: float | None = None,
         condition: Condition | None = None,
         composite: bool = True,
@@ -303,9 +303,12 @@ class LumierePipeline(BundlePipeline):
         self._interrupt = False
         batches = list(_batches(layouts, batch_size))
         finished: list[Any] = []
-        told = None if condition is None else self._told([condition])
+        encoded = None if condition is None else self._encode_conditions([condition])
         led = partial(self._led, uncond=uncond, guidance=guidance, rescale=rescale, interval=interval)
-        with worn(self.unet.spatial, style, alpha), self.progress_bar(total=steps * len(batches)) as bar:
+        with (
+            applied_style(self.unet.spatial, style, alpha),
+            self.progress_bar(total=steps * len(batches)) as bar,
+        ):
             for chosen in batches:
 
                 def after_step(step: int, t: Tensor, x: Tensor) -> Tensor | None:
@@ -318,14 +321,16 @@ class LumierePipeline(BundlePipeline):
                 drawn, arrangement = torch.stack(noise[chosen]), layouts[chosen.start]
                 if pictured:
                     pictures = self._draw(pictured[chosen], drawn[:, :, 0], window, led, steps)
-                    told = self._told([from_image(picture, num_frames) for picture in pictures])
+                    encoded = self._encode_conditions(
+                        [from_image(picture, num_frames) for picture in pictures]
+                    )
                 contexts = self._contexts(layouts[chosen])
                 guided = [self._guided(led, context, first_frame) for context in contexts]
                 places = arrangement.windows(*window)
-                denoiser = self._over_windows(guided, self._through_time(num_frames, loop), places, told)
-                if condition is not None and told is not None:
+                denoiser = self._over_windows(guided, self._through_time(num_frames, loop), places, encoded)
+                if condition is not None and encoded is not None:
                     schedule = self.scheduler.alphas_cumprod, self.scheduler.config.prediction_type
-                    denoiser = hold_given(denoiser, told, *schedule)
+                    denoiser = clamp_known(denoiser, encoded, *schedule)
                 latents = sample(
                     denoiser,
                     drawn,
@@ -339,7 +344,7 @@ class LumierePipeline(BundlePipeline):
                 made = latents if output_type == "latent" else [self._decode(each) for each in latents]
                 if output_type == "clip":
                     for index, each in enumerate(made):
-                        frames, kept = self._shown(each, condition, told and told.of(index), composite)
+                        frames, kept = self._shown(each, condition, encoded and encoded.of(index), composite)
                         finished.append((framed(frames, height, width), kept))
                 else:
                     finished += made
@@ -514,7 +519,7 @@ class LumierePipeline(BundlePipeline):
             for each, wanted in zip(drawn, pictures, strict=True)
         ]
 
-    def _told(self, conditions: Sequence[Condition]) -> Told:
+    def _encode_conditions(self, conditions: Sequence[Condition]) -> EncodedCondition:
         video = torch.cat([self._video(each.video) for each in conditions])
         given = torch.stack([torch.from_numpy(each.mask == 1) for each in conditions]).to(video)
         return encode_condition(self.codec, video, given[:, None])
@@ -539,28 +544,34 @@ class LumierePipeline(BundlePipeline):
         return video.movedim(-1, 0)[None]
 
     def _shown(
-        self, video: Float[Tensor, "3 t h w"], given: Condition | None, told: Told | None, composite: bool
+        self,
+        video: Float[Tensor, "3 t h w"],
+        given: Condition | None,
+        encoded: EncodedCondition | None,
+        composite: bool,
     ) -> tuple[np.ndarray, float | None]:
         """The clip's frames, uint8 t h w 3, and how well what is given was kept, in decibels."""
         frames = to_uint8(video)
         kept = None if given is None else given.psnr(frames)
-        if told is not None and composite:
-            frames = self._carried(video, told, put_back=given is not None)
+        if encoded is not None and composite:
+            frames = self._warped(video, encoded, put_back=given is not None)
             frames = frames if given is None else given.composite(frames)
         return frames, kept
 
-    def _carried(self, video: Float[Tensor, "3 t h w"], told: Told, put_back: bool) -> np.ndarray:
+    def _warped(
+        self, video: Float[Tensor, "3 t h w"], encoded: EncodedCondition, put_back: bool
+    ) -> np.ndarray:
         """The clip's frames, with what is told where it has moved to, if the model can find it.
 
         Args:
             put_back: whether what is given is to be in its own place, too.
         """
-        if self.transport is None:
+        if self.warp_net is None:
             return to_uint8(video)
-        there = told.given * put_back
-        made = torch.where(there > 0, told.nearest, video[None].to(told.nearest))
-        known = ever_given(told.given)
-        return to_uint8(self.transport.restore(told.nearest, made, there, known)[0])
+        there = encoded.given * put_back
+        made = torch.where(there > 0, encoded.nearest, video[None].to(encoded.nearest))
+        known = known_in_any_frame(encoded.given)
+        return to_uint8(self.warp_net.restore(encoded.nearest, made, there, known)[0])
 
     def _led(
         self,
@@ -574,11 +585,11 @@ class LumierePipeline(BundlePipeline):
     ) -> Denoiser:
         low, high = (share * self.scheduler.config.num_train_timesteps for share in interval)
         led = classifier_free(denoise, context, uncond, guidance, rescale=rescale)
-        return limited(led, _unled(denoise, context), low, high)
+        return within_interval(led, _unled(denoise, context), low, high)
 
     def _guided(self, led: _Led, context: Tensor, first_frame: int) -> WindowDenoiser:
-        def guided(x: Tensor, t: Tensor, *told: Tensor) -> Tensor:
-            condition = told[0] if told else None
+        def guided(x: Tensor, t: Tensor, *encoded: Tensor) -> Tensor:
+            condition = encoded[0] if encoded else None
             denoise = partial(self._denoise, condition=condition, first_frame=first_frame)
             return led(denoise, context)(x, t)
 
@@ -593,7 +604,7 @@ class LumierePipeline(BundlePipeline):
         guided: Sequence[WindowDenoiser],
         time: Windows,
         places: Sequence[Windows] = (),
-        told: Told | None = None,
+        encoded: EncodedCondition | None = None,
     ) -> Denoiser:
         """A denoiser of the whole clip, of however many windows, that are told what is given.
 
@@ -601,7 +612,7 @@ class LumierePipeline(BundlePipeline):
             guided: denoisers of each window of the frame, row by row.
             places: the windows along the height and along the width.
         """
-        aligned = () if told is None else (told.channels,)
+        aligned = () if encoded is None else (encoded.channels,)
         denoiser = _tiled(guided, dict(enumerate((time, *places), TIME)), *aligned)
         if len(time.starts) == 1:
             denoiser = _unshared(denoiser)
@@ -732,7 +743,7 @@ def _unshared(denoiser: Denoiser) -> Denoiser:
     """The denoiser, of which other processes, at other prompts maybe, take no part."""
 
     def unshared(x: Tensor, t: Tensor) -> Tensor:
-        with alone():
+        with single_process():
             return denoiser(x, t)
 
     return unshared

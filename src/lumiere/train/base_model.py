@@ -18,7 +18,7 @@ from lumiere.train.stage import load_codec, load_image_model, take_temporal, tem
 
 
 @dataclass
-class Foundation:
+class BaseModel:
     """``parts`` are a pipeline's besides its net, ``settings`` its own, ``inflation`` those of
     :meth:`~lumiere.models.stunet.STUNet.inflate`, and ``temporal`` the weights to go on from, of the folder
     ``trained``."""
@@ -53,19 +53,19 @@ class Foundation:
         return LumierePipeline(unet=net, **self.parts, **self.settings | settings)
 
 
-def read_foundation(config: TemporalConfig) -> Foundation:
+def read_base_model(config: TemporalConfig) -> BaseModel:
     """Raises :class:`InputError` if there is none, or its parts do not fit each other."""
     return _of_bundle(config.bundle) if config.bundle else _of_parts(config)
 
 
-def _of_bundle(folder: str) -> Foundation:
+def _of_bundle(folder: str) -> BaseModel:
     from lumiere.pipelines.text_to_video import LumierePipeline
 
     pipeline = LumierePipeline.from_pretrained(folder)
     parts = dict(pipeline.components)
     net = parts.pop("unet")
     kept = ("temporal_resample", "attention_blocks", "codec_factor", "frame_stride")
-    return Foundation(
+    return BaseModel(
         net.spatial,
         parts,
         {name: pipeline.config[name] for name in pipeline.defaults},
@@ -76,7 +76,7 @@ def _of_bundle(folder: str) -> Foundation:
     )
 
 
-def _of_parts(config: TemporalConfig) -> Foundation:
+def _of_parts(config: TemporalConfig) -> BaseModel:
     codec, image = load_codec(config.codec), load_image_model(config.image)
     text = MiniLMTextEncoder(config.text.length, config.text.scale)
     check_fits(image, codec, text, config.image)
@@ -90,4 +90,4 @@ def _of_parts(config: TemporalConfig) -> Foundation:
         "attention_blocks": config.model.attention_blocks,
     }
     temporal = temporal_weights(config.init) if config.init else {}
-    return Foundation(image, parts, {}, inflation, temporal, config.init, None)
+    return BaseModel(image, parts, {}, inflation, temporal, config.init, None)

@@ -26,7 +26,7 @@ class ConditionedStage(TemporalStage):
 
     def load(self, step: int, samples: range) -> Any:
         data, every = self.config.data, self.config.keyframe_interval
-        if not every and numbers("nothing", self.config.seed, step).random() < self.config.nothing_given:
+        if not every and numbers("nothing", self.config.seed, step).random() < self.config.unconditioned:
             return super().load(step, samples), None
         if self.scenes:
             return self._scenes_given(samples)
@@ -63,26 +63,28 @@ class ConditionedStage(TemporalStage):
         windows, given = loaded
         if self.scenes and given is not None:
             video = self.scenes.video(windows)
-            return self._told(self._composed(windows, video), video, given)
+            return self._encode_conditions(self._composed(windows, video), video, given)
         latents, context, first_frames = super().prepare(windows)
         if given is None:
             nothing = latents.new_zeros(len(latents), self.condition_channels(), *latents.shape[2:])
             return latents, context, first_frames, nothing, torch.ones_like(latents[:, :1])
         pixels, known = given
-        return self._told((latents, context, first_frames), to_video(pixels, self.device), known)
+        return self._encode_conditions((latents, context, first_frames), to_video(pixels, self.device), known)
 
-    def _told(self, batch: tuple[Tensor, ...], video: Tensor, known: Tensor) -> tuple[Tensor, ...]:
-        told = encode_condition(self.encode.codec, video, known[:, None].to(self.device).float())
-        return *batch, told.channels, (~told.whole).float()
+    def _encode_conditions(
+        self, batch: tuple[Tensor, ...], video: Tensor, known: Tensor
+    ) -> tuple[Tensor, ...]:
+        encoded = encode_condition(self.encode.codec, video, known[:, None].to(self.device).float())
+        return *batch, encoded.channels, (~encoded.whole).float()
 
     def forward(  # type: ignore[override]
         self,
         latents: Tensor,
         context: Tensor,
         first_frames: Tensor,
-        told: Tensor,
+        encoded: Tensor,
         unknown: Tensor,
         draws: Draws,
     ) -> Tensor:
         # Sampling is certain of what is given whole, whatever the net says of it.
-        return self.loss(latents, context, draws, weight=unknown, first_frame=first_frames, condition=told)
+        return self.loss(latents, context, draws, weight=unknown, first_frame=first_frames, condition=encoded)

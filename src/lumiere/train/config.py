@@ -284,7 +284,7 @@ class ImageConfig:
 
 
 @dataclass(frozen=True)
-class RewordedConfig(ImageConfig):
+class RewordingConfig(ImageConfig):
     """The image model of ``init`` once more, taught to draw of any wording what it drew of the plain one; see
     :mod:`lumiere.train.rewording`."""
 
@@ -342,12 +342,12 @@ class ConditionedConfig(TemporalConfig):
     #: super-resolution between keyframes
     keyframe_interval: int = 0
     #: share of the steps in which nothing is given: text to video
-    nothing_given: float = 0.15
+    unconditioned: float = 0.15
 
 
 @dataclass(frozen=True)
-class TransportModel:
-    """See :class:`lumiere.models.warping.TransportNet`."""
+class WarpModel:
+    """See :class:`lumiere.models.warping.WarpNet`."""
 
     widths: tuple[int, ...] = (48, 96, 128)
     matched: int = 96
@@ -366,34 +366,32 @@ class Soften:
 
 
 @dataclass(frozen=True)
-class TransportConfig:
+class WarpConfig:
     """What is given of a clip is carried to where it belongs; see :mod:`lumiere.train.warping`."""
 
     name: str
     #: folder of the codec
     codec: str
-    stage: Literal["transport"] = "transport"
+    stage: Literal["warp"] = "warp"
     seed: int = 0
     init: str = ""
     #: frames of a clip that the net sees at once
     seen: int = 16
     data: Data = field(default_factory=Data)
-    model: TransportModel = field(default_factory=TransportModel)
+    model: WarpModel = field(default_factory=WarpModel)
     soften: Soften = field(default_factory=Soften)
     optim: Optim = field(default_factory=Optim)
     run: Run = field(default_factory=Run)
 
 
-Config = (
-    CodecConfig | ImageConfig | ConditionedConfig | TemporalConfig | TransportConfig | SuperResolutionConfig
-)
+Config = CodecConfig | ImageConfig | ConditionedConfig | TemporalConfig | WarpConfig | SuperResolutionConfig
 STAGES: dict[str, type[Config]] = {
     "codec": CodecConfig,
     "image": ImageConfig,
-    "image-reworded": RewordedConfig,
+    "image-reworded": RewordingConfig,
     "temporal": TemporalConfig,
     "conditioned": ConditionedConfig,
-    "transport": TransportConfig,
+    "warp": WarpConfig,
     "superres": SuperResolutionConfig,
 }
 
@@ -542,7 +540,7 @@ def _check(config: Config) -> None:
         raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
     _check_stills(config)
     if isinstance(config, TemporalConfig):
-        _check_foundation(config)
+        _check_base_model(config)
     if isinstance(config, ConditionedConfig) and config.keyframe_interval and config.scenes.sprites:
         raise InputError(
             f'"keyframe_interval" is {config.keyframe_interval}, and "scenes.sprites" is given; what lies '
@@ -579,7 +577,7 @@ def _check(config: Config) -> None:
                 )
 
 
-def _check_foundation(config: TemporalConfig) -> None:
+def _check_base_model(config: TemporalConfig) -> None:
     if config.objective.teacher and config.objective.guidance_scale == 1:
         raise InputError(
             f'"objective.teacher" is {config.objective.teacher!r}, and "objective.guidance_scale" 1; a '
@@ -638,7 +636,7 @@ RANGES = {
     "data.still_share": (0.0, 1.0),
     "samples.frames": (0, 10**6),
     "keyframe_interval": (0, 10**6),
-    "nothing_given": (0.0, 1.0),
+    "unconditioned": (0.0, 1.0),
     "optim.ema_decay": (0.0, 1.0),
     "optim.cooldown": (0.0, 1.0),
     "optim.warmup_steps": (0, 10**9),

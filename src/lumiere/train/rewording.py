@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lumiere.diffusion.objective import drop_pairs
 from lumiere.errors import InputError
-from lumiere.train.config import RewordedConfig
+from lumiere.train.config import RewordingConfig
 from lumiere.train.draw import Draws
 from lumiere.train.encode import fingerprint
 from lumiere.train.image import ImageStage
@@ -27,8 +27,8 @@ from lumiere.train.stage import denoising_loss
 _FROM_TEXT = re.compile(r"\.attn2\.to_[kv]\.")
 
 
-class RewordedStage(ImageStage):
-    def __init__(self, config: RewordedConfig, device: torch.device, builds_cache: bool = True):
+class RewordingStage(ImageStage):
+    def __init__(self, config: RewordingConfig, device: torch.device, builds_cache: bool = True):
         if not config.init:
             raise InputError("init is empty; give the folder of the image model that is to be taught")
         if not config.scenes.sprites:

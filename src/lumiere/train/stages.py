@@ -11,17 +11,17 @@ from lumiere.train.config import (
     ConditionedConfig,
     Config,
     ImageConfig,
-    RewordedConfig,
+    RewordingConfig,
     SuperResolutionConfig,
     TemporalConfig,
-    TransportConfig,
+    WarpConfig,
 )
 from lumiere.train.image import ImageStage
-from lumiere.train.rewording import RewordedStage
+from lumiere.train.rewording import RewordingStage
 from lumiere.train.stage import Stage
 from lumiere.train.superres import SuperResolutionStage
 from lumiere.train.temporal import TemporalStage
-from lumiere.train.warping import TransportStage
+from lumiere.train.warping import WarpStage
 
 
 def build(config: Config, device: torch.device, builds_cache: bool = True) -> Stage:
@@ -29,15 +29,15 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
     match config:
         case CodecConfig():
             return CodecStage(config, device)
-        case RewordedConfig():
-            return RewordedStage(config, device, builds_cache)
+        case RewordingConfig():
+            return RewordingStage(config, device, builds_cache)
         case ImageConfig():
             return ImageStage(config, device, builds_cache)
         case ConditionedConfig():
             return ConditionedStage(config, device, builds_cache)
         case TemporalConfig():
             return TemporalStage(config, device, builds_cache)
-        case TransportConfig():
-            return TransportStage(config, device)
+        case WarpConfig():
+            return WarpStage(config, device)
         case SuperResolutionConfig():
             return SuperResolutionStage(config, device)

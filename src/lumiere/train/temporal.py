@@ -16,7 +16,7 @@ from lumiere.diffusion.sampling import Denoiser
 from lumiere.emoji import training_scenes as scenes
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
-from lumiere.train.base_model import read_foundation
+from lumiere.train.base_model import read_base_model
 from lumiere.train.config import TemporalConfig
 from lumiere.train.dataset import Choice, Pictures, Size
 from lumiere.train.draw import Draws, numbers
@@ -46,8 +46,8 @@ class TemporalStage(Stage):
     def __init__(self, config: TemporalConfig, device: torch.device, builds_cache: bool = True):
         super().__init__()
         self.config, self.device = config, device
-        self.foundation = read_foundation(config)
-        parts = self.foundation.parts
+        self.base = read_base_model(config)
+        parts = self.base.parts
         self.encode = Encoder(parts["codec"], parts["text_encoder"], device)
         self.scenes = scenes.of_config(config.scenes, config.data, self.encode, config.seed)
         self.prompts = list(config.samples.prompts)
@@ -56,8 +56,8 @@ class TemporalStage(Stage):
             self.prompts = self.prompts or self.scenes.captions[:SHOWN]
         else:
             self._open_clips(builds_cache)
-        self.alphas_cumprod = self.foundation.alphas_cumprod().to(device)
-        self.net = self.foundation.net(self.condition_channels())
+        self.alphas_cumprod = self.base.alphas_cumprod().to(device)
+        self.net = self.base.net(self.condition_channels())
         frozen = {"codec": self.encode.codec, "text": self.encode.text}
         if config.train_image:
             self.net.spatial.requires_grad_(True)
@@ -90,7 +90,7 @@ class TemporalStage(Stage):
                 f"objective.teacher is {folder}, a model told {given} channels besides the text; this one is "
                 f"told {own}: give one that is told as many"
             )
-        own_kind = self.foundation.parts["scheduler"].config.prediction_type
+        own_kind = self.base.parts["scheduler"].config.prediction_type
         if (
             pipeline.scheduler.config.prediction_type != own_kind
             or fingerprint(pipeline.codec) != self._frozen["codec"]
@@ -191,7 +191,7 @@ class TemporalStage(Stage):
             shared_noise=objective.shared_noise,
             noise_smoothness=objective.noise_smoothness,
             weight=weight,
-            prediction_type=self.foundation.parts["scheduler"].config.prediction_type,
+            prediction_type=self.base.parts["scheduler"].config.prediction_type,
         )
 
     def _guided(self, context: Tensor, told: dict[str, Tensor]) -> Denoiser:
@@ -208,7 +208,7 @@ class TemporalStage(Stage):
     def _pipeline(self, net: STUNet) -> Any:
         data = self.config.data
         rate = self.scenes.fps if self.scenes else self.clips.pictures.fps
-        return self.foundation.pipeline(
+        return self.base.pipeline(
             net,
             size=max(data.size),
             frames=data.frames,
@@ -222,7 +222,7 @@ class TemporalStage(Stage):
         """Save the whole bundle, low-rank weights merged; these by themselves beside it."""
         layers = self.config.lora.layers
         pipeline = self._pipeline(merged(self.net) if layers else self.net)
-        pipeline.save_pretrained(folder, max_shard_size=self.foundation.shard_size)
+        pipeline.save_pretrained(folder, max_shard_size=self.base.shard_size)
         if layers:
             save_lora(self.net, layers, folder.parent / LORA)
 

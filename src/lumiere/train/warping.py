@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lumiere.diffusion.conditioning import ever_given, nearest_given
+from lumiere.diffusion.conditioning import fill_unknown, known_in_any_frame
 from lumiere.diffusion.noise import Generators, clip_noise, rand
 from lumiere.errors import InputError
 from lumiere.models.codec import Codec
-from lumiere.models.warping import TransportNet, carry, warp
+from lumiere.models.warping import WarpNet, warp, warp_known
 from lumiere.shapes import Mask, Video
-from lumiere.train.config import Soften, TransportConfig
+from lumiere.train.config import Soften, WarpConfig
 from lumiere.train.dataset import Choice, window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
@@ -31,10 +31,10 @@ BLURS = (0.0, 0.125, 0.25, 0.5)
 SHOWN = 8
 
 
-class TransportStage(Stage):
+class WarpStage(Stage):
     unit = "clips"
 
-    def __init__(self, config: TransportConfig, device: torch.device):
+    def __init__(self, config: WarpConfig, device: torch.device):
         super().__init__()
         self.config, self.device = config, device
         _, clips = open_pictures(config.data, clips_only=True)
@@ -42,9 +42,9 @@ class TransportStage(Stage):
         self.clips, self.choice = clips, Choice(clips)
         self.codec = load_codec(config.codec).to(device).eval().requires_grad_(False)
         if config.init:
-            net = load_part(config.init, "lumiere.models.warping", "TransportNet")
+            net = load_part(config.init, "lumiere.models.warping", "WarpNet")
         else:
-            net = TransportNet(widths=config.model.widths, matched=config.model.matched)
+            net = WarpNet(widths=config.model.widths, matched=config.model.matched)
         if not 1 <= config.seen <= config.data.frames:
             raise InputError(f"seen is {config.seen}; give 1 to data.frames, which is {config.data.frames}")
         self.net = net.to(device).train()
@@ -73,7 +73,7 @@ class TransportStage(Stage):
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
         pixels, given, firsts = loaded
         video, given = to_video(pixels, self.device), given[:, None].to(self.device).float()
-        parts = (nearest_given(video, given), video, given, ever_given(given))
+        parts = (fill_unknown(video, given), video, given, known_in_any_frame(given))
         seen = [slice(first, first + self.config.seen) for first in firsts]
         return tuple(
             torch.stack([clip[:, frames] for clip, frames in zip(each, seen, strict=True)]) for each in parts
@@ -81,10 +81,10 @@ class TransportStage(Stage):
 
     def forward(self, nearest: Tensor, video: Tensor, given: Tensor, known: Tensor, draws: Draws) -> Tensor:
         made = self._made(nearest, video, given, known, draws.generators)
-        transport = self.net(nearest, made, given, known).float()
+        warp_net = self.net(nearest, made, given, known).float()
         unknown = 1 - given
-        error = ((carry(nearest, made, transport, known) - video).abs() * unknown).sum()
-        return error / (3 * unknown.sum()).clamp(min=1) + misplaced(nearest, video, transport)
+        error = ((warp_known(nearest, made, warp_net, known) - video).abs() * unknown).sum()
+        return error / (3 * unknown.sum()).clamp(min=1) + misplaced(nearest, video, warp_net)
 
     @torch.no_grad()
     def _made(self, nearest: Video, video: Video, given: Mask, known: Mask, generator: Generators) -> Video:
@@ -123,7 +123,7 @@ def _for_each(clips: Tensor, generator: Generators) -> Tensor:
     return rand(len(clips), generator).view(-1, 1, 1, 1, 1)
 
 
-def misplaced(nearest: Video, video: Video, transport: Tensor) -> Tensor:
+def misplaced(nearest: Video, video: Video, warp_net: Tensor) -> Tensor:
     """How far what is given, displaced, is from the video, seen more and less blurred.
 
     Blurred, what has gone far away shows at its old place, too. Without, nothing would pull it over plain
@@ -131,7 +131,7 @@ def misplaced(nearest: Video, video: Video, transport: Tensor) -> Tensor:
     """
     before, after = (F.avg_pool3d(each, (1, PIXELS, PIXELS)) for each in (nearest, video))
     errors = [
-        (warp(_blurred(before, width), transport) - _blurred(after, width)).abs().mean() for width in BLURS
+        (warp(_blurred(before, width), warp_net) - _blurred(after, width)).abs().mean() for width in BLURS
     ]
     return torch.stack(errors).mean()
 

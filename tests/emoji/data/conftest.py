@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_npm import FAKE_NPM, Registry, disc, webp
 
+from fake_npm import FAKE_NPM, Registry, disc, webp
 from lumiere.emoji.data import sprites as emoji
 
 

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from fake_npm import Registry
 
+from fake_npm import Registry
 from lumiere.cli import main
 
 NOTHING = ["--stills", "0", "--clips", "0", "--held-out", "0", "--workers", "1"]

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_npm import CODES, Registry, disc, webp
 from PIL import Image
 
+from fake_npm import CODES, Registry, disc, webp
 from lumiere.emoji.data import sprites as emoji
 from lumiere.emoji.data.sprites import (
     decode_sprite,

@@ -2,8 +2,8 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from fake_npm import Registry
 
+from fake_npm import Registry
 from lumiere.emoji.data.npm import Package, default_cache, fetch
 from lumiere.errors import InputError
 

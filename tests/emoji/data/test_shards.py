@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 import webdataset
-from fake_npm import CODES, Registry
 from PIL import Image
 
+from fake_npm import CODES, Registry
 from lumiere.data import h264
 from lumiere.data.files import MANIFEST
 from lumiere.emoji.data import shards

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_npm import Registry
 
+from fake_npm import Registry
 from lumiere.emoji.data import styles
 from lumiere.emoji.data.styles import SIDE, STYLES, draw, load
 from lumiere.errors import InputError

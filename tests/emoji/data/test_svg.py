@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_npm import Registry
 
+from fake_npm import Registry
 from lumiere.cli import main
 from lumiere.emoji.data import svg
 from lumiere.emoji.data.scenes import CLIP_FRAMES

@@ -14,7 +14,7 @@ import torch
 
 from lumiere import conditions
 from lumiere.conditions import Condition
-from lumiere.diffusion.conditioning import nearest_given
+from lumiere.diffusion.conditioning import fill_unknown
 from lumiere.emoji.data.heldout import HeldOutPrompt
 from lumiere.emoji.data.scenes import CLIP_FRAMES, Background, Scene, caption, paint
 from lumiere.emoji.evaluation.bench import Bench, Figures, Shown
@@ -192,7 +192,7 @@ def _copied(frames: np.ndarray, hole: np.ndarray, otherwise: np.ndarray) -> np.n
     """Each pixel of the hole from the nearest frame that has it; if none has, from ``otherwise``."""
     video = torch.from_numpy(frames).movedim(-1, 0)[None].float()
     given = torch.from_numpy(~hole)[None, None].float()
-    nearest = nearest_given(video, given)[0].movedim(0, -1).byte().numpy()
+    nearest = fill_unknown(video, given)[0].movedim(0, -1).byte().numpy()
     return np.where(np.all(hole, axis=0, keepdims=True)[..., None], otherwise, nearest)
 
 

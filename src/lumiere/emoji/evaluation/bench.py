@@ -15,7 +15,7 @@ from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
 from lumiere.pipelines.text_to_video import AT_ONCE, LumierePipeline, to_uint8
 
 if TYPE_CHECKING:
-    from lumiere.emoji.evaluation.styles import Wardrobe
+    from lumiere.emoji.evaluation.styles import StyleJudges
 
 Figures = dict[str, float | bool | None]
 #: clips to look at, under their names; the first is the one that was made
@@ -42,7 +42,7 @@ class Bench:
         settings: ``steps``, ``guidance`` and the first case's ``seed``, the next one's being one more; and,
             or else as the model has it, ``guidance_interval`` and ``one_pass``; all of it is written beside
             the figures.
-        wardrobe: the styles, where they are asked for.
+        style_judges: the styles, where they are asked for.
     """
 
     pipe: LumierePipeline
@@ -50,7 +50,7 @@ class Bench:
     sprites: Mapping[str, Sprite]
     labels: Mapping[str, str]
     settings: Mapping[str, Any]
-    wardrobe: Wardrobe | None = None
+    style_judges: StyleJudges | None = None
 
     @property
     def sampling(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _JUDGED = 16
 
 
 @dataclass(frozen=True)
-class Wardrobe:
+class StyleJudges:
     """The styles, what they are fitted to, and the judges.
 
     Attributes:
@@ -81,7 +81,7 @@ class Wardrobe:
 
 def open_wardrobe(
     styles: Path, sprites: Mapping[str, Sprite], labels: Mapping[str, str], out: Path
-) -> Wardrobe:
+) -> StyleJudges:
     """Read the drawings, and train the judges, some ten minutes of one core, if ``out`` has none.
 
     Raises:
@@ -114,7 +114,7 @@ def open_wardrobe(
         }
         return _judge(looks, labels)
 
-    return Wardrobe(
+    return StyleJudges(
         drawings,
         [str(code) for code in picked],
         labels,
@@ -126,16 +126,16 @@ def open_wardrobe(
 
 def style(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Figures, Shown]:
     """One of the styles, in turn, at each alpha; the real clip edited into it; and the real drawing in it."""
-    wardrobe = bench.wardrobe
-    assert wardrobe is not None
-    name, code = list(wardrobe.drawings)[number % len(wardrobe.drawings)], prompt.scene.objects[0]
-    fitted = wardrobe.style(name, bench.pipe)
+    style_judges = bench.style_judges
+    assert style_judges is not None
+    name, code = list(style_judges.drawings)[number % len(style_judges.drawings)], prompt.scene.objects[0]
+    fitted = style_judges.style(name, bench.pipe)
     figures: Figures = {}
     shown: Shown = {}
     moved = None
     for alpha in ALPHAS:
         clip = bench.pipe(prompt.prompt, style=fitted, alpha=alpha, seed=seed, **bench.sampling)
-        shares, named = wardrobe.shares(clip.frames), wardrobe.among_five(clip.frames, code)
+        shares, named = style_judges.shares(clip.frames), style_judges.among_five(clip.frames, code)
         figures |= {f"style_{alpha}": shares[name], f"among_five_{alpha}": named}
         figures[f"own_style_{alpha}"] = shares[OWN]
         moves = flow_magnitude(clip.frames)
@@ -147,15 +147,15 @@ def style(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[
     size = {"height": own.shape[1], "width": own.shape[2]}
     options = {"strength": STRENGTH, "style": fitted, "seed": seed, **size, **bench.sampling}
     edited = bench.pipe(prompt.prompt, video=Clip(own, FPS), **options).frames
-    figures["edited_style"] = wardrobe.shares(edited)[name]
+    figures["edited_style"] = style_judges.shares(edited)[name]
     figures["edited_flow"] = flow_correlation(own, edited)
     shown[f"{prompt.prompt}: edited into {name}"] = edited
-    if code in wardrobe.drawings[name]:
-        drawing = Sprite(code, "", (), "", wardrobe.drawings[name][code][None])
+    if code in style_judges.drawings[name]:
+        drawing = Sprite(code, "", (), "", style_judges.drawings[name][code][None])
         real = render(prompt.scene, {code: drawing}, CLIP_FRAMES)
         figures |= {
-            "style_real": wardrobe.shares(real)[name],
-            "among_five_real": wardrobe.among_five(real, code),
+            "style_real": style_judges.shares(real)[name],
+            "among_five_real": style_judges.among_five(real, code),
         }
     return figures, shown
 

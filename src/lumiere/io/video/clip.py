@@ -132,7 +132,7 @@ def write_frames(
     with replacing(path) as temporary:
         try:
             writing.WRITERS[path.suffix.lower()](
-                temporary, writing.Footage(frames, count, height, width, fps, note, sound)
+                temporary, writing.VideoInput(frames, count, height, width, fps, note, sound)
             )
         except writing.EncoderError as error:
             raise InputError(

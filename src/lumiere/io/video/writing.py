@@ -33,7 +33,7 @@ class EncoderError(Exception):
 
 
 @dataclass(frozen=True)
-class Footage:
+class VideoInput:
     """What is to be written: ``count`` frames, uint8 H x W x 3, that may come one after another; their rate;
     the file's note; and a file whose sound goes along, if it has any."""
 
@@ -46,7 +46,7 @@ class Footage:
     sound: Path | None = None
 
 
-def write_mp4(path: Path, footage: Footage) -> None:
+def write_mp4(path: Path, footage: VideoInput) -> None:
     """H.264, yuv420p, the index in front: plays everywhere, and starts before it is all there."""
     odd_rows, odd_columns = footage.height % 2, footage.width % 2
     if odd_rows or odd_columns:
@@ -63,7 +63,7 @@ def write_mp4(path: Path, footage: Footage) -> None:
     _write_yuv(path, footage, "mp4", "libx264", options, {"movflags": "+faststart"})
 
 
-def write_webm(path: Path, footage: Footage) -> None:
+def write_webm(path: Path, footage: VideoInput) -> None:
     """VP9, yuv420p."""
     options = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
     _write_yuv(path, footage, "webm", "libvpx-vp9", options, {"fflags": "+bitexact"})
@@ -71,7 +71,7 @@ def write_webm(path: Path, footage: Footage) -> None:
 
 def _write_yuv(
     path: Path,
-    footage: Footage,
+    footage: VideoInput,
     container_format: str,
     codec: str,
     codec_options: dict[str, str],
@@ -110,7 +110,7 @@ def _write_yuv(
             raise EncoderError(f"{codec} refuses it: {error.strerror}") from error
 
 
-def write_gif(path: Path, footage: Footage) -> None:
+def write_gif(path: Path, footage: VideoInput) -> None:
     """One palette for all frames, so that still regions do not flicker; delays whose mean is exact."""
     if footage.fps > GIF_FASTEST:
         raise EncoderError(GIF_TOO_FAST)
@@ -128,7 +128,7 @@ def write_gif(path: Path, footage: Footage) -> None:
     _insert_gif_comment(path, footage.note)
 
 
-def _with_shared_palette(footage: Footage) -> Iterator[av.VideoFrame]:
+def _with_shared_palette(footage: VideoInput) -> Iterator[av.VideoFrame]:
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=footage.width,
@@ -166,7 +166,7 @@ def _insert_gif_comment(path: Path, note: str) -> None:
     path.write_bytes(gif[:head] + b"\x21\xfe" + blocks + b"\x00" + gif[head:])
 
 
-def write_webp(path: Path, footage: Footage) -> None:
+def write_webp(path: Path, footage: VideoInput) -> None:
     """Delays in milliseconds whose mean is exact."""
     if max(footage.height, footage.width) > 16383:
         raise EncoderError("WebP holds at most 16383 pixels a side; choose .mp4")
@@ -186,7 +186,7 @@ def write_webp(path: Path, footage: Footage) -> None:
     )
 
 
-def write_png_folder(path: Path, footage: Footage) -> None:
+def write_png_folder(path: Path, footage: VideoInput) -> None:
     """``frame-00000.png`` ... and ``clip.json``, which holds the note."""
     path.mkdir()
     for index, pixels in enumerate(footage.frames):
@@ -194,12 +194,12 @@ def write_png_folder(path: Path, footage: Footage) -> None:
     (path / "clip.json").write_text(footage.note + "\n", encoding="ascii")
 
 
-def _rounded_ticks(footage: Footage, unit: Fraction) -> list[int]:
+def _rounded_ticks(footage: VideoInput, unit: Fraction) -> list[int]:
     """When each frame starts, and the last one ends, in whole units of time."""
     return [round(index / footage.fps / unit) for index in range(footage.count + 1)]
 
 
-WRITERS: dict[str, Callable[[Path, Footage], None]] = {
+WRITERS: dict[str, Callable[[Path, VideoInput], None]] = {
     ".mp4": write_mp4,
     ".webm": write_webm,
     ".gif": write_gif,

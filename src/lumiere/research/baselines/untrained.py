@@ -17,7 +17,7 @@ def untrained(pipe: LumierePipeline, **inflation: Any) -> LumierePipeline:
     factor = pipe.unet.config.codec_factor
     net = STUNet.inflate(pipe.unet.spatial, codec_factor=factor, **inflation).to(pipe.device)
     settings = {name: pipe.config[name] for name in pipe.defaults}
-    parts = {name: part for name, part in pipe.components.items() if name not in ("unet", "transport")}
+    parts = {name: part for name, part in pipe.components.items() if name not in ("unet", "warp_net")}
     return LumierePipeline(unet=net.eval(), **parts, **settings)
 
 

@@ -139,10 +139,10 @@ class Rival:
         return Clip(_pixels(made, self.kind), self.fps, self.about(case))
 
     def _filled(self, picture: np.ndarray) -> np.ndarray:
-        height, width = (self._told().get(name) for name in ("height", "width"))
+        height, width = (self._encode_conditions().get(name) for name in ("height", "width"))
         return fill(picture, Size(width, height)) if height and width else picture
 
-    def _told(self) -> dict[str, Any]:
+    def _encode_conditions(self) -> dict[str, Any]:
         """What the call is told, the pipeline's own defaults included."""
         parameters = _parameters(self.kind)
         defaults = {name: parameters[name].default for name in _TOLD if name in parameters}
@@ -154,7 +154,7 @@ class Rival:
         return {
             "prompt": case.prompt,
             "seed": case.seed,
-            **self._told(),
+            **self._encode_conditions(),
             "model": self.folder.resolve().name,
             **adapter,
             "pipeline": self.kind.__name__,

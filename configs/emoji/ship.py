@@ -13,35 +13,12 @@ from pathlib import Path
 import torch
 
 from lumiere.diffusion.sampling import make_scheduler
-from lumiere.emoji.data.scenes import MOTION_WORDS, RELATION_WORDS
 from lumiere.emoji.data.shards import MANIFEST
 from lumiere.emoji.data.sprites import in_groups, read_index
 from lumiere.io import bundle
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.warping import WarpNet
 from lumiere.pipelines.text_to_video import LumierePipeline
-
-#: what captions do not say of motion and a prompt may
-OTHER_WORDS = (
-    "jumping", "running", "running to the left", "walking", "walking to the right", "flying", "flying up",
-    "swimming", "dancing", "rotating", "rolling", "sliding left", "sliding right", "floating up",
-    "falling down", "drifting", "going up", "going down", "going left", "going right", "becoming larger",
-    "becoming smaller", "waving", "shaking", "stretching", "zooming in", "turning", "slowly moving left",
-    "quickly moving right", "crawling", "standing still", "moving",
-)  # fmt: skip
-OTHER_RELATIONS = {
-    "on the left of": "left",
-    "on the right of": "right",
-    "left of": "left",
-    "right of": "right",
-    "next to": "left",
-    "beside": "left",
-    "over": "above",
-    "on top of": "above",
-    "under": "below",
-    "underneath": "below",
-    "beneath": "below",
-}
 
 
 def main(model: Path, decoder: Path, warp_net: Path, data: Path, target: Path) -> None:
@@ -56,9 +33,9 @@ def main(model: Path, decoder: Path, warp_net: Path, data: Path, target: Path) -
         guidance=2.0,
         guidance_rescale=0.7,
         noise_smoothness=8.0,
-        motion_words=[*MOTION_WORDS, *OTHER_WORDS],
+        prompt_parser="emoji",
         moving_scale=0.8,
-        relations=RELATION_WORDS | OTHER_RELATIONS,
+        upscaler="emoji-upscaler",
     )
     pipe.save_pretrained(target, dtype=torch.float16)
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]

@@ -55,7 +55,7 @@ def test_an_image_is_the_first_frame(run, image):
     clip = Clip.load("small")
     assert clip.frames.shape == (5, 24, 32, 3) and clip.fps == 16
     assert np.abs(clip.frames[0].astype(int) - image.reshape(24, 2, 32, 2, 3).mean((1, 3))).max() <= 1
-    assert read_metadata("small")["given_psnr"] > 40
+    assert read_metadata("small")["known_psnr"] > 40
     assert run("animate", "cat.png", "--frames", 2)[1] == "cat-animated.mp4\n"
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lumiere.diffusion.guidance import check_interval, classifier_free, within_interval
+from lumiere.diffusion.guidance import check_interval, classifier_free
 from lumiere.errors import InputError
 
 B, L, D = 3, 4, 5
@@ -93,13 +93,13 @@ def test_rescale_outside_the_unit_interval_is_refused(inputs, rescale):
 def test_guidance_is_limited_to_an_interval_and_costs_half_outside(inputs):
     x, context, uncond = inputs
     denoise = Recorder()
-    led = classifier_free(denoise, context, uncond, 2.0)
-    made = within_interval(led, lambda x, t: denoise(x, t, context), 400.0, 800.0)
+    guided = classifier_free(denoise, context, uncond, 2.0)
+    limited = classifier_free(denoise, context, uncond, 2.0, timesteps=(400.0, 800.0))
     for t, batch in (999, B), (800, 2 * B), (400, 2 * B), (399, B):
-        out = made(x, torch.tensor(t))
+        out = limited(x, torch.tensor(t))
         assert denoise.batches[-1] == batch
-        given, guided = (f(x, torch.tensor(t)) for f in (lambda x, t: denoise(x, t, context), led))
-        torch.testing.assert_close(out, given if batch == B else guided)
+        conditional, both = denoise(x, torch.tensor(t), context), guided(x, torch.tensor(t))
+        torch.testing.assert_close(out, conditional if batch == B else both)
 
 
 @pytest.mark.parametrize("interval", [(0.8, 0.4), (-0.1, 0.5), (0.5, 1.1), (0.5,), (float("nan"), 1.0)])

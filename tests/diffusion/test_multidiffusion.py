@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumiere.diffusion.multidiffusion import multidiffusion, single_process
+from lumiere.diffusion.multidiffusion import multidiffusion
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.diffusion.windows import WEIGHTS, tiles, windows
 from lumiere.errors import InputError
@@ -132,12 +132,13 @@ def _two_processes(rank, folder, expected):
         calls.append(len(x))
         return mixing(x, t)
 
-    whole = multidiffusion(counted, tiles({2: windows(26, 8, 3)}, "cosine"))
+    chosen = tiles({2: windows(26, 8, 3)}, "cosine")
+    whole = multidiffusion(counted, chosen, processes=PartialState())
     torch.testing.assert_close(whole(*torch.load(folder / "input.pt")), expected)
     (folder / f"{rank}").write_text(str(len(calls)))
     if rank == 0:  # the other one does not take part, and is not waited for
-        with single_process():
-            torch.testing.assert_close(whole(*torch.load(folder / "input.pt")), expected)
+        alone = multidiffusion(mixing, chosen)
+        torch.testing.assert_close(alone(*torch.load(folder / "input.pt")), expected)
     PartialState().destroy_process_group()
 
 

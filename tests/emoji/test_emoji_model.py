@@ -24,7 +24,7 @@ def test_an_image_moves_as_it_is_told_and_stays_what_it_is() -> None:
     clip = pipe(
         "a penguin moving right on a green background", condition=conditions.from_image(picture), seed=0
     )
-    assert (clip.frames[0] == picture).all() and clip.metadata["given_psnr"] > 25
+    assert (clip.frames[0] == picture).all() and clip.metadata["known_psnr"] > 25
     figures = measure(clip.frames, scene)
     assert figures.background_right and figures.direction_right and figures.moves
     assert ranking(Recogniser.load().probabilities(clip.frames[1:]))[0] == code

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lumiere.emoji.data.heldout import held_out_prompts
 from lumiere.emoji.data.scenes import MOTION_WORDS, RELATION_WORDS
-from lumiere.emoji.prompt_parser import arranged, without_words
+from lumiere.emoji.prompt_parser import split_objects, without_words
 from lumiere.io import bundle
 
 RELATIONS = RELATION_WORDS | {"over": "above", "on the left of": "left"}
@@ -84,15 +84,15 @@ def test_words_are_left_out_whole(text, left):
 )
 def test_objects_are_told_apart(prompt, rows):
     expected = ((prompt,),) if rows is None else tuple(map(tuple, rows))
-    assert arranged(prompt, RELATIONS, MOTION_WORDS) == expected
-    assert arranged(prompt, {}, MOTION_WORDS) == ((prompt,),)
+    assert split_objects(prompt, RELATIONS, MOTION_WORDS) == expected
+    assert split_objects(prompt, {}, MOTION_WORDS) == ((prompt,),)
 
 
 def test_captions_have_as_many_windows_as_objects():
     labels = bundle.objects(bundle.resolve("emoji"))
     shapes = {"alone": (1, 1), "beside": (1, 2), "above": (2, 1), "row": (1, 3)}
     for each in held_out_prompts(labels, pairs=200):
-        rows = arranged(each.prompt, RELATIONS, MOTION_WORDS)
+        rows = split_objects(each.prompt, RELATIONS, MOTION_WORDS)
         assert (len(rows), len(rows[0])) == shapes[each.scene.relation]
         said = [prompt for row in rows for prompt in row]
         for code, prompt in zip(each.scene.objects, said, strict=True):
@@ -104,7 +104,7 @@ def test_any_number_of_objects_is_told_apart(names, data):
     relation, place = data.draw(st.sampled_from(sorted(RELATIONS.items())))
     motion = data.draw(st.sampled_from(["", " moving left", " hopping up and down"]))
     setting = data.draw(st.sampled_from(["", " on a red background", " on a white background with red dots"]))
-    rows = arranged(f" {relation} ".join(names) + motion + setting, RELATIONS, MOTION_WORDS)
+    rows = split_objects(f" {relation} ".join(names) + motion + setting, RELATIONS, MOTION_WORDS)
     said = [name + motion + setting for name in names]
     said = said if place in ("left", "above") else said[::-1]
     assert rows == ((tuple(said),) if place in ("left", "right") else tuple((each,) for each in said))
@@ -130,7 +130,7 @@ OTHERS = [",", "and", "in a row", "moving", "rising", "on a red background", "ba
 
 @given(st.lists(st.sampled_from([*OBJECTS, *RELATIONS, *OTHERS]), max_size=8).map(" ".join) | st.text())
 def test_whatever_is_said_no_object_is_lost(text):
-    rows = arranged(text, RELATIONS, MOTION_WORDS)
+    rows = split_objects(text, RELATIONS, MOTION_WORDS)
     parts = [part for row in rows for part in row]
     assert len({len(row) for row in rows}) == 1
     assert parts == [text] or all(part.strip() for part in parts)

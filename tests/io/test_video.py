@@ -463,3 +463,18 @@ def test_pictures_are_written(tmp_path: Path) -> None:
         save_picture(pixels, tmp_path / "picture.png")
     with pytest.raises(InputError, match=r"'\.bmp' is not known"):
         save_picture(pixels, tmp_path / "picture.bmp")
+
+
+def test_a_clip_is_a_sequence_of_images_that_diffusers_exports(tmp_path):
+    from diffusers.utils import export_to_gif
+    from PIL import Image
+
+    frames = np.random.default_rng(0).integers(0, 256, (5, 16, 24, 3), np.uint8)
+    clip = Clip(frames, 16, {"seed": 1})
+    assert isinstance(clip[1], Image.Image) and (np.asarray(clip[-1]) == frames[-1]).all()
+    part = clip[1:3]
+    assert isinstance(part, Clip) and (part.frames == frames[1:3]).all() and part.metadata == clip.metadata
+    assert [np.asarray(each).tolist() for each in clip] == frames.tolist()
+    with Image.open(export_to_gif(clip, str(tmp_path / "clip.gif"))) as image:
+        assert image.n_frames == 5
+    assert clip._repr_html_().startswith('<video width="24" height="16" src="data:video/mp4;base64,')

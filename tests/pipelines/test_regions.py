@@ -8,54 +8,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumiere.errors import InputError
-from lumiere.pipelines.regions import OVERLAP, Layout, framed, part_by_part, shrunk
+from lumiere.pipelines.regions import OVERLAP, Regions, change_windows, framed, shrunk
 
 
 def grid(rows, columns):
-    return Layout(tuple(tuple(f"{row} {column}" for column in range(columns)) for row in range(rows)))
+    return Regions(tuple(tuple(f"{row} {column}" for column in range(columns)) for row in range(rows)))
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
 def test_a_layout_is_read_as_it_is_written(rows, columns):
-    layout = grid(rows, columns)
-    assert Layout.parse(str(layout)) == layout
-    assert layout.shape == (rows, columns) and len(layout.prompts) == rows * columns
-    assert layout.changed(str.upper).changed(str.lower) == layout
+    regions = grid(rows, columns)
+    assert Regions.parse(str(regions)) == regions
+    assert regions.shape == (rows, columns) and len(regions.prompts) == rows * columns
+    assert regions.changed(str.upper).changed(str.lower) == regions
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a cat | ", r"the layout 'a cat \| ' has an empty prompt; say what is to be seen there"),
-        ("a cat | a dog / a fish", "the layout's rows have 2, 1 prompts; give each as many, from 1"),
+        ("a cat | ", r"the regions 'a cat \| ' has an empty prompt; say what is to be seen there"),
+        ("a cat | a dog / a fish", "the regions's rows have 2, 1 prompts; give each as many, from 1"),
     ],
 )
 def test_layouts_that_are_none_are_refused(text, message):
     with pytest.raises(InputError, match=message):
-        Layout.parse(text)
-    with pytest.raises(InputError, match="the layout's rows have no prompts"):
-        Layout(())
+        Regions.parse(text)
+    with pytest.raises(InputError, match="the regions's rows have no prompts"):
+        Regions(())
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 20), st.integers(1, 20), st.integers(1, 8))
 def test_windows_are_as_large_as_asked_for_and_overlap(rows, columns, height, width, factor):
-    layout = grid(rows, columns)
+    regions = grid(rows, columns)
     for count, size, along in zip(
-        (rows, columns), (height, width), layout.windows(height, width, factor), strict=True
+        (rows, columns), (height, width), regions.windows(height, width, factor), strict=True
     ):
         assert along.size == size * factor and len(along.starts) == count
         stride = (size - min(OVERLAP, size // 2)) * factor
         assert along.starts == tuple(range(0, count * stride, stride))
-    assert layout.canvas(height, width) == tuple(each.length for each in layout.windows(height, width))
+    assert regions.canvas(height, width) == tuple(each.length for each in regions.windows(height, width))
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(4, 12), st.integers(0, 2**32 - 1))
 def test_parts_that_are_left_alone_make_the_whole(rows, columns, size, seed):
     places = grid(rows, columns).windows(size, size)
     picture = np.random.default_rng(seed).integers(0, 256, (*(each.length for each in places), 3), np.uint8)
-    np.testing.assert_array_equal(part_by_part(picture, places, lambda part: part), picture)
+    np.testing.assert_array_equal(change_windows(picture, places, lambda part: part), picture)
     sizes = []
-    part_by_part(picture, places, lambda part: sizes.append(part.shape) or part)
+    change_windows(picture, places, lambda part: sizes.append(part.shape) or part)
     assert sizes == [(size, size, 3)] * (rows * columns)
 
 
@@ -63,7 +63,7 @@ def test_each_part_is_changed_about_its_own_middle():
     places = grid(1, 2).windows(8, 8)
     picture = np.zeros((8, 14, 3), np.uint8)
     picture[:, 2:5] = picture[:, 9:12] = 200
-    small = part_by_part(picture, places, lambda part: shrunk(part, 0.5))
+    small = change_windows(picture, places, lambda part: shrunk(part, 0.5))
     bright = np.flatnonzero(small[4, :, 0] > 100)
     assert bright.tolist() == [3, 10]
 
@@ -71,7 +71,9 @@ def test_each_part_is_changed_about_its_own_middle():
 def test_parts_are_blended_towards_their_middles():
     places = grid(1, 2).windows(8, 8)
     values = iter((0, 200))
-    blended = part_by_part(np.zeros((8, 14, 3), np.uint8), places, lambda part: part + np.uint8(next(values)))
+    blended = change_windows(
+        np.zeros((8, 14, 3), np.uint8), places, lambda part: part + np.uint8(next(values))
+    )
     row = blended[0, :, 0].astype(int)
     assert (row[:6] == 0).all() and (row[8:] == 200).all() and 0 < row[6] < 100 < row[7] < 200
 

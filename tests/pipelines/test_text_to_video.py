@@ -8,17 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lumiere import Clip, LumierePipeline, conditions
-from lumiere.diffusion import multidiffusion
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
+from lumiere.emoji.prompt_parser import EmojiPromptParser
 from lumiere.errors import InputError
+from lumiere.io.pixels import to_uint8
 from lumiere.models.warping import REACH, WarpNet
+from lumiere.pipelines import memory
 from lumiere.pipelines import text_to_video as module
 from lumiere.pipelines.inputs import base_size, check_request
 from lumiere.pipelines.memory import available_bytes, peak_bytes
-from lumiere.pipelines.regions import Layout, part_by_part, shrunk
-from lumiere.pipelines.text_to_video import to_uint8
+from lumiere.pipelines.outputs import changes_round
+from lumiere.pipelines.regions import Regions, change_windows, shrunk
+
+
+def parser(relations=None):
+    return EmojiPromptParser(["moving"], relations or {})
 
 
 def frames(clip):
@@ -129,7 +135,7 @@ def test_frames_share_noise_as_the_model_says(make_pipe, shared, smoothness):
 def test_the_noise_of_a_loop_goes_round(make_pipe, monkeypatch, loop):
     told = []
     monkeypatch.setattr(
-        "lumiere.pipelines.text_to_video.frame_noise", lambda *a: told.append(a[3:]) or frame_noise(*a)
+        "lumiere.pipelines.start.frame_noise", lambda *a: told.append(a[3:]) or frame_noise(*a)
     )
     make_pipe(shared_noise=0.5, noise_smoothness=2.0)("a cat", num_frames=4, seed=5, loop=loop)
     assert told == [(0.5, 2.0, loop)]
@@ -147,11 +153,17 @@ def test_any_length_and_size_that_the_codec_divides(pipe, num_frames):
 
 
 def test_output_types(pipe, clip):
-    video = pipe("a red cat", num_frames=6, seed=7, output_type="pt")
-    latents = pipe("a red cat", num_frames=6, seed=7, output_type="latent")
-    assert video.shape == (1, 3, 6, 32, 32) and latents.shape == (1, 48, 6, 8, 8)
-    np.testing.assert_array_equal(to_uint8(video[0]), clip.frames)
-    torch.testing.assert_close(pipe.codec.decode(latents), video)
+    video = pipe("a red cat", num_frames=6, seed=7, output_type="pt").frames
+    latents = pipe("a red cat", num_frames=6, seed=7, output_type="latent").frames
+    assert video.shape == (1, 6, 3, 32, 32) and latents.shape == (1, 48, 6, 8, 8)
+    np.testing.assert_array_equal(to_uint8(video[0].transpose(0, 1) * 2 - 1), clip.frames)
+    torch.testing.assert_close(pipe.codec.decode(latents) / 2 + 0.5, video.transpose(1, 2))
+    arrays = pipe("a red cat", num_frames=6, seed=7, output_type="np").frames
+    assert arrays.shape == (1, 6, 32, 32, 3) and 0 <= arrays.min() < arrays.max() <= 1
+    images = pipe("a red cat", num_frames=6, seed=7, output_type="pil").frames
+    assert np.abs(np.stack([np.asarray(each) for each in images[0]]) - frames(clip)).max() <= 1
+    (same,) = pipe("a red cat", num_frames=6, seed=7, return_dict=False)
+    np.testing.assert_array_equal(same.frames, clip.frames)
 
 
 def test_callback_sees_each_step_and_may_replace_latents(pipe):
@@ -205,8 +217,8 @@ def test_half_precision_nets_are_sampled_in_full_precision(tiny_bundle, pipe):
     half = LumierePipeline.from_pretrained(tiny_bundle, torch_dtype=torch.bfloat16)
     half.set_progress_bar_config(disable=True)
     assert half.unet.dtype == torch.bfloat16
-    latents = half("a cat", num_frames=2, seed=0, output_type="latent")
-    expected = pipe("a cat", num_frames=2, seed=0, output_type="latent")
+    latents = half("a cat", num_frames=2, seed=0, output_type="latent").frames
+    expected = pipe("a cat", num_frames=2, seed=0, output_type="latent").frames
     assert latents.dtype == torch.float32
     assert float((latents - expected).norm() / expected.norm()) < 0.05
 
@@ -222,11 +234,11 @@ def test_half_precision_nets_are_sampled_in_full_precision(tiny_bundle, pipe):
         ({"width": 3}, "width is 3; this model makes multiples of 4, such as 4"),
         ({"width": -8}, "width is -8"),
         ({"num_inference_steps": 0}, "steps is 0; give a number from 1 to 1000"),
-        ({"guidance_scale": 0.5}, "guidance is 0.5; give a number of at least 1"),
+        ({"guidance_scale": -0.5}, "guidance is -0.5; give a number of at least 0"),
         ({"guidance_rescale": 2.0}, "guidance rescale is 2.0"),
         ({"guidance_interval": (0.8, 0.4)}, "guidance interval is 0.8, 0.4"),
         ({"batch_size": 0}, "batch_size is 0; give at least 1"),
-        ({"output_type": "gif"}, "output_type is 'gif'; choose clip, pt or latent"),
+        ({"output_type": "gif"}, "output_type is 'gif'; choose one of clip, pil, np, pt, latent"),
         ({"seed": [1, 2]}, "2 seeds for 1 prompts"),
         ({"seed": 1, "generator": torch.Generator()}, "both seed and generator"),
         ({"fps": -1.0}, "-1.0 frames per second cannot be"),
@@ -268,17 +280,17 @@ class TestMemory:
 
     def test_refuses_with_what_would_fit_and_that_does(self, pipe, monkeypatch):
         free = pipe.memory_bytes(10, 64, 64) + 1000
-        monkeypatch.setattr(module, "available_bytes", lambda device: free)
+        monkeypatch.setattr(memory, "available_bytes", lambda device: free)
         sampled = []
         monkeypatch.setattr(module, "sample", lambda *a, **k: sampled.append(a))
         with pytest.raises(InputError, match=r"80 frames of 64x64 need .* GB are free; 10 frames") as caught:
             pipe("a cat", height=64, width=64, seed=0)
         assert not sampled and "\n" not in str(caught.value)
-        pipe._check_memory(10, 64, 64, 1, True)
+        pipe.check_memory(10, 64, 64, 1, True)
 
     def test_refuses_with_the_size_that_would_fit(self, pipe, monkeypatch):
         free = pipe.memory_bytes(1, 64, 96) // 4 + 1000
-        monkeypatch.setattr(module, "available_bytes", lambda device: free)
+        monkeypatch.setattr(memory, "available_bytes", lambda device: free)
         with pytest.raises(InputError, match="one frame of 48x32 would fit"):
             pipe("a cat", num_frames=80, height=64, width=96, seed=0)
 
@@ -319,7 +331,7 @@ def test_what_is_given_comes_back(told, source):
     assert (clip.frames[~outside] == raw.frames[~outside]).all()
     assert np.abs(raw.frames[outside].astype(int) - source[outside]).max() <= 1  # the codec here is exact
     assert (raw.frames[~outside] != source[~outside]).any()
-    assert clip.metadata["given_psnr"] == raw.metadata["given_psnr"] > 50
+    assert clip.metadata["known_psnr"] == raw.metadata["known_psnr"] > 50
 
 
 def test_a_condition_reaches_what_is_made(told, source):
@@ -357,7 +369,7 @@ def test_a_batch_is_told_alike(told, source):
 
 def test_windows_go_on_until_there_are_enough_frames(make_pipe, source):
     told = make_pipe(conditioned=True, frames=5)
-    longer = told.extend(Clip(source, 12), 14, "a cat", given=2, seed=3)
+    longer = told.extend(Clip(source, 12), 14, "a cat", known_frames=2, seed=3)
     assert longer.frames.shape == (14, 32, 32, 3) and longer.fps == 12
     assert (longer.frames[:6] == source).all()
     first = told("a cat", condition=conditions.continue_from(source, 2, 5), seed=3)
@@ -373,10 +385,10 @@ def test_a_long_clip_is_denoised_in_windows_of_the_models_length(make_pipe, monk
     monkeypatch.setattr(
         pipe, "_denoise", lambda x, *rest, **told: seen.append(x) or denoise(x, *rest, **told)
     )
-    clip = pipe("a cat", num_frames=9, seed=0, output_type="latent")
+    clip = pipe("a cat", num_frames=9, seed=0, output_type="latent").frames
     assert clip.shape == (1, 48, 9, 8, 8)
     assert [x.shape[2] for x in seen] == [4] * 4  # they begin at 0, 2, 4 and 5
-    short = pipe("a cat", num_frames=4, seed=0, output_type="latent")
+    short = pipe("a cat", num_frames=4, seed=0, output_type="latent").frames
     assert torch.allclose(clip[:, :, :2], short[:, :, :2], atol=1e-5), "only one window has the first frames"
     assert not torch.allclose(clip[:, :, 2:4], short[:, :, 2:], atol=1e-2)
 
@@ -385,7 +397,7 @@ def test_every_window_of_a_long_clip_is_told_its_part(make_pipe, source):
     pipe = make_pipe(conditioned=True, frames=4)
     hole = conditions.rectangle(32, 32, (8, 8, 24, 24))
     clip = pipe("a cat", condition=conditions.inpaint(source, hole), seed=0, composite=False)
-    assert clip.metadata["given_psnr"] > 40
+    assert clip.metadata["known_psnr"] > 40
 
 
 @pytest.fixture
@@ -405,7 +417,7 @@ def test_what_is_given_is_carried_to_where_it_is_found(make_pipe, mover, source,
     moved = np.concatenate([source[0, 2:], np.repeat(source[0, -1:], 2, 0)])
     assert np.abs(clip.frames[1:].astype(int) - moved).max() <= 1 and (clip.frames[0] == source[0]).all()
     raw = make_pipe(conditioned=True)("a cat", condition=condition, seed=0, composite=False)
-    assert clip.metadata["given_psnr"] == raw.metadata["given_psnr"]
+    assert clip.metadata["known_psnr"] == raw.metadata["known_psnr"]
     assert (pipe("a cat", condition=condition, seed=0, composite=False).frames == raw.frames).all()
     pipe.save_pretrained(tmp_path / "whole", dtype=torch.float16)
     loaded = LumierePipeline.from_pretrained(tmp_path / "whole")
@@ -418,13 +430,15 @@ def test_a_loop_is_the_same_wherever_it_begins(make_pipe, monkeypatch):
     noise = torch.randn(48, 8, 8, 8, generator=torch.Generator().manual_seed(0))
 
     def looped(shift):
-        monkeypatch.setattr("lumiere.pipelines.text_to_video.frame_noise", lambda *_: noise.roll(shift, 1))
-        return pipe("a cat", num_frames=8, loop=True, output_type="latent")[0]
+        monkeypatch.setattr("lumiere.pipelines.start.frame_noise", lambda *_: noise.roll(shift, 1))
+        return pipe("a cat", num_frames=8, loop=True, output_type="latent").frames[0]
 
     # Its two windows begin half a clip apart.
     assert torch.allclose(looped(4), looped(0).roll(4, 1), atol=1e-4)
-    monkeypatch.setattr("lumiere.pipelines.text_to_video.frame_noise", lambda *_: noise)
-    assert not torch.allclose(pipe("a cat", num_frames=8, output_type="latent")[0], looped(0), atol=1e-2)
+    monkeypatch.setattr("lumiere.pipelines.start.frame_noise", lambda *_: noise)
+    assert not torch.allclose(
+        pipe("a cat", num_frames=8, output_type="latent").frames[0], looped(0), atol=1e-2
+    )
 
 
 def test_a_loop_begins_where_it_changes_least(make_pipe):
@@ -471,7 +485,7 @@ def test_an_edit_begins_with_the_motion_of_its_source(make_pipe, monkeypatch, st
 @pytest.fixture(scope="module")
 def drawing_pipe(make_pipe):
     """A pipeline whose clips begin with a picture of the prompt without words of motion."""
-    return make_pipe(conditioned=True, motion_words=["moving", "moving left"])
+    return make_pipe(conditioned=True, prompt_parser=EmojiPromptParser(["moving", "moving left"], {}))
 
 
 @pytest.fixture
@@ -480,27 +494,29 @@ def tellings(monkeypatch):
     everything = []
     tell = LumierePipeline._encode_conditions
     monkeypatch.setattr(
-        LumierePipeline, "_told", lambda pipe, given: everything.append(tell(pipe, given)) or everything[-1]
+        LumierePipeline,
+        "_encode_conditions",
+        lambda pipe, given: everything.append(tell(pipe, given)) or everything[-1],
     )
     return everything
 
 
 def test_a_clip_is_told_a_picture_by_the_image_model_alone(drawing_pipe, monkeypatch, tellings):
     nets, pictures = [], []
-    denoise, draw = drawing_pipe._denoise, drawing_pipe._draw
+    denoise, draw = drawing_pipe._denoise, module.draw_first_frames
     monkeypatch.setattr(
         drawing_pipe, "_denoise", lambda x, *said, **also: nets.append(x.ndim) or denoise(x, *said, **also)
     )
-    monkeypatch.setattr(drawing_pipe, "_draw", lambda *asked: pictures.append(draw(*asked)) or pictures[-1])
+    monkeypatch.setattr(module, "draw_first_frames", lambda *a: pictures.append(draw(*a)) or pictures[-1])
     clip = drawing_pipe("a cat moving left", num_frames=5, seed=7)
     assert nets[-6:] == [4] * 3 + [5] * 3
-    assert clip.metadata["image_prompt"] == "a cat" and "given_psnr" not in clip.metadata
+    assert clip.metadata["first_frame_prompt"] == "a cat" and "known_psnr" not in clip.metadata
     assert to_uint8(tellings[0].nearest[0]).shape == (5, 32, 32, 3)
     assert (to_uint8(tellings[0].nearest[0]) == pictures[0][0]).all()
     assert (clip.frames[0] != pictures[0][0]).any()  # it is told, not put in
 
     together = drawing_pipe(["a cat moving left", "a dog"], num_frames=5, seed=7, batch_size=2)
-    assert [each.metadata["image_prompt"] for each in together] == ["a cat", "a dog"]
+    assert [each.metadata["first_frame_prompt"] for each in together] == ["a cat", "a dog"]
     for number, picture in enumerate(pictures[1]):
         assert (to_uint8(tellings[1].nearest[number]) == picture).all()
     assert abs(frames(together[0]) - frames(clip)).max() <= 1  # batched kernels may round otherwise
@@ -509,17 +525,17 @@ def test_a_clip_is_told_a_picture_by_the_image_model_alone(drawing_pipe, monkeyp
 
 def test_a_loop_with_a_picture_begins_where_it_changes_least(drawing_pipe):
     clip = drawing_pipe("a cat moving left", num_frames=6, loop=True, seed=7)
-    assert module.changes_round(clip.frames).argmin() == 0 and clip.metadata["image_prompt"] == "a cat"
+    assert changes_round(clip.frames).argmin() == 0 and clip.metadata["first_frame_prompt"] == "a cat"
 
 
 def test_what_a_clip_begins_with_can_be_said_and_left_out(drawing_pipe, make_pipe):
     at_once = make_pipe(conditioned=True)
     expected = frames(at_once("a cat moving left", num_frames=5, seed=7))
-    without = drawing_pipe("a cat moving left", num_frames=5, seed=7, image_prompt="")
+    without = drawing_pipe("a cat moving left", num_frames=5, seed=7, first_frame_prompt="")
     np.testing.assert_array_equal(frames(without), expected)
-    assert "image_prompt" not in without.metadata
-    said = drawing_pipe("a cat moving left", num_frames=5, seed=7, image_prompt="a dog")
-    assert said.metadata["image_prompt"] == "a dog"
+    assert "first_frame_prompt" not in without.metadata
+    said = drawing_pipe("a cat moving left", num_frames=5, seed=7, first_frame_prompt="a dog")
+    assert said.metadata["first_frame_prompt"] == "a dog"
     assert (frames(said)[0] != frames(drawing_pipe("a cat moving left", num_frames=5, seed=7))[0]).any()
 
 
@@ -527,22 +543,22 @@ def test_no_picture_is_drawn_where_something_is_given(drawing_pipe):
     picture = np.full((32, 32, 3), 90, np.uint8)
     given = drawing_pipe("a cat moving", condition=conditions.from_image(picture, 5), seed=7)
     edited = drawing_pipe("a cat moving", video=np.stack([picture] * 5), seed=7)
-    assert not {"image_prompt"} & (given.metadata.keys() | edited.metadata.keys())
-    later = drawing_pipe("a cat moving", num_frames=5, first_frame=80, seed=7)
-    assert "image_prompt" not in later.metadata
+    assert not {"first_frame_prompt"} & (given.metadata.keys() | edited.metadata.keys())
+    later = drawing_pipe("a cat moving", num_frames=5, frame_offset=80, seed=7)
+    assert "first_frame_prompt" not in later.metadata
 
 
-def test_image_prompts_that_cannot_be_drawn_are_refused(drawing_pipe, pipe):
+def test_first_frame_prompts_that_cannot_be_drawn_are_refused(drawing_pipe, pipe):
     picture = conditions.from_image(np.zeros((32, 32, 3), np.uint8), 5)
-    with pytest.raises(InputError, match="image_prompt is 'a dog', but the clip is given another beginning"):
-        drawing_pipe("a cat", condition=picture, image_prompt="a dog")
-    with pytest.raises(InputError, match="image_prompt is 'a dog', but this model takes no condition"):
-        pipe("a cat", num_frames=5, image_prompt="a dog")
+    with pytest.raises(InputError, match="first_frame_prompt is 'a dog', but the call has a condition"):
+        drawing_pipe("a cat", condition=picture, first_frame_prompt="a dog")
+    with pytest.raises(InputError, match="first_frame_prompt is 'a dog', but this model takes no condition"):
+        pipe("a cat", num_frames=5, first_frame_prompt="a dog")
 
 
 def test_what_moves_is_given_room(make_pipe, tellings):
     plain, roomy = (
-        make_pipe(conditioned=True, motion_words=["moving"], moving_scale=scale) for scale in (1.0, 0.5)
+        make_pipe(conditioned=True, prompt_parser=parser(), moving_scale=scale) for scale in (1.0, 0.5)
     )
     for text, same in (("a cat", True), ("a cat moving", False)):
         tellings.clear()
@@ -554,7 +570,7 @@ def test_what_moves_is_given_room(make_pipe, tellings):
 
 
 def test_a_picture_is_carried_to_where_it_is_found_and_nowhere_else(make_pipe, mover, monkeypatch):
-    pipe = make_pipe(conditioned=True, motion_words=["moving"], warp_net=mover)
+    pipe = make_pipe(conditioned=True, prompt_parser=parser(), warp_net=mover)
     asked = []
     restore = mover.restore
     monkeypatch.setattr(mover, "restore", lambda *parts: asked.append(parts) or restore(*parts))
@@ -569,13 +585,14 @@ def test_a_picture_is_carried_to_where_it_is_found_and_nowhere_else(make_pipe, m
 def arranging_pipe(make_pipe):
     """A pipeline that makes objects in windows of their own, and begins each with a picture."""
     return make_pipe(
-        conditioned=True, motion_words=["moving"], relations={"above": "above", "to the left of": "left"}
+        conditioned=True,
+        prompt_parser=parser({"above": "above", "to the left of": "left"}),
     )
 
 
 def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, monkeypatch):
     seen, drawn = [], []
-    denoise, decode = arranging_pipe._denoise, arranging_pipe._decode
+    denoise, decode = arranging_pipe._denoise, arranging_pipe.decode_latents
     arranging_pipe._probe()
 
     def denoising(x, t, context, **also):
@@ -583,7 +600,7 @@ def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, monke
         return denoise(x, t, context, **also)
 
     monkeypatch.setattr(arranging_pipe, "_denoise", denoising)
-    monkeypatch.setattr(arranging_pipe, "_decode", lambda x: drawn.append(decode(x)) or drawn[-1])
+    monkeypatch.setattr(arranging_pipe, "decode_latents", lambda x: drawn.append(decode(x)) or drawn[-1])
     clip = arranging_pipe("a cat above a dog moving on a red background", num_frames=5, seed=7)
     parts = ["a cat", "a dog", "a cat moving", "a dog moving"]
     expected = [arranging_pipe.text_encoder([f"{each} on a red background"])[0] for each in parts]
@@ -594,8 +611,8 @@ def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, monke
     assert clip.frames.shape == (5, 32, 32, 3)
     assert [tuple(each.shape) for each in drawn] == [(3, 1, 56, 32), (3, 5, 56, 32)]
     cat, dog = f"{parts[2]} on a red background", f"{parts[3]} on a red background"
-    assert clip.metadata["layout"] == f"{cat} / {dog}"
-    assert clip.metadata["image_prompt"] == "a cat on a red background / a dog on a red background"
+    assert clip.metadata["regions"] == f"{cat} / {dog}"
+    assert clip.metadata["first_frame_prompt"] == "a cat on a red background / a dog on a red background"
 
 
 @pytest.mark.parametrize("num_frames", [4, 9])
@@ -606,18 +623,17 @@ def test_windows_are_where_the_layout_has_them(make_pipe, monkeypatch, num_frame
 
     def telling(x, t, context, **also):
         """A prediction that says, of every place, which prompt the window there was told."""
-        by_itself.append(multidiffusion._alone.get())
         return torch.full_like(x, contexts[context[0].sum().item()])
 
     monkeypatch.setattr(pipe, "_denoise", telling)
-    seen, by_itself = [], []
+    seen = []
 
     def sample(denoiser, x, *_, **__):
         seen.append(denoiser(x, torch.tensor(500)))
         return x
 
     monkeypatch.setattr("lumiere.pipelines.text_to_video.sample", sample)
-    pipe("any", layout="a | b / c | d", num_frames=num_frames, output_type="latent")
+    pipe("any", regions="a | b / c | d", num_frames=num_frames, output_type="latent")
     (made,) = seen
     assert made.shape == (1, 48, num_frames, 14, 14)
     for rows, columns, value in (
@@ -627,33 +643,36 @@ def test_windows_are_where_the_layout_has_them(make_pipe, monkeypatch, num_frame
     ):
         torch.testing.assert_close(made[..., rows, columns], torch.full_like(made[..., rows, columns], value))
     torch.testing.assert_close(made[..., 6:8, 6:8].mean(), torch.tensor(1.5))
-    assert set(by_itself) == {num_frames == 4}  # other processes help with windows in time alone
 
 
 def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe, tellings):
     plain, roomy = (
-        make_pipe(conditioned=True, motion_words=["moving"], relations={"above": "above"}, moving_scale=scale)
+        make_pipe(
+            conditioned=True,
+            prompt_parser=parser({"above": "above"}),
+            moving_scale=scale,
+        )
         for scale in (1.0, 0.5)
     )
     for pipe in (plain, roomy):
         pipe("a cat above a dog moving", num_frames=2, seed=7)
     large, small = (to_uint8(each.nearest[0])[0] for each in tellings)
-    places = Layout.parse("a / b").windows(8, 8, 4)
-    expected = part_by_part(large, places, lambda part: shrunk(part, 0.5))
+    places = Regions.parse("a / b").windows(8, 8, 4)
+    expected = change_windows(large, places, lambda part: shrunk(part, 0.5))
     assert np.abs(small.astype(int) - expected).max() <= 2  # blended once more
 
 
 def test_one_window_is_told_the_prompt(arranging_pipe, drawing_pipe):
     prompt = "a cat above a dog moving"
-    whole = arranging_pipe(prompt, layout="", num_frames=5, seed=7)
+    whole = arranging_pipe(prompt, regions="", num_frames=5, seed=7)
     np.testing.assert_array_equal(frames(whole), frames(drawing_pipe(prompt, num_frames=5, seed=7)))
-    assert "layout" not in whole.metadata
-    told = arranging_pipe("any", layout="a cat", num_frames=5, seed=7)
+    assert "regions" not in whole.metadata
+    told = arranging_pipe("any", regions="a cat", num_frames=5, seed=7)
     np.testing.assert_array_equal(frames(told), frames(drawing_pipe("a cat", num_frames=5, seed=7)))
     picture = conditions.from_image(np.zeros((32, 32, 3), np.uint8), 5)
-    assert "layout" not in arranging_pipe(prompt, condition=picture, seed=7).metadata
-    begun = arranging_pipe(prompt, image_prompt="a fish", num_frames=5, seed=7)
-    assert "layout" not in begun.metadata
+    assert "regions" not in arranging_pipe(prompt, condition=picture, seed=7).metadata
+    begun = arranging_pipe(prompt, first_frame_prompt="a fish", num_frames=5, seed=7)
+    assert "regions" not in begun.metadata
 
 
 def test_clips_of_several_layouts_are_made_in_one_call(arranging_pipe):
@@ -673,35 +692,39 @@ def test_clips_of_several_layouts_are_made_in_one_call(arranging_pipe):
 
 def test_windows_of_a_layout_lie_in_time_too(make_pipe):
     pipe = make_pipe(frames=4)
-    clip = pipe("any", layout="a cat | a dog", num_frames=9, seed=7)
+    clip = pipe("any", regions="a cat | a dog", num_frames=9, seed=7)
     assert clip.frames.shape == (9, 32, 32, 3)
-    looped = pipe("any", layout="a cat | a dog", num_frames=8, loop=True, seed=7)
+    looped = pipe("any", regions="a cat | a dog", num_frames=8, loop=True, seed=7)
     assert looped.frames.shape == (8, 32, 32, 3)
-    assert pipe("any", layout="a cat | a dog", num_frames=4, output_type="pt").shape == (1, 3, 4, 32, 56)
+    assert pipe("any", regions="a cat | a dog", num_frames=4, output_type="pt").frames.shape == (
+        1,
+        4,
+        3,
+        32,
+        56,
+    )
 
 
 def test_layouts_that_cannot_be_are_refused(arranging_pipe):
     picture = conditions.from_image(np.zeros((32, 32, 3), np.uint8), 5)
-    for given_too in ({"condition": picture}, {"image_prompt": "a fish"}, {"video": picture.video}):
+    for given_too in ({"condition": picture}, {"first_frame_prompt": "a fish"}, {"video": picture.video}):
         with pytest.raises(
-            InputError, match=r"layout is 'a cat \| a dog', but the clip is given another begin"
+            InputError, match=r"regions is 'a cat \| a dog', but the call has a condition, a video or"
         ):
-            arranging_pipe("any", layout="a cat | a dog", **given_too)
-    with pytest.raises(InputError, match=r"the layout 'a cat \|' has an empty prompt"):
-        arranging_pipe("any", layout="a cat |")
+            arranging_pipe("any", regions="a cat | a dog", **given_too)
+    with pytest.raises(InputError, match=r"the regions 'a cat \|' has an empty prompt"):
+        arranging_pipe("any", regions="a cat |")
     with pytest.raises(InputError, match="is not UTF-8 text"):
-        arranging_pipe("any", layout="a cat | \udcff")
+        arranging_pipe("any", regions="a cat | \udcff")
     with pytest.raises(InputError, match="output_type is 'pt', one tensor, but the prompts' windows"):
         arranging_pipe(["a cat", "a cat above a dog"], output_type="pt")
 
 
 def test_memory_is_that_of_one_window_at_a_time(arranging_pipe, monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "lumiere.pipelines.text_to_video.available_bytes", lambda _: asked.append(1) or 10**12
-    )
+    monkeypatch.setattr("lumiere.pipelines.memory.available_bytes", lambda _: asked.append(1) or 10**12)
     needed = [arranging_pipe.memory_bytes(5, 32, 32, larger=larger) for larger in (1.0, 1.75, 64.0)]
     assert needed[0] <= needed[1] < 1.75 * needed[0] and needed[2] > 2 * needed[0]
-    monkeypatch.setattr("lumiere.pipelines.text_to_video.available_bytes", lambda _: 10**5)
+    monkeypatch.setattr("lumiere.pipelines.memory.available_bytes", lambda _: 10**5)
     with pytest.raises(InputError, match="1 x 5 frames of 32x32 need about"):
         arranging_pipe("a cat above a dog", num_frames=5)

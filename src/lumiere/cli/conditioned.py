@@ -154,7 +154,7 @@ class ConditionedOptions:
         if box is not None:
             frames = condition.with_part(clip.frames, box)
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
-        if (kept := clip.metadata["given_psnr"]) is not None:
+        if (kept := clip.metadata["known_psnr"]) is not None:
             click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
         self.write(self.at_size(clip, condition), path, sound)
 
@@ -175,6 +175,7 @@ class ConditionedOptions:
 
     def at_size(self, clip: Clip, condition: Condition) -> Clip:
         """The clip at the size that was asked for, and what is given, at that size, in its place."""
+        from lumiere.io import bundle
         from lumiere.io.video import resize
         from lumiere.pipelines.superres import UpscalePipeline
 
@@ -182,8 +183,13 @@ class ConditionedOptions:
         if (height, width) == (clip.height, clip.width):
             return clip
         if height >= clip.height and width >= clip.width:
-            larger = load(UpscalePipeline, self.upscaler or "emoji-upscaler", self.device, self.dtype)
-            clip = larger(clip, (height, width))
+            if (
+                upscaler := self.upscaler or bundle.index(bundle.resolve(self.model)).get("upscaler")
+            ) is None:
+                click.echo(f"{self.model} has no upscaler: resizing to {width}x{height}", err=True)
+            else:
+                larger = load(UpscalePipeline, upscaler, self.device, self.dtype)
+                clip = larger(clip, (height, width))
         frames = resize(clip.frames, height, width)
         if not self.no_composite:
             frames = condition.resized(height, width).composite(frames)

@@ -254,7 +254,7 @@ class _Asked:
             "steps": pipe.config.steps if self.steps is None else self.steps,
             "guidance": pipe.config.guidance if self.guidance is None else self.guidance,
             "guidance_interval": list(self.guidance_interval or pipe.config.guidance_interval),
-            "one_pass": self.one_pass or not pipe.config.motion_words,
+            "one_pass": self.one_pass or pipe.prompt_parser is None,
             "seed": self.seed,
             "dtype": self.dtype,
         }

@@ -66,13 +66,13 @@ _OPTIONS = (
     negative_option,
     seed_option,
     click.option(
-        "--image-prompt",
+        "--first-frame-prompt",
         metavar="TEXT",
         help='Begin with something like a picture of this, by the image model alone; "" for none.  '
         "[default: PROMPT without its motion, with the shipped model]",
     ),
     click.option(
-        "--layout",
+        "--regions",
         metavar="TEXTS",
         help='What windows side by side are told, "LEFT | RIGHT" or "TOP / BOTTOM"; "" for one window.  '
         "[default: with the shipped model one for each object that PROMPT lists, or says how it stands]",
@@ -140,8 +140,8 @@ def make_clips(
     guidance_interval: tuple[float, float] | None,
     negative: str,
     seed: int | None,
-    image_prompt: str | None,
-    layout: str | None,
+    first_frame_prompt: str | None,
+    regions: str | None,
     style: Path | Callable[[LumierePipeline], Style] | None,
     alpha: float | None,
     extrapolate: bool,
@@ -187,11 +187,11 @@ def make_clips(
     from lumiere.diffusion.sampling import make_scheduler
     from lumiere.io import bundle
     from lumiere.pipelines.inputs import base_size, check_request
-    from lumiere.pipelines.regions import Layout
+    from lumiere.pipelines.regions import Regions
     from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
 
-    arrangement = Layout.parse(layout) if layout else layout
+    by_region = Regions.parse(regions) if regions else regions
     place = pick_device(device)
     folder = bundle.resolve(model)
     codec = kept(
@@ -202,13 +202,15 @@ def make_clips(
     if target is not None:
         settings = bundle.index(folder)
         frames = frames or settings["frames"]
-        height, width = base_size(*target, settings["size"], codec.factor)
+        upscaler = upscaler or settings.get("upscaler")
+        # Without a super-resolution model of its own, a model samples at the size itself.
+        height, width = base_size(*target, settings["size"], codec.factor) if upscaler else target
         check_request([prompt], frames, height, width, codec.factor)
-        if (height, width) != target:
+        if upscaler is not None and (height, width) != target:
             from lumiere.pipelines.superres import UpscalePipeline, target_size
 
             target_size(height, width, target)
-            larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place, dtype)
+            larger = load(UpscalePipeline, upscaler, place, dtype)
             larger.check_memory(frames, target)
     pipe = load(LumierePipeline, folder, place, dtype, codec=codec)
     if scheduler is not None:
@@ -225,8 +227,8 @@ def make_clips(
         guidance_scale=guidance,
         guidance_interval=guidance_interval,
         negative_prompt=negative,
-        image_prompt=image_prompt,
-        layout=arrangement,
+        first_frame_prompt=first_frame_prompt,
+        regions=by_region,
         loop=loop,
         style=applied_style,
     )

@@ -8,31 +8,17 @@ may lie in time, in space (tiles) or in both. Nothing here knows a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import reduce
 from torch import Tensor
 
+from lumiere.diffusion.guidance import WindowDenoiser
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.diffusion.windows import Tile
 from lumiere.errors import InputError
-
-WindowDenoiser = Callable[..., Tensor]
-_single_process: ContextVar[bool] = ContextVar("alone", default=False)
-
-
-@contextmanager
-def single_process() -> Iterator[None]:
-    """Within, a process denoises all tiles by itself: for what the others do not take part in."""
-    before = _single_process.set(True)
-    try:
-        yield
-    finally:
-        _single_process.reset(before)
 
 
 def multidiffusion(
@@ -40,20 +26,20 @@ def multidiffusion(
     tiles: Sequence[Tile],
     *aligned: Tensor,
     tiles_at_once: int = 1,
+    processes: PartialState | None = None,
 ) -> Denoiser:
     """Denoise by overlapping ``tiles``.
-
-    Where there are several processes (``accelerate launch``), each takes its share of the tiles, and every
-    one gets the whole prediction. All must be given the same sample, unless this is :func:`alone`.
 
     Args:
         denoise: called as ``denoise(x, t, *aligned)`` with the ``b`` samples' crops to one tile; with several
             tiles at once, with ``tiles b`` of them, the tiles' crops one after another. Or one for each tile,
-            that is told something else there (section 4.2 of Bar-Tal et al.).
+            which may be conditioned on another prompt (section 4.2 of Bar-Tal et al.).
         tiles: of :func:`lumiere.diffusion.windows.tiles`.
         aligned: what ``denoise`` takes of each place, such as a low-resolution clip, on the sample's grid; it
             is cropped as the sample is.
         tiles_at_once: tiles that one call denoises: faster on a GPU, for more memory.
+        processes: share the tiles among these processes, each of which gets the whole prediction. All of them
+            must call the denoiser, with the same sample. Default: this process denoises all tiles.
 
     Raises:
         InputError: ``tiles_at_once`` is below 1, or above it for denoisers of their own.
@@ -63,12 +49,12 @@ def multidiffusion(
     if not callable(denoise) and tiles_at_once > 1:
         raise InputError(f"tiles at once is {tiles_at_once}; tiles with denoisers of their own take 1")
     denoisers = [denoise] * len(tiles) if callable(denoise) else denoise
-    denoised = list(zip(tiles, denoisers, strict=True))
+    own = list(zip(tiles, denoisers, strict=True))
+    shared = processes is not None and processes.num_processes > 1
+    if processes is not None:
+        own = own[processes.process_index :: processes.num_processes]
 
     def whole(x: Tensor, t: Tensor) -> Tensor:
-        state = PartialState()
-        shared = state.num_processes > 1 and not _single_process.get()
-        own = denoised[state.process_index :: state.num_processes] if shared else denoised
         prediction = torch.zeros_like(x)
         for first in range(0, len(own), tiles_at_once):
             chosen, (denoise_these, *_) = zip(*own[first : first + tiles_at_once], strict=True)

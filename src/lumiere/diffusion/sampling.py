@@ -24,6 +24,7 @@ from diffusers import (
 from jaxtyping import Float
 from torch import Tensor
 
+from lumiere.diffusion.noise import Generators
 from lumiere.errors import InputError
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -127,7 +128,7 @@ def sample(
     *,
     start: Float[Tensor, "b ..."] | None = None,
     strength: float = 1.0,
-    generator: torch.Generator | None = None,
+    generator: Generators | None = None,
     callback: StepCallback | None = None,
 ) -> Float[Tensor, "b ..."]:
     """Denoise ``noise``, or ``start`` with noise added to it, in ``num_inference_steps`` steps.
@@ -140,7 +141,7 @@ def sample(
             noise is added, if the schedule has them.
         strength: how much that is, with a ``start``: the share of the schedule that is gone through, over 0
             and up to 1, which leaves nothing of ``start``.
-        generator: for schedulers that add noise at each step.
+        generator: for schedulers that add noise at each step; one, or one for each sample.
         callback: called after each step as ``callback(step, t, x)``, ``step`` counting from 0. A tensor that
             it returns takes the place of ``x``; ``StopSampling`` ends the sampling.
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lumiere.diffusion.multidiffusion import WindowDenoiser
+from lumiere.diffusion.guidance import WindowDenoiser
 from lumiere.diffusion.sampling import set_timesteps
 from lumiere.diffusion.windows import Windows
 from lumiere.errors import InputError

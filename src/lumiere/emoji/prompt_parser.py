@@ -1,9 +1,35 @@
-"""What a prompt says, taken apart by the words of a model's captions: its motion, and where objects stand."""
+"""The grammar of the captions: the motion that a prompt names, its objects, and where they stand."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lumiere.emoji.data.scenes import MOTION_WORDS, RELATION_WORDS
+
+#: words for motion that prompts use beside those of the captions
+OTHER_WORDS = (
+    "jumping", "running", "running to the left", "walking", "walking to the right", "flying", "flying up",
+    "swimming", "dancing", "rotating", "rolling", "sliding left", "sliding right", "floating up",
+    "falling down", "drifting", "going up", "going down", "going left", "going right", "becoming larger",
+    "becoming smaller", "waving", "shaking", "stretching", "zooming in", "turning", "slowly moving left",
+    "quickly moving right", "crawling", "standing still", "moving",
+)  # fmt: skip
+#: words for where the first of two objects stands that prompts use beside those of the captions
+OTHER_RELATIONS = {
+    "on the left of": "left",
+    "on the right of": "right",
+    "left of": "left",
+    "right of": "right",
+    "next to": "left",
+    "beside": "left",
+    "over": "above",
+    "on top of": "above",
+    "under": "below",
+    "underneath": "below",
+    "beneath": "below",
+}
 
 _BACKGROUND = re.compile(r"\bbackground\b", re.IGNORECASE)
 # "On a red background", "with a background fading from red to blue".
@@ -19,13 +45,33 @@ _NEXT_OBJECT = re.compile(r" ?,(?: and)? (?=(?:an?|the) )| and (?=(?:an?|the) )"
 _HAVING = re.compile(r" with ", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class EmojiPromptParser:
+    """A :class:`~lumiere.pipelines.prompt_parsing.PromptParser` of this grammar.
+
+    Attributes:
+        motion_words: of one motion each.
+        relations: words between two objects, and where the first one stands: ``"left"``, ``"right"``,
+            ``"above"`` or ``"below"``.
+    """
+
+    motion_words: Sequence[str] = (*MOTION_WORDS, *OTHER_WORDS)
+    relations: Mapping[str, str] = field(default_factory=lambda: RELATION_WORDS | OTHER_RELATIONS)
+
+    def split_objects(self, prompt: str) -> tuple[tuple[str, ...], ...]:
+        return split_objects(prompt, self.relations, self.motion_words)
+
+    def without_motion(self, prompt: str) -> str:
+        return without_words(prompt, self.motion_words)
+
+
 def without_words(text: str, words: Iterable[str]) -> str:
     """The text without these words, whole ones in any case; itself, if nothing would be left."""
     left = re.sub(rf"\s*{_any_of(words)}", "", text, flags=re.IGNORECASE).strip()
     return left or text
 
 
-def arranged(
+def split_objects(
     prompt: str, relations: Mapping[str, str], motion_words: Iterable[str] = ()
 ) -> tuple[tuple[str, ...], ...]:
     """What a prompt says of each of its objects, in rows as they stand in the frame; itself, if it is of one.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
+from accelerate import PartialState
 from diffusers import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
@@ -29,8 +30,11 @@ Self = TypeVar("Self", bound="BundlePipeline")
 class BundlePipeline(DiffusionPipeline):
     """A ``DiffusionPipeline`` that is loaded and saved as ``lumiere.io.bundle`` says."""
 
-    #: the settings in ``config`` that a call uses if it is not told otherwise
+    #: the settings in ``config``
     defaults: ClassVar[tuple[str, ...]] = ()
+    #: share MultiDiffusion's windows among these processes, all of which must make the same calls with the
+    #: same seeds: ``pipe.processes = accelerate.PartialState()``
+    processes: PartialState | None = None
 
     @property
     def model_name(self) -> str | None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
-
-import torch
 
 from lumiere.errors import InputError
 
 
-def check_request(prompts: Sequence[str], num_frames: int, height: int, width: int, factor: int) -> None:
+def check_request(
+    prompts: Sequence[str] | None, num_frames: int, height: int, width: int, factor: int
+) -> None:
     """Refuse what no model could make, and sizes that a codec's ``factor`` does not divide.
+
+    Args:
+        prompts: none of which may be empty; None if there need not be any.
 
     Raises:
         InputError: with what would be right.
     """
-    if not prompts or not all(prompt.strip() for prompt in prompts):
+    if prompts is not None and not (prompts and all(prompt.strip() for prompt in prompts)):
         raise InputError("the prompt is empty; say what is to be seen")
     if num_frames < 1:
         raise InputError(f"frames is {num_frames}; give at least 1")
@@ -39,24 +41,9 @@ def fitted_size(height: int, width: int, trained: int, factor: int) -> tuple[int
     return height, width
 
 
-def seeds_of(seed: int | Sequence[int] | None, generator: torch.Generator | None, count: int) -> list[int]:
-    """The seed of each clip; with a generator, the generator's own."""
-    if generator is not None:
-        if seed is not None:
-            raise InputError("both seed and generator are given; give one of them")
-        return [generator.initial_seed()] * count
-    if seed is None:
-        return [secrets.randbelow(2**32) for _ in range(count)]
-    if isinstance(seed, int):
-        return [seed] * count
-    if len(seed) != count:
-        raise InputError(f"there are {len(seed)} seeds for {count} prompts; give one, or one each")
-    return list(seed)
-
-
 def check_text(text: str) -> None:
     """Raise :class:`InputError` for what no text encoder could read."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"the prompt {text!a} is not UTF-8 text; write it anew") from None
+        raise InputError(f"the prompt {text!a} is not UTF-8 text") from None

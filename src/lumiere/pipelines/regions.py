@@ -1,4 +1,4 @@
-"""A frame made of several windows of the model, side by side, each of which is told its own prompt.
+"""Regional prompts: a frame of several windows of the model, side by side, each with a prompt of its own.
 
 This is MultiDiffusion with a prompt for each region (Bar-Tal et al. 2023, section 4.2), of regions that are
 the size that the model was trained at: together they are a canvas larger than the frame, which is then made
@@ -26,8 +26,8 @@ NEAR, MOST = 24, 0.7
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What each window of a frame is told, in rows from the top, each from the left.
+class Regions:
+    """A prompt for each window of a frame, in rows from the top, each from the left.
 
     Raises:
         InputError: there is no window, or the rows are not equally long.
@@ -39,15 +39,15 @@ class Layout:
         lengths = [len(row) for row in self.rows]
         if not lengths or len(set(lengths)) > 1 or 0 in lengths:
             counts = ", ".join(map(str, lengths)) or "no"
-            raise InputError(f"the layout's rows have {counts} prompts; give each as many, from 1")
+            raise InputError(f"the rows of regions have {counts} prompts; give each as many, from 1")
 
     @classmethod
-    def of(cls, prompt: str) -> Layout:
+    def of(cls, prompt: str) -> Regions:
         """One window."""
         return cls(((prompt,),))
 
     @classmethod
-    def parse(cls, text: str) -> Layout:
+    def parse(cls, text: str) -> Regions:
         """Rows between ``/``, and prompts between ``|``, such as ``a cat | a dog / a fish | a bird``.
 
         Raises:
@@ -55,7 +55,7 @@ class Layout:
         """
         rows = tuple(tuple(part.strip() for part in row.split("|")) for row in text.split("/"))
         if not all(map(all, rows)):
-            raise InputError(f"the layout {text!r} has an empty prompt; say what is to be seen there")
+            raise InputError(f"the regions {text!r} have an empty prompt; give each region one")
         return cls(rows)
 
     def __str__(self) -> str:
@@ -70,9 +70,9 @@ class Layout:
         """How many windows there are from top to bottom, and from left to right."""
         return len(self.rows), len(self.rows[0])
 
-    def changed(self, change: Callable[[str], str]) -> Layout:
-        """The layout with other prompts."""
-        return Layout(tuple(tuple(map(change, row)) for row in self.rows))
+    def changed(self, change: Callable[[str], str]) -> Regions:
+        """The regions with other prompts."""
+        return Regions(tuple(tuple(map(change, row)) for row in self.rows))
 
     def windows(self, height: int, width: int, factor: int = 1) -> tuple[Windows, Windows]:
         """The windows along the canvas's height, and those along its width.
@@ -96,14 +96,14 @@ def _side_by_side(count: int, size: int, factor: int) -> Windows:
     return windows(length * factor, size * factor, overlap * factor)
 
 
-def part_by_part(
+def change_windows(
     picture: np.ndarray, places: tuple[Windows, Windows], change: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """A picture of a canvas, each window's part of it changed, blended where they overlap.
 
     Args:
         picture: uint8, h x w x 3.
-        places: of :meth:`Layout.windows`, in pixels.
+        places: of :meth:`Regions.windows`, in pixels.
         change: makes of a part, uint8, another one of its size.
     """
     whole = torch.zeros(picture.shape, dtype=torch.float64)

@@ -11,7 +11,6 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,20 +21,20 @@ from diffusers import ModelMixin, UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor
 
-from lumiere.diffusion.guidance import classifier_free
-from lumiere.diffusion.multidiffusion import WindowDenoiser, multidiffusion
+from lumiere.diffusion.guidance import WindowDenoiser, classifier_free
+from lumiere.diffusion.multidiffusion import multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import noise_schedule
 from lumiere.diffusion.streaming import sample_stream
 from lumiere.diffusion.windows import Windows, tiles, windows
 from lumiere.errors import InputError
+from lumiere.io.pixels import to_uint8
 from lumiere.io.video import Clip, write_frames
 from lumiere.io.video.clip import exact_rate
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.pipelines.base import BundlePipeline
 from lumiere.pipelines.memory import available_bytes
-from lumiere.pipelines.text_to_video import to_uint8
 from lumiere.shapes import Context, Sample, Video
 
 #: the noise level 1 as the net's timestep embedding meets it
@@ -291,7 +290,7 @@ class UpscalePipeline(BundlePipeline):
         denoise = self._denoiser(prompt, negative_prompt, guidance, level)
 
         def window_denoise(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
-            return multidiffusion(denoise, places, low)(x, t)
+            return multidiffusion(denoise, places, low, processes=self.processes)(x, t)
 
         bars: list[Any] = []
         pieces = sample_stream(
@@ -356,14 +355,17 @@ class UpscalePipeline(BundlePipeline):
             return lambda x, t, low: self._denoise(x, t, low, torch.full((len(x),), level, device=device))
         context, uncond = (self.text_encoder([text]).to(device, net.dtype) for text in (prompt, negative))
 
-        def guided(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
-            predict = partial(predict_picture, net, low=low, level=level)
-            prediction = classifier_free(predict, context, uncond, guidance)(x, t)
-            if self.scheduler.config.prediction_type != "epsilon":
-                return prediction
-            return within_range(prediction, x, t, self.scheduler.alphas_cumprod)
+        def predict(x: Tensor, t: Tensor, context: Tensor, low: Tensor) -> Tensor:
+            return predict_picture(net, x, t, context, low, level)
 
-        return guided
+        guided = classifier_free(predict, context, uncond, guidance)
+        if self.scheduler.config.prediction_type != "epsilon":
+            return guided
+
+        def thresholded(x: Tensor, t: Tensor, low: Tensor) -> Tensor:
+            return within_range(guided(x, t, low), x, t, self.scheduler.alphas_cumprod)
+
+        return thresholded
 
     def _sample(self, video: Video) -> Sample:
         """Patches of a video, whose sides are filled up to whole patches."""

@@ -23,7 +23,6 @@ from accelerate.utils import ProjectConfiguration, gather_object
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from lumiere.diffusion.multidiffusion import single_process
 from lumiere.errors import InputError
 from lumiere.io.files import replacing
 from lumiere.train import checkpoint, optimizer
@@ -300,7 +299,7 @@ class Trainer:
                     (folder / NOTE).write_text(self._note(), encoding="utf-8")
 
     def _sample(self, log: Log) -> None:
-        with self._averaged(), single_process():
+        with self._averaged():
             if self.main:
                 with replacing(self.out / SAMPLES / f"step-{self.step:08d}") as folder:
                     folder.mkdir()

@@ -113,7 +113,7 @@ def measured(bench: Bench, labels: dict[str, str], monkeypatch: pytest.MonkeyPat
     def made(frames: np.ndarray, condition) -> Clip:
         if condition is None:
             return Clip(frames, 16)
-        return Clip(condition.composite(frames), 16, {"given_psnr": condition.psnr(frames)})
+        return Clip(condition.composite(frames), 16, {"known_psnr": condition.psnr(frames)})
 
     def measure(task: str, make, number: int = 0):
         prompt = choose_prompts(labels, 4)[number]

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lumiere.cli import main
-from lumiere.emoji.data.scenes import MOTION_WORDS, SIZES
+from lumiere.emoji.data.scenes import SIZES
 from lumiere.emoji.evaluation.prompts import choose_prompts, summarise, table
-from lumiere.emoji.prompt_parser import without_words
+from lumiere.emoji.prompt_parser import EmojiPromptParser
 from lumiere.io import bundle
 from lumiere.io.video import Clip, probe
 from lumiere.pipelines.text_to_video import LumierePipeline
@@ -195,16 +195,15 @@ def test_a_model_whose_clips_begin_with_a_picture_is_measured_with_and_without(
     make_pipe: Any, data: Path, tmp_path: Path
 ) -> None:
     model, out = tmp_path / "model", tmp_path / "out"
-    words = list(MOTION_WORDS)
-    make_pipe(conditioned=True, motion_words=words).save_pretrained(model)
+    make_pipe(conditioned=True, prompt_parser="emoji").save_pretrained(model)
     arguments = (model, "--data", data, "--out", out, "--steps", 1, "--prompts", 1)
     result = _run(*arguments)
     assert result.exit_code == 0, result.output
     made = probe(next((out / "clips").glob("*.mp4"))).metadata
-    assert made["image_prompt"] == without_words(made["prompt"], words)
+    assert made["first_frame_prompt"] == EmojiPromptParser().without_motion(made["prompt"])
     result = _run(*arguments, "--one-pass")
     assert result.exit_code == 2 and "was made with one_pass False, not True" in result.output
     result = _run(*arguments[:3], "--out", tmp_path / "without", *arguments[5:], "--one-pass")
     assert result.exit_code == 0, result.output
     made = probe(next((tmp_path / "without" / "clips").glob("*.mp4"))).metadata
-    assert made["one_pass"] and "image_prompt" not in made
+    assert made["one_pass"] and "first_frame_prompt" not in made

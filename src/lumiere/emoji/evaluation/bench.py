@@ -12,7 +12,8 @@ import torch
 from lumiere.conditions import Condition
 from lumiere.emoji.data.scenes import CLIP_FRAMES, Scene, Sprite, render
 from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
-from lumiere.pipelines.text_to_video import AT_ONCE, LumierePipeline, to_uint8
+from lumiere.io.pixels import to_uint8
+from lumiere.pipelines.text_to_video import FROM_PROMPT_ALONE, LumierePipeline
 
 if TYPE_CHECKING:
     from lumiere.emoji.evaluation.styles import StyleJudges
@@ -28,7 +29,7 @@ def sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
         "num_inference_steps": settings["steps"],
         "guidance_scale": settings["guidance"],
         "guidance_interval": settings.get("guidance_interval"),
-        **(AT_ONCE if settings.get("one_pass") else {}),
+        **(FROM_PROMPT_ALONE if settings.get("one_pass") else {}),
     }
 
 
@@ -66,7 +67,7 @@ class Bench:
         clip = self.pipe(prompt, condition=condition, **options)
         given = condition.mask == 1
         return clip.frames, {
-            "raw_psnr": clip.metadata["given_psnr"],
+            "raw_psnr": clip.metadata["known_psnr"],
             "codec_psnr": condition.psnr(self.through_codec(condition.video)),
             "exact": bool((clip.frames[given] == condition.video[given]).all()),
         }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from PIL import Image
@@ -49,6 +51,30 @@ class Clip:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @overload
+    def __getitem__(self, index: int) -> Image.Image: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Clip: ...
+
+    def __getitem__(self, index: int | slice) -> Image.Image | Clip:
+        """A frame as an image, or some of the frames as a clip."""
+        if isinstance(index, slice):
+            return replace(self, frames=self.frames[index])
+        return Image.fromarray(self.frames[index])
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        """The frames as images, as diffusers' ``export_to_video`` and ``export_to_gif`` take them."""
+        return map(Image.fromarray, self.frames)
+
+    def _repr_html_(self) -> str:
+        """The clip as a video in a notebook."""
+        with tempfile.TemporaryDirectory() as folder:
+            data = self.save(Path(folder) / "clip.mp4").read_bytes()
+        source = f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
+        size = f'width="{self.width}" height="{self.height}"'
+        return f'<video {size} src="{source}" autoplay loop muted controls></video>'
 
     def __repr__(self) -> str:
         size = f"{len(self)} frames of {self.width}x{self.height}"

@@ -12,7 +12,7 @@ import torch
 from lumiere.emoji.data.heldout import HeldOutPrompt
 from lumiere.emoji.data.scenes import FPS, Sprite, render
 from lumiere.io.video import Clip
-from lumiere.pipelines.text_to_video import AT_ONCE, LumierePipeline
+from lumiere.pipelines.text_to_video import FROM_PROMPT_ALONE, LumierePipeline
 from lumiere.research.baselines import variants
 from lumiere.research.baselines.cascade import KeyframeCascade
 from lumiere.research.baselines.untrained import frame_by_frame
@@ -68,7 +68,7 @@ def methods(
         "num_inference_steps": steps,
         "guidance_scale": shipped.config["guidance"],
         "guidance_rescale": shipped.config["guidance_rescale"],
-        **AT_ONCE,
+        **FROM_PROMPT_ALONE,
     }
 
     def loaded(name: str) -> LumierePipeline:

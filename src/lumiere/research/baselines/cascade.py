@@ -83,7 +83,7 @@ class KeyframeCascade:
             made = self.between(
                 prompt,
                 condition=from_frames(given, length),
-                first_frame=first * self.interval,
+                frame_offset=first * self.interval,
                 seed=seed + 1 + number,
                 **options,
             )

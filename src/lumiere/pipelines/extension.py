@@ -1,0 +1,46 @@
+"""Extension: a clip continued window by window, each conditioned on the last frames of the one before."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lumiere.conditions import continue_from
+from lumiere.errors import InputError
+from lumiere.io.video import Clip, resize
+from lumiere.pipelines.inputs import fitted_size
+
+if TYPE_CHECKING:
+    from lumiere.pipelines.text_to_video import LumierePipeline
+
+
+def extend(
+    pipe: LumierePipeline,
+    clip: Clip,
+    num_frames: int,
+    prompt: str = "",
+    *,
+    known_frames: int = 16,
+    seed: int | None = None,
+    fps: float | Fraction | None = None,
+    **options: Any,
+) -> Clip:
+    """See :meth:`~lumiere.pipelines.text_to_video.LumierePipeline.extend`."""
+    if num_frames <= len(clip):
+        raise InputError(f"{num_frames} frames are asked for; the clip has {len(clip)} already")
+    height, width = fitted_size(clip.height, clip.width, pipe.config["size"], pipe.codec.factor)
+    frames = resize(clip.frames, height, width)
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    window = clip
+    for number in itertools.count():
+        condition = continue_from(frames, known_frames, pipe.config["frames"])
+        window = pipe(prompt, condition=condition, seed=seed + number, **options)
+        frames = np.concatenate([frames, window.frames[known_frames:]])
+        if len(frames) >= num_frames:
+            break
+    about = {**window.metadata, "seed": seed, "extended_from": len(clip)}
+    return Clip(frames[:num_frames], clip.fps if fps is None else fps, about)

@@ -38,11 +38,11 @@ COMMANDS = {
     "Larger": 'generate "a frog growing on a purple background" --size 256 --seed 7',
 }
 HEAD = """# Gallery
-Each application of the paper once, by the shipped models: `python scripts/gallery.py data/emoji data/styles`.
-What goes in is composed from the training data's drawings; the style is fitted to six flat pictures
-(Fluent Emoji flat, MIT):
+An example of each application of the paper, by the shipped models. The page is written by
+`python scripts/gallery.py data/emoji data/styles`. Inputs are composed from the training data's drawings; the
+style is fitted to six flat pictures (Fluent Emoji flat, MIT):
 
-![What goes in](gallery/inputs.png)
+![Inputs](gallery/inputs.png)
 
 """
 

@@ -21,6 +21,9 @@ DOCUMENTS = sorted(
 SCRIPTS = sorted(ROOT.glob("configs/**/*.sh"))
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL = {"", "bash", "sh", "shell", "console"}
+README_LINES = 150
+#: vague where the field has a term: conditioned on, retrained, applied, known region, first frame
+BANNED = ("told", "anew", "worn", "what is given", "given beginning")
 
 
 def _read(path: Path) -> str:
@@ -104,9 +107,24 @@ def test_a_wrong_command_would_be_found(command: str) -> None:
         _parse(main, command.split(), complete=True)
 
 
-def test_every_verb_is_shown_in_the_readme() -> None:
-    shown = {words[0] for name, words in _fenced_commands() if name == "README.md"}
+def test_every_verb_is_shown_in_the_list_of_commands() -> None:
+    shown = {words[0] for name, words in _fenced_commands() if name == "commands.md"}
     assert shown >= set(main.list_commands(click.Context(main)))
+
+
+def test_the_readme_is_short() -> None:
+    assert len(_read(ROOT / "README.md").splitlines()) <= README_LINES
+
+
+def test_the_readme_links_every_page() -> None:
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", _read(ROOT / "README.md")))
+    assert linked == {path.name for path in ROOT.glob("docs/*.md")}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_words_of_the_field_are_used(path: Path) -> None:
+    words = " ".join(_read(path).split())
+    assert not re.findall(rf"\b(?:{'|'.join(BANNED)})\b", words, re.IGNORECASE)
 
 
 def test_make_targets_exist() -> None:

@@ -13,12 +13,12 @@ from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import make_scheduler, sample, scheduler_name
 from lumiere.errors import InputError
+from lumiere.io.pixels import to_uint8
 from lumiere.models.warping import REACH, WarpNet
 from lumiere.pipelines import text_to_video as module
 from lumiere.pipelines.inputs import base_size, check_request
 from lumiere.pipelines.memory import available_bytes, peak_bytes
 from lumiere.pipelines.regions import Layout, part_by_part, shrunk
-from lumiere.pipelines.text_to_video import to_uint8
 
 
 def frames(clip):

@@ -18,7 +18,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from lumiere.models.norm import GroupNorm
-from lumiere.shapes import Sample, Video
+from lumiere.shapes import Sample, Video, fold, unfold
 
 
 @runtime_checkable
@@ -31,16 +31,6 @@ class Codec(Protocol):
     def encode(self, video: Video) -> Sample: ...
 
     def decode(self, sample: Sample) -> Video: ...
-
-
-def fold(video: Tensor) -> Tensor:
-    """Frames of clips, ``b c t h w``, as a batch of pictures, ``(b t) c h w``."""
-    return video.transpose(1, 2).flatten(0, 1)
-
-
-def unfold(frames: Tensor, batch: int) -> Tensor:
-    """The inverse of :func:`fold` for ``batch`` clips."""
-    return frames.unflatten(0, (batch, -1)).transpose(1, 2)
 
 
 class PatchCodec(ModelMixin, ConfigMixin):

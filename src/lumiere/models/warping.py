@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.models.norm import GroupNorm
-from lumiere.shapes import Displacement, Mask, Video
+from lumiere.shapes import Displacement, Mask, Video, fold, unfold
 
 PATCH = 4
 #: how far a place is searched around where it was found, as a share of the frame
@@ -45,7 +45,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "bt c h w"], clips: int = 1) -> Float[Tensor, "bt c h w"]:
         x = x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-        return x if self.time is None else x + _folded(self.time(F.silu(_unfolded(x, clips))))
+        return x if self.time is None else x + fold(self.time(F.silu(unfold(x, clips))))
 
 
 class WarpNet(ModelMixin, ConfigMixin):
@@ -100,14 +100,14 @@ class WarpNet(ModelMixin, ConfigMixin):
             known: 1 where ``nearest`` is something that is given in some frame.
         """
         clips = len(made)
-        patches = [F.pixel_unshuffle(_folded(each), PATCH) for each in (nearest, made, given)]
-        parts = [each.split(self.frames_at_once) for each in (*patches[:2], _folded(known))]
+        patches = [F.pixel_unshuffle(fold(each), PATCH) for each in (nearest, made, given)]
+        parts = [each.split(self.frames_at_once) for each in (*patches[:2], fold(known))]
         flow = torch.cat([self._match(*part) for part in zip(*parts, strict=True)])
         flow = F.interpolate(flow, size=patches[0].shape[-2:], mode="bilinear", align_corners=False)
         found = _warp(patches[0].float(), flow)
         detail = self._refine(torch.cat([found.to(made), *patches, flow.to(made)], 1), clips)
         flow = flow + REACH * torch.tanh(detail[:, :2].float())
-        return _unfolded(torch.cat([flow, detail[:, 2:].sigmoid()], 1), clips)
+        return unfold(torch.cat([flow, detail[:, 2:].sigmoid()], 1), clips)
 
     def _match(self, nearest: Tensor, made: Tensor, known: Tensor) -> Float[Tensor, "bt 2 h w"]:
         """Where each place of ``made`` is found: the mean of all known ones, by how alike they are."""
@@ -151,15 +151,15 @@ def _zero(layer: nn.Module) -> None:
 
 def warp_known(nearest: Video, made: Video, displacement: Displacement, known: Mask) -> Video:
     """``made``, and of ``nearest``, displaced, the share that the transport says, where it is known."""
-    share = _unfolded(_on_pixels(displacement[:, 2:], made), len(made)).to(made)
+    share = unfold(_on_pixels(displacement[:, 2:], made), len(made)).to(made)
     found, whole = warp(torch.cat([nearest, known], 1), displacement).split([3, 1], 1)
     return made + share * (whole > WHOLE) * (found - made)
 
 
 def warp(video: Float[Tensor, "b c t H W"], displacement: Displacement) -> Float[Tensor, "b c t H W"]:
     """The video or mask, each pixel read at its displacement; beyond an edge, the edge's pixels."""
-    warped = _warp(_folded(video).float(), _on_pixels(displacement[:, :2], video))
-    return _unfolded(warped, len(video)).to(video)
+    warped = _warp(fold(video).float(), _on_pixels(displacement[:, :2], video))
+    return unfold(warped, len(video)).to(video)
 
 
 def _warp(frames: Float[Tensor, "bt c h w"], flow: Float[Tensor, "bt 2 h w"]) -> Float[Tensor, "bt c h w"]:
@@ -169,12 +169,4 @@ def _warp(frames: Float[Tensor, "bt c h w"], flow: Float[Tensor, "bt 2 h w"]) ->
 
 
 def _on_pixels(values: Float[Tensor, "b n t h w"], like: Tensor) -> Float[Tensor, "bt n H W"]:
-    return F.interpolate(_folded(values).float(), size=like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _folded(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
-    return x.transpose(1, 2).flatten(0, 1)
-
-
-def _unfolded(x: Float[Tensor, "bt c h w"], clips: int) -> Float[Tensor, "b c t h w"]:
-    return x.unflatten(0, (clips, -1)).transpose(1, 2)
+    return F.interpolate(fold(values).float(), size=like.shape[-2:], mode="bilinear", align_corners=False)

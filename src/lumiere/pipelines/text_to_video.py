@@ -27,6 +27,7 @@ from lumiere.diffusion.sampling import Denoiser, StopSampling, inverted_noise, s
 from lumiere.diffusion.windows import Windows, tiles, windows
 from lumiere.emoji.prompt_parser import arranged, without_words
 from lumiere.errors import InputError
+from lumiere.io.pixels import to_uint8
 from lumiere.io.video import Clip, resize
 from lumiere.models.stunet import STUNet
 from lumiere.models.warping import WarpNet
@@ -706,11 +707,6 @@ class LumierePipeline(BundlePipeline):
             f"{batch_size} x {num_frames} frames of {width}x{height} need"
             f" about {_gigabytes(needed)} of memory and {_gigabytes(free)} are free; {would_fit}"
         )
-
-
-def to_uint8(video: Float[Tensor, "3 t h w"]) -> np.ndarray:
-    """A video in [-1, 1] as frames, uint8 t h w 3."""
-    return ((video + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
 
 
 def changes_round(frames: np.ndarray) -> np.ndarray:

@@ -19,10 +19,11 @@ from lumiere.emoji.data.heldout import HeldOutPrompt
 from lumiere.emoji.data.scenes import CLIP_FRAMES, Background, Scene, caption, paint
 from lumiere.emoji.evaluation.bench import Bench, Figures, Shown
 from lumiere.emoji.evaluation.figures import MOVING_THRESHOLD, border_colour, change_between_eighths, measure
+from lumiere.io.pixels import to_uint8
 from lumiere.metrics.consistency import detail, flows, psnr, warped_error
 from lumiere.metrics.optical_flow import opencv
 from lumiere.pipelines.inputs import fitted_size
-from lumiere.pipelines.text_to_video import changes_round, to_uint8
+from lumiere.pipelines.text_to_video import changes_round
 from lumiere.train.masks import HoleShape, object_box, random_hole
 
 EXTENDED = 400

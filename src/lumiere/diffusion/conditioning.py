@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lumiere.diffusion.parametrization import from_sample, scales, signal_power
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.models.codec import Codec
-from lumiere.shapes import Mask, Sample, Video
+from lumiere.shapes import Mask, Sample, Video, fold, unfold
 
 
 def condition_channels(codec: Codec) -> int:
@@ -83,8 +84,7 @@ def encode_condition(codec: Codec, video: Video, given: Mask) -> EncodedConditio
     """
     nearest = fill_unknown(video, given)
     sample = codec.encode(nearest)
-    mask = F.pixel_unshuffle(given.transpose(1, 2).flatten(0, 1), codec.factor)
-    mask = mask.unflatten(0, (len(video), -1)).transpose(1, 2)
+    mask = unfold(F.pixel_unshuffle(fold(given), codec.factor), len(video))
     something = given.amax((1, 2, 3, 4), keepdim=True) > 0
     channels = torch.cat([sample, mask], 1) * something
     return EncodedCondition(channels, sample, (mask == 1).all(1, keepdim=True), nearest, given)
@@ -104,14 +104,8 @@ def clamp_known(
     """
 
     def held(x: Tensor, t: Tensor) -> Tensor:
-        power = alphas_cumprod.to(x.device)[t.long()].to(x)
-        a, s = power.sqrt(), (1 - power).sqrt()
-        clean = encoded.sample.to(x)
-        certain = {
-            "v_prediction": (a * x - clean) / s,
-            "epsilon": (x - a * clean) / s,
-            "sample": clean.expand_as(x),
-        }[prediction_type]
+        a, s = scales(signal_power(alphas_cumprod, t.long(), x))
+        certain = from_sample(encoded.sample.to(x), x, a, s, prediction_type)
         return torch.where(encoded.whole, certain, denoiser(x, t))
 
     return held

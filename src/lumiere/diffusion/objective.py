@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumiere.diffusion.noise import Generators, clip_noise, rand, randn
+from lumiere.diffusion.parametrization import add_noise, scales, signal_power, target
 from lumiere.diffusion.sampling import Denoiser
 
 
@@ -77,16 +78,16 @@ def training_loss(
         teacher: what it predicts is wanted then, in place of the data's own.
     """
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise, part, span)
-    power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
-    a, s = power.sqrt(), (1 - power).sqrt()
+    power = signal_power(alphas_cumprod, t, clean)
+    a, s = scales(power)
     if shared_noise or noise_smoothness:
         noise = clip_noise(clean, generator, shared_noise, noise_smoothness)
     else:
         noise = randn(clean.shape, generator, clean)
-    noised = a * clean + s * noise
+    noised = add_noise(clean, noise, a, s)
     predicted = denoiser(noised, t)
     if teacher is None:
-        wanted = {"sample": clean, "epsilon": noise, "v_prediction": a * noise - s * clean}[prediction_type]
+        wanted = target(clean, noise, a, s, prediction_type)
     else:
         with torch.no_grad():
             wanted = teacher(noised, t).float()

@@ -24,6 +24,7 @@ from diffusers import (
 from jaxtyping import Float
 from torch import Tensor
 
+from lumiere.diffusion.parametrization import from_sample, scales, signal_power
 from lumiere.errors import InputError
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -203,5 +204,5 @@ def inverted_noise(
     for t in inverse.timesteps[inverse.timesteps <= last]:
         x = inverse.step(denoiser(x, reached), t, x, return_dict=False)[0]
         reached = t
-    power = inverse.alphas_cumprod[int(reached)]
-    return (x - power.sqrt() * clean) / (1 - power).sqrt()
+    a, s = scales(signal_power(inverse.alphas_cumprod, reached, x))
+    return from_sample(clean, x, a, s, "epsilon")

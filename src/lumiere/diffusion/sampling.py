@@ -179,8 +179,7 @@ def inverted_noise(
     num_inference_steps: int,
     strength: float = 1.0,
 ) -> Float[Tensor, "b ..."]:
-    """The noise that sampling with ``denoiser`` would take away to end in ``clean``: DDIM inversion (Song et
-    al. 2021).
+    """The noise from which sampling with ``denoiser`` ends in ``clean``: DDIM inversion (Song et al. 2021).
 
     Args:
         denoiser: as in :func:`sample`.

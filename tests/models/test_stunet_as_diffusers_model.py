@@ -142,7 +142,8 @@ def test_a_step_of_training_changes_temporal_weights_alone(net):
     loss.backward()
     torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1e-2).step()
     changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed == net.temporal_state_dict().keys()
+    # Softmax ignores what is added to all keys.
+    assert changed | {"temporal.position.text.key.bias"} == net.temporal_state_dict().keys()
     assert torch.nn.functional.mse_loss(output(net), torch.zeros(2, 4, 5, 8, 8)) < loss
 
 

@@ -3,9 +3,8 @@
 An image model draws similar pictures from similar noise. With a share of the noise common to all frames, the
 frames of an inflated model agree from the start, and its temporal layers have less to learn (the "mixed
 noise" of Ge et al. 2023, "Preserve Your Own Correlation"). A frame's own noise shows in its picture, and
-flickers if it is independent of the next frame's. Smoothed in time by a Gaussian it changes slowly instead, as
-their "progressive noise" does; each frame's noise remains standard normal. Use the same values in training and
-sampling.
+flickers if it is independent of the next frame's. Smoothed in time by a Gaussian it changes slowly, as their
+"progressive noise" does; each frame's noise remains standard normal. Sample with the values of training.
 """
 
 from __future__ import annotations

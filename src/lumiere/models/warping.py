@@ -1,8 +1,8 @@
 """The warp net: it warps known pixels into a generated clip.
 
 A codec and a small net lose detail of the known pixels. The warp net compares the generated clip with the
-known pixels and predicts, for each position, where in the known picture its content lies, and how much of that
-to take: the flow and occlusion map of image animation (Siarohin et al. 2019). It is not in the Lumiere paper.
+known pixels and predicts, for each position, where in them its content lies, and how much of that to take:
+the flow and occlusion map of image animation (Siarohin et al. 2019). It is not in the Lumiere paper.
 """
 
 from __future__ import annotations

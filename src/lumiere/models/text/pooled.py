@@ -35,7 +35,7 @@ def split_pooled(
 
 
 def size_ids(height: int, width: int, like: Float[Tensor, "b ..."]) -> Float[Tensor, "b 6"]:
-    """Stable Diffusion XL's ``time_ids``, in pixels: original height and width, crop offset, target height and
-    width. Without crop or resize the original size is the target size."""
+    """Stable Diffusion XL's ``time_ids``, in pixels: original height and width, crop offset, target height
+    and width. Nothing is cropped or resized, so the original size is the target size."""
     ids = torch.tensor([height, width, 0, 0, height, width], device=like.device, dtype=like.dtype)
     return ids.expand(len(like), -1)

@@ -1,4 +1,4 @@
-"""Names of axes, and of the tensors that they make up.
+"""Names of axes, of the tensors that they make up, and the fold of frames into the batch.
 
     b  clips in a batch        c  channels
     t  frames                  h  rows          w  columns   (H, W: of pixels)
@@ -16,3 +16,13 @@ Context = Float[Tensor, "b l d"]
 Mask = Float[Tensor, "b 1 t H W"]
 #: displacement (x, y) and share, see ``lumiere.models.warping``
 Displacement = Float[Tensor, "b 3 t h w"]
+
+
+def fold(clips: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b*t c h w"]:
+    """Frames of clips as a batch of pictures, for layers that see one frame at a time."""
+    return clips.transpose(1, 2).flatten(0, 1)
+
+
+def unfold(frames: Float[Tensor, "bt c h w"], clips: int) -> Float[Tensor, "{clips} c t h w"]:
+    """The inverse of :func:`fold` for a batch of ``clips``."""
+    return frames.unflatten(0, (clips, -1)).transpose(1, 2)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lumiere.errors import InputError
 from lumiere.models import temporal
+from lumiere.models.extras import FramePosition, PlacedModulation, TextPooling
 from lumiere.models.stunet import STUNet
-from lumiere.models.temporal import FramePosition
 
 COMMON = {
     "sample_size": 8,
@@ -338,6 +338,49 @@ def test_spatial_weights_keep_the_image_models_names():
         f"spatial.{n}" for n in names
     }
     assert set(net.temporal_state_dict()) == {n for n in net.state_dict() if not n.startswith("spatial.")}
+
+
+EXTRAS = {
+    "frame_position": (FramePosition, "temporal.position."),
+    "text_pooling": (TextPooling, "temporal.position.text."),
+    "placed_modulation": (PlacedModulation, "slopes_in"),
+}
+
+
+@pytest.mark.parametrize("off", [*([name] for name in EXTRAS), list(EXTRAS)], ids="-".join)
+def test_layers_that_are_not_the_papers_can_be_left_out(off, tmp_path):
+    unet = image_model("text_embedding")
+    sample, given = clip(2, 5, 8, 8, DOUBLE, still=False), conditions("text_embedding", 2, DOUBLE)
+    expected = image_by_image(unet, sample, given)
+    options = dict.fromkeys(off, False)
+    net = STUNet.inflate(unet, temporal_resample=[False] * 2, **options)
+    with torch.no_grad():
+        assert_same(net(sample, **given).sample, expected)
+    for name in off:
+        kind, key = EXTRAS[name]
+        assert not [module for module in net.modules() if isinstance(module, kind)]
+        assert not [entry for entry in net.state_dict() if key in entry]
+    full = STUNet.inflate(image_model("text_embedding"), temporal_resample=[False] * 2)
+    assert net.temporal_state_dict().keys() < full.temporal_state_dict().keys()
+
+    wake(net).train()
+    loss = (net(sample, **given).sample - sample.roll(1, 2)).square().mean()
+    loss.backward()
+    assert all(p.grad is not None for p in net.temporal_parameters())
+    torch.optim.SGD(net.temporal_parameters(), lr=1e-3).step()
+    net.save_pretrained(tmp_path)
+    with torch.no_grad():
+        made = net(sample, **given).sample
+        assert (made - sample.roll(1, 2)).square().mean() < loss
+        loaded = STUNet.from_pretrained(tmp_path, torch_dtype=DOUBLE)
+        assert torch.equal(loaded(sample, **given).sample, made)
+
+
+def test_without_its_place_a_frame_is_the_same_at_any_time():
+    net = wake(STUNet.inflate(image_model(), frame_position=False))
+    sample, given = clip(1, 4, 8, 8, DOUBLE, still=False), conditions("sd15", 1, DOUBLE)
+    with torch.no_grad():
+        assert torch.equal(net(sample, **given, first_frame=9).sample, net(sample, **given).sample)
 
 
 def test_from_config_builds_the_same_net():

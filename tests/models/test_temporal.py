@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere.models import temporal
+from lumiere.models.extras import FramePosition, PlacedModulation
 from lumiere.models.temporal import (
-    FramePosition,
-    PlacedModulation,
+    Modulation,
     TemporalAttentionBlock,
     TemporalConvBlock,
     TemporalDown,
@@ -70,8 +70,12 @@ def test_resampling_is_duplication_or_thinning_then_a_convolution(clips, pairs, 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     "block",
-    [TemporalConvBlock(6, 4), TemporalAttentionBlock(6, 4, layers=2)],
-    ids=["convolution", "attention"],
+    [
+        TemporalConvBlock(6, 4),
+        TemporalAttentionBlock(6, 4, layers=2),
+        TemporalAttentionBlock(6, 4, layers=2, modulation=PlacedModulation),
+    ],
+    ids=["convolution", "attention", "placed attention"],
 )
 def test_fresh_blocks_are_the_identity_whatever_the_embedding(block, layout):
     x = frames(2, 5, layout=layout)
@@ -103,8 +107,9 @@ def test_clips_and_pixels_do_not_mix_in_attention():
     assert not changed.any()
 
 
-def test_attention_is_that_of_pytorch():
-    block = randomise(TemporalAttentionBlock(6, 4, layers=1))
+@pytest.mark.parametrize("modulation", [Modulation, PlacedModulation])
+def test_attention_is_that_of_pytorch(modulation):
+    block = randomise(TemporalAttentionBlock(6, 4, layers=1, modulation=modulation))
     layer, emb, x = block.layers[0], torch.randn(1, 5, 4, dtype=torch.float64), frames(1, 5)
     tokens = x.permute(2, 3, 0, 1).flatten(0, 1)
     scale, shift = (each[0] for each in layer.modulation_attention(emb, 3, 5))

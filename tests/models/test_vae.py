@@ -6,9 +6,10 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from lumiere.models.codec import Codec, fold
+from lumiere.models.codec import Codec
 from lumiere.models.vae import VAECodec
 from lumiere.pipelines.memory import peak_bytes
+from lumiere.shapes import fold
 
 CONFIG = {
     "block_out_channels": [4, 8],

@@ -1,8 +1,8 @@
-"""What is given of a clip, as a net takes it and as sampling keeps it (section 4 of arXiv 2401.12945).
+"""Encode a condition for the net, and clamp its known region while sampling (section 4 of arXiv 2401.12945).
 
-The paper concatenates the noisy clip J with the given video C and a mask M. Here C's unknown pixels hold the
-nearest frame, in time, in which that pixel is given, so that a first frame is told to all others; M has every
-pixel's value, at the sample's resolution with as many channels as a patch has pixels.
+The paper concatenates the noisy clip J with a masked video C and a mask M. Here an unknown pixel of C holds
+its value in the nearest frame, in time, in which it is known, so that a known first frame fills all others. M
+keeps every pixel's value: it is unshuffled to the sample's resolution, one channel per pixel of a patch.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lumiere.diffusion.parametrization import from_sample, scales, signal_power
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.models.codec import Codec
-from lumiere.shapes import Mask, Sample, Video
+from lumiere.shapes import Mask, Sample, Video, fold, unfold
 
 
 def condition_channels(codec: Codec) -> int:
-    """Channels of what :func:`encode_condition` makes."""
+    """Number of channels of C and M together, as :func:`encode_condition` concatenates them."""
     return codec.channels + codec.factor**2
 
 
 def fill_unknown(video: Video, given: Mask) -> Video:
-    """The video, its pixels that are not given taken from the nearest frame in which they are.
+    """Fill each unknown pixel with its value in the nearest frame in which it is known, in [-1, 1].
 
-    Of two as near, from the earlier one. Pixels that no frame gives are 0, gray.
+    Of two frames equally near, the earlier one counts. Pixels that are known in no frame are 0, gray.
 
     Args:
-        given: 1 or 0.
+        given: the mask, 1 where the video is known and 0 elsewhere.
     """
     frames = video.shape[2]
     index = torch.arange(frames, device=video.device).view(1, 1, -1, 1, 1)
@@ -44,24 +45,24 @@ def fill_unknown(video: Video, given: Mask) -> Video:
 
 
 def known_in_any_frame(given: Mask) -> Mask:
-    """1, in every frame, for the pixels that some frame gives: :func:`fill_unknown` has something to take.
+    """The mask, in every frame, of the pixels that are known in any: those that :func:`fill_unknown` fills.
 
     Args:
-        given: 1 or 0.
+        given: the mask, 1 where the video is known and 0 elsewhere.
     """
     return given.amax(2, keepdim=True).expand_as(given)
 
 
 class EncodedCondition(NamedTuple):
-    """What is given of clips, in all the forms that it is needed in.
+    """A batch of conditions, for the net, for sampling and for the warp net.
 
     Attributes:
-        channels: C and M for the net, ``condition_channels`` of them; all zero for a clip of which nothing is
-            given, which is the same as no condition.
+        channels: C and M for the net, concatenated, ``d = condition_channels``. All zero for a clip without
+            known pixels, which equals no condition.
         sample: C alone.
-        whole: the places of the sample that are given whole.
-        nearest: the video that C is the sample of.
-        given: 1 where the video is given, 0 elsewhere.
+        whole: the positions of the sample whose pixels are all known.
+        nearest: the filled video, in [-1, 1], that C encodes.
+        given: the mask, 1 where the video is known and 0 elsewhere.
     """
 
     channels: Float[Tensor, "b d t h w"]
@@ -71,20 +72,20 @@ class EncodedCondition(NamedTuple):
     given: Mask
 
     def of(self, index: int) -> EncodedCondition:
-        """What one of the clips is told; if all are told the same, that."""
+        """The condition of one clip of the batch; a single condition holds for all clips."""
         return EncodedCondition(*(part if len(part) == 1 else part[index : index + 1] for part in self))
 
 
 def encode_condition(codec: Codec, video: Video, given: Mask) -> EncodedCondition:
-    """Say what is given to the net, and to sampling.
+    """Encode known pixels with ``codec``.
 
     Args:
-        given: 1 where the video is given, 0 elsewhere.
+        video: in [-1, 1].
+        given: the mask, 1 where the video is known and 0 elsewhere.
     """
     nearest = fill_unknown(video, given)
     sample = codec.encode(nearest)
-    mask = F.pixel_unshuffle(given.transpose(1, 2).flatten(0, 1), codec.factor)
-    mask = mask.unflatten(0, (len(video), -1)).transpose(1, 2)
+    mask = unfold(F.pixel_unshuffle(fold(given), codec.factor), len(video))
     something = given.amax((1, 2, 3, 4), keepdim=True) > 0
     channels = torch.cat([sample, mask], 1) * something
     return EncodedCondition(channels, sample, (mask == 1).all(1, keepdim=True), nearest, given)
@@ -96,22 +97,19 @@ def clamp_known(
     alphas_cumprod: Float[Tensor, "n"],
     prediction_type: str = "v_prediction",
 ) -> Denoiser:
-    """A denoiser that is certain of what is given whole: there its prediction leads to that.
+    """Wrap a denoiser so that its prediction leads to the known sample wherever that is wholly known.
 
     Args:
-        alphas_cumprod: of the schedule's timesteps.
-        prediction_type: what the denoiser predicts, under diffusers' names.
+        alphas_cumprod: the noise schedule, one value per timestep.
+        prediction_type: of the denoiser, under diffusers' names.
+
+    Raises:
+        InputError: (when it denoises) ``prediction_type`` is unknown.
     """
 
     def held(x: Tensor, t: Tensor) -> Tensor:
-        power = alphas_cumprod.to(x.device)[t.long()].to(x)
-        a, s = power.sqrt(), (1 - power).sqrt()
-        clean = encoded.sample.to(x)
-        certain = {
-            "v_prediction": (a * x - clean) / s,
-            "epsilon": (x - a * clean) / s,
-            "sample": clean.expand_as(x),
-        }[prediction_type]
+        a, s = scales(signal_power(alphas_cumprod, t.long(), x))
+        certain = from_sample(encoded.sample.to(x), x, a, s, prediction_type)
         return torch.where(encoded.whole, certain, denoiser(x, t))
 
     return held

@@ -1,10 +1,10 @@
 """Noise for clips: each frame's own, partly the same in all frames, and smooth in time.
 
-An image model makes like pictures of like noise. With a share of the noise common to all frames, an inflated
-one begins with frames that agree, and its temporal layers have less to learn (the "mixed noise" of Ge et al.
-2023, "Preserve Your Own Correlation"). What is left of a frame's own noise in its picture flickers, if it has
-nothing to do with the next frame's. Smooth in time, by a Gaussian, it changes slowly instead, as their
-"progressive noise" does; each frame's remains standard normal. Training had better have the same of both.
+An image model draws similar pictures from similar noise. With a share of the noise common to all frames, the
+frames of an inflated model agree from the start, and its temporal layers have less to learn (the "mixed
+noise" of Ge et al. 2023, "Preserve Your Own Correlation"). A frame's own noise shows in its picture, and
+flickers if it is independent of the next frame's. Smoothed in time by a Gaussian it changes slowly, as their
+"progressive noise" does; each frame's noise remains standard normal. Sample with the values of training.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def frame_noise(
     smoothness: float = 0.0,
     loop: bool = False,
 ) -> Float[Tensor, "c t h w"]:
-    """The same for one clip whose frames have ``shape``, drawn frame after frame.
+    """Noise as :func:`clip_noise` draws it, for one clip whose frames have ``shape``, frame by frame.
 
-    So a frame's noise does not depend on how many follow, unless the clip is a ``loop``: then it is smooth
-    from the last frame to the first, too.
+    A frame's noise does not depend on the number of frames after it, unless the clip is a ``loop``: then the
+    noise is smooth from the last frame to the first, too.
 
     Raises:
         InputError: ``shared`` is not within 0 and 1, or ``smoothness`` below 0.

@@ -1,6 +1,7 @@
 """The training loss: prediction of v, or of the sample, on a noise schedule that ends in pure noise.
 
-Nothing here knows a model: a denoiser is a function ``(x, t) -> v``. Its generators decide everything.
+Nothing here knows a model: a denoiser is a function ``(x, t) -> prediction``. All randomness comes from the
+generators that are passed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lumiere.diffusion.noise import Generators, clip_noise, rand, randn
+from lumiere.diffusion.parametrization import add_noise, scales, signal_power, target
 from lumiere.diffusion.sampling import Denoiser
 
 
@@ -74,23 +76,26 @@ def training_loss(
         weight: of each value's error; the mean over a sample is weighted by it. Broadcast to ``clean``.
         prediction_type: what the denoiser predicts, under diffusers' names: "v_prediction",
             "sample" or "epsilon".
-        teacher: what it predicts is wanted then, in place of the data's own.
+        teacher: a denoiser whose prediction is the target, in place of the data's own (distillation).
+
+    Raises:
+        InputError: ``prediction_type`` is unknown.
     """
     t = draw_timesteps(len(clean), len(alphas_cumprod), generator, timestep_power, pure_noise, part, span)
-    power = alphas_cumprod[t].to(clean.dtype).view(-1, *[1] * (clean.ndim - 1))
-    a, s = power.sqrt(), (1 - power).sqrt()
+    power = signal_power(alphas_cumprod, t, clean)
+    a, s = scales(power)
     if shared_noise or noise_smoothness:
         noise = clip_noise(clean, generator, shared_noise, noise_smoothness)
     else:
         noise = randn(clean.shape, generator, clean)
-    noised = a * clean + s * noise
+    noised = add_noise(clean, noise, a, s)
     predicted = denoiser(noised, t)
     if teacher is None:
-        wanted = {"sample": clean, "epsilon": noise, "v_prediction": a * noise - s * clean}[prediction_type]
+        wanted = target(clean, noise, a, s, prediction_type)
     else:
         with torch.no_grad():
             wanted = teacher(noised, t).float()
-    # What a net says of the variance, beyond the sample's channels, is not trained.
+    # A learned variance, in channels after the sample's, is not trained.
     squares = (predicted[:, : clean.shape[1]].float() - wanted).square()
     if weight is None:
         error = squares.flatten(1).mean(1)
@@ -119,6 +124,7 @@ def drop_captions(
 def drop_pairs(
     pairs: Float[Tensor, "b l pair"], empty: Float[Tensor, "1 l d"], share: float, generator: Generators
 ) -> tuple[Float[Tensor, "b l d"], Float[Tensor, "b l d"]]:
-    """The same for two contexts side by side, what a net and its teacher are told, dropped together."""
-    told, taught = drop_captions(pairs, torch.cat([empty, empty], dim=2), share, generator).chunk(2, dim=2)
-    return told, taught
+    """:func:`drop_captions` for a net's contexts and its teacher's, concatenated on ``d``; both are dropped
+    together."""
+    own, teacher = drop_captions(pairs, torch.cat([empty, empty], dim=2), share, generator).chunk(2, dim=2)
+    return own, teacher

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumiere.diffusion.noise import Generators
+from lumiere.diffusion.parametrization import from_sample, scales, signal_power
 from lumiere.errors import InputError
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -179,8 +180,7 @@ def inverted_noise(
     num_inference_steps: int,
     strength: float = 1.0,
 ) -> Float[Tensor, "b ..."]:
-    """The noise that sampling with ``denoiser`` would take away to end in ``clean``: DDIM inversion (Song et
-    al. 2021).
+    """The noise from which sampling with ``denoiser`` ends in ``clean``: DDIM inversion (Song et al. 2021).
 
     Args:
         denoiser: as in :func:`sample`.
@@ -204,5 +204,5 @@ def inverted_noise(
     for t in inverse.timesteps[inverse.timesteps <= last]:
         x = inverse.step(denoiser(x, reached), t, x, return_dict=False)[0]
         reached = t
-    power = inverse.alphas_cumprod[int(reached)]
-    return (x - power.sqrt() * clean) / (1 - power).sqrt()
+    a, s = scales(signal_power(inverse.alphas_cumprod, reached, x))
+    return from_sample(clean, x, a, s, "epsilon")

@@ -1,4 +1,5 @@
-"""What the net works in: patches of pixels, or the code of a small learned autoencoder.
+"""Codecs between pixels and the samples that the net denoises: patches of pixels, or a small autoencoder's
+latents.
 
 The paper's base model works on pixels. A codec keeps that choice out of the rest of the code: it has
 ``channels``, ``factor``, ``encode`` and ``decode``, and works frame by frame, so that time is left to the
@@ -18,7 +19,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from lumiere.models.norm import GroupNorm
-from lumiere.shapes import Sample, Video
+from lumiere.shapes import Sample, Video, fold, unfold
 
 
 @runtime_checkable
@@ -31,16 +32,6 @@ class Codec(Protocol):
     def encode(self, video: Video) -> Sample: ...
 
     def decode(self, sample: Sample) -> Video: ...
-
-
-def fold(video: Tensor) -> Tensor:
-    """Frames of clips, ``b c t h w``, as a batch of pictures, ``(b t) c h w``."""
-    return video.transpose(1, 2).flatten(0, 1)
-
-
-def unfold(frames: Tensor, batch: int) -> Tensor:
-    """The inverse of :func:`fold` for ``batch`` clips."""
-    return frames.unflatten(0, (batch, -1)).transpose(1, 2)
 
 
 class PatchCodec(ModelMixin, ConfigMixin):
@@ -136,7 +127,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         return (self.encoder(frames) - self.mean[:, None, None]) / self.std[:, None, None]
 
     def decode_frames(self, sample: Tensor) -> Tensor:
-        """The inverse of ``encode_frames``, up to what the autoencoder loses; not clamped."""
+        """The inverse of ``encode_frames``, up to the autoencoder's loss; not clamped."""
         return self.decoder(sample * self.std[:, None, None] + self.mean[:, None, None])
 
     @property

@@ -1,4 +1,4 @@
-"""The Space-Time U-Net (section 3.1 of arXiv 2401.12945): an image model whose own blocks, unchanged,
+"""The Space-Time U-Net (section 3.1 of arXiv 2401.12945): a pretrained 2-D U-Net whose own blocks, unchanged,
 alternate with temporal ones.
 """
 
@@ -20,9 +20,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
+from lumiere.models.extras import FramePosition, PlacedModulation
 from lumiere.models.norm import use_fast_norms
 from lumiere.models.temporal import (
-    FramePosition,
+    Modulation,
     TemporalAttentionBlock,
     TemporalConvBlock,
     TemporalDown,
@@ -30,7 +31,7 @@ from lumiere.models.temporal import (
     in_slices,
 )
 from lumiere.models.text.pooled import size_ids, split_pooled
-from lumiere.shapes import Context, Sample
+from lumiere.shapes import Context, Sample, fold, unfold
 
 BLOCKS = (
     "CrossAttnDownBlock2D",
@@ -55,7 +56,7 @@ class STUNetOutput(BaseOutput):
 
 
 class TemporalLevel(nn.Module):
-    """One level's temporal layers: a block per spatial layer block, and the resampling at its end."""
+    """One level's temporal layers: a block per spatial layer block, then the resampling of its frames."""
 
     def __init__(self, blocks: Sequence[nn.Module], resample: nn.Module | None = None):
         super().__init__()
@@ -64,7 +65,7 @@ class TemporalLevel(nn.Module):
 
 
 class TemporalLayers(nn.Module):
-    """All that inflation adds to ``unet``, level by level, in the order in which the walk meets it."""
+    """All that inflation adds to ``unet``, level by level, in the order of the forward pass."""
 
     def __init__(
         self,
@@ -72,20 +73,29 @@ class TemporalLayers(nn.Module):
         resample: Sequence[bool],
         attention_blocks: int,
         condition_channels: int,
+        frame_position: bool,
+        text_pooling: bool,
+        placed_modulation: bool,
     ):
         super().__init__()
+        modulation = PlacedModulation if placed_modulation else Modulation
         emb_channels = unet.mid_block.resnets[0].time_emb_proj.in_features
 
         def level(spatial: Any, coarsest: bool, resampler: type[nn.Module] | None) -> TemporalLevel:
             widths = [resnet.out_channels for resnet in spatial.resnets]
             blocks: list[nn.Module]
             if coarsest and attention_blocks:
-                blocks = [TemporalAttentionBlock(width, emb_channels, attention_blocks) for width in widths]
+                blocks = [
+                    TemporalAttentionBlock(width, emb_channels, attention_blocks, modulation)
+                    for width in widths
+                ]
             else:
                 blocks = [TemporalConvBlock(width, emb_channels) for width in widths]
             return TemporalLevel(blocks, None if resampler is None else resampler(widths[-1]))
 
-        self.position = FramePosition(emb_channels, _text_channels(unet))
+        self.position = None
+        if frame_position:
+            self.position = FramePosition(emb_channels, _text_channels(unet) if text_pooling else None)
         # Further input channels of the image model's first convolution, beside it, for that stays as it is.
         self.condition = None
         if condition_channels:
@@ -105,7 +115,7 @@ class TemporalLayers(nn.Module):
 
 
 class _PerFrame:
-    """Each clip's conditions for each of its frames, made once per number of frames; of one clip, views."""
+    """Each clip's embedding and text context, repeated for a level's frames; of one clip, views."""
 
     def __init__(self, emb: Tensor, context: Tensor, placed: Tensor):
         self._clip_emb, self._clip_context, self._placed = emb, context, placed
@@ -128,37 +138,45 @@ class _PerFrame:
         return self._for(len(x))[1]
 
     def placed(self, x: Tensor) -> Tensor:
-        """``b t e`` for the ``b t`` frames of ``x``, with their places in the clip."""
+        """``b t e`` for the ``b t`` frames of ``x``: the temporal blocks' embedding."""
         return self._placed[:, :: self._placed.shape[0] * self._placed.shape[1] // len(x)]
 
 
 class STUNet(ModelMixin, ConfigMixin):
     """A text-to-video denoiser over all frames of a clip at once.
 
-    After every spatial layer block (a resnet with its transformer, if it has one) stands a temporal block:
-    convolution at all levels but the coarsest, attention at the coarsest. After every spatial resize the
-    frames are resampled likewise. The image model stays whole under ``spatial``, frozen and in evaluation
-    mode; what trains is under ``temporal``.
+    Every spatial layer block (a resnet with its transformer, if it has one) is followed by a temporal block:
+    a factorised space-time convolution at all levels but the coarsest, attention along the frames at the
+    coarsest. Every spatial resize is followed by the same resize of the frames. The image model stays whole
+    under ``spatial``, frozen and in evaluation mode; ``temporal`` holds the layers that train.
 
     At initialisation a clip of equal frames gives the image model's output in every frame; without temporal
-    resampling any clip does.
+    resampling any clip does. With ``frame_position`` and ``placed_modulation`` off, the net has the paper's
+    layers alone.
 
     Args:
         spatial_config: configuration of the image model, a ``UNet2DConditionModel``.
         temporal_resample: for each spatial resize, from the finest, whether frames are halved and doubled
-            with it. None: with all. How often the paper's model does is not published.
+            with it. None: with all. The paper does not say how often its model does.
         attention_blocks: attention layers stacked after each spatial layer block of the coarsest level; 0 for
-            convolution there too, as super-resolution wants it.
-        condition_channels: channels of what a call is told as its ``condition``; its weights begin at zero.
-        codec_factor: pixels along a side of one place of a sample; for an image model that is told the size
-            of its picture (Stable Diffusion XL).
-        frame_stride: how far each frame is from the next, on the scale of the frames' places in their clip;
-            above 1 for a model of keyframes.
+            convolution there too, as super-resolution uses.
+        condition_channels: channels of the ``condition`` argument of :meth:`forward`, 0 for none; the weights
+            of the layer that reads them start at zero.
+        codec_factor: pixels per side of one position of a sample; for an image model that takes the size of
+            its picture (Stable Diffusion XL).
+        frame_stride: distance of neighbouring frames in ``frame_position``; above 1 for a model of keyframes.
+        frame_position: whether each frame's index modulates the temporal blocks
+            (:class:`~lumiere.models.extras.FramePosition`); not in the paper.
+        text_pooling: whether the words of the prompt take part in that
+            (:class:`~lumiere.models.extras.TextPooling`); not in the paper. Unused without
+            ``frame_position``, and for an image model without attention to text.
+        placed_modulation: whether the modulation of the attention blocks varies over the picture
+            (:class:`~lumiere.models.extras.PlacedModulation`); not in the paper.
 
     On a CPU without gradients, ``net.to(memory_format=torch.channels_last)`` is faster.
 
     Raises:
-        InputError: for an image model with blocks that cannot be walked, or options that do not fit it.
+        InputError: for an image model with blocks of unknown types, or options that do not fit it.
     """
 
     _supports_gradient_checkpointing = True
@@ -173,6 +191,9 @@ class STUNet(ModelMixin, ConfigMixin):
         condition_channels: int = 0,
         codec_factor: int = 8,
         frame_stride: int = 1,
+        frame_position: bool = True,
+        text_pooling: bool = True,
+        placed_modulation: bool = True,
     ):
         super().__init__()
         unet = UNet2DConditionModel.from_config(spatial_config)
@@ -194,7 +215,13 @@ class STUNet(ModelMixin, ConfigMixin):
         use_fast_norms(unet)
         self.spatial = unet.requires_grad_(False).eval()
         self.temporal = TemporalLayers(
-            unet, self.temporal_resample, self.config.attention_blocks, self.config.condition_channels
+            unet,
+            self.temporal_resample,
+            self.config.attention_blocks,
+            self.config.condition_channels,
+            self.config.frame_position,
+            self.config.text_pooling,
+            self.config.placed_modulation,
         )
         self.temporal.to(unet.device, unet.dtype)
 
@@ -208,8 +235,12 @@ class STUNet(ModelMixin, ConfigMixin):
         condition_channels: int = 0,
         codec_factor: int = 8,
         frame_stride: int = 1,
+        frame_position: bool = True,
+        text_pooling: bool = True,
+        placed_modulation: bool = True,
     ) -> STUNet:
-        """A space-time net around ``unet2d`` itself, which it takes over and freezes; no weight is copied."""
+        """Inflate an image model (section 3.1). The net holds ``unet2d`` itself and freezes it; no weight is
+        copied. Options and errors are those of the class."""
         spatial_config = {key: value for key, value in unet2d.config.items() if not key.startswith("_")}
         with init_empty_weights():
             net = cls(
@@ -219,12 +250,15 @@ class STUNet(ModelMixin, ConfigMixin):
                 condition_channels=condition_channels,
                 codec_factor=codec_factor,
                 frame_stride=frame_stride,
+                frame_position=frame_position,
+                text_pooling=text_pooling,
+                placed_modulation=placed_modulation,
             )
         net._assemble(unet2d)
         return net
 
     def temporal_parameters(self) -> Iterator[nn.Parameter]:
-        """All that trains."""
+        """The parameters that train."""
         return self.temporal.parameters()
 
     def temporal_state_dict(self) -> dict[str, Tensor]:
@@ -253,57 +287,46 @@ class STUNet(ModelMixin, ConfigMixin):
 
         Args:
             sample: noisy clips, ``b c t h w``; any number of frames, any size that the image model takes.
-                Pictures, ``b c h w``, are predicted by the image model alone.
+                Pictures, ``b c h w``, go through the image model alone.
             timestep: one for all clips, or ``(b,)``.
             encoder_hidden_states: a text context per clip, ``b l d``.
-            class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model wants them. An image
-                model that wants a pooled text and sizes finds them, unless they are given, in the context's
-                last position (:mod:`lumiere.models.text.pooled`) and in the sample's size.
+            class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model takes them. Without
+                ``added_cond_kwargs``, Stable Diffusion XL's pooled text is the context's last position
+                (:mod:`lumiere.models.text.pooled`), and its sizes are the sample's.
             first_frame: index of the first frame, for a window of a longer clip; for all, or ``(b,)``.
-            condition: what is given of the clips, ``condition_channels`` of them, as
-                ``lumiere.diffusion.conditioning`` encodes it. None, and zeros, mean nothing.
+            condition: the encoded condition, ``b d t h w`` with ``d = condition_channels``, see
+                :mod:`lumiere.diffusion.conditioning`. None and zeros mean no condition.
+            return_dict: whether the result is an :class:`STUNetOutput` or a tuple.
 
         Raises:
-            InputError: if channels or batch sizes do not fit.
+            InputError: channels or batch sizes do not fit.
         """
+        self._check(sample, encoder_hidden_states, condition)
         unet: Any = self.spatial
         temporal: Any = self.temporal
-        clips, channels = sample.shape[:2]
-        if channels != unet.config.in_channels:
-            raise InputError(f"sample has {channels} channels; the net takes {unet.config.in_channels}")
-        if len(encoder_hidden_states) != clips:
-            raise InputError(f"there are {len(encoder_hidden_states)} text contexts for {clips} clips")
-        taken = self.config.condition_channels
-        if condition is not None and condition.shape[1] != taken:
-            raise InputError(f"the condition has {condition.shape[1]} channels; the net takes {taken}")
 
-        # Embedding and context, one per clip
+        # Pictures: the image model alone
         added = added_cond_kwargs or {}
         if unet.config.addition_embed_type == "text_time" and not added:
             encoder_hidden_states, added = self._added(encoder_hidden_states, sample)
         if sample.ndim == 4:
-            told = {"class_labels": class_labels, "timestep_cond": timestep_cond, "added_cond_kwargs": added}
-            predicted = unet(sample, timestep, encoder_hidden_states, **told).sample
+            more = {"class_labels": class_labels, "timestep_cond": timestep_cond, "added_cond_kwargs": added}
+            predicted = unet(sample, timestep, encoder_hidden_states, **more).sample
             return STUNetOutput(sample=predicted) if return_dict else (predicted,)
+
+        # Embedding and context: one per clip, then per frame
+        clips, frames = len(sample), sample.shape[2]
+        padding = -frames % self.temporal_factor
         emb = self._embed(sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added)
         context = unet.process_encoder_hidden_states(encoder_hidden_states, added)
-
-        # Frames join the batch, the last repeated up to a length that resampling divides
-        frames = sample.shape[2]
-        padding = -frames % self.temporal_factor
-        first = torch.as_tensor(first_frame, device=sample.device).view(-1, 1)
-        places = self.config.frame_stride * (first + torch.arange(frames + padding, device=sample.device))
-        conditions = _PerFrame(emb, context, temporal.position(emb, context, places))
+        conditions = _PerFrame(emb, context, self._placed(emb, context, first_frame, frames + padding))
         layer = self._layer(conditions)
 
-        def fold(x: Tensor) -> Tensor:
-            x = F.pad(x, (0, 0, 0, 0, 0, padding), mode="replicate") if padding else x
-            return x.transpose(1, 2).flatten(0, 1)
-
-        x = fold(sample)
+        # In: frames join the batch, the last one repeated up to a length that resampling divides
+        x = fold(_repeat_last(sample, padding))
         x = unet.conv_in(2 * x - 1 if unet.config.center_input_sample else x)
         if condition is not None:
-            x = x + temporal.condition(fold(condition))
+            x = x + temporal.condition(fold(_repeat_last(condition, padding)))
 
         # Down: skips keep each level's own size and number of frames
         skips = [x]
@@ -333,15 +356,34 @@ class STUNet(ModelMixin, ConfigMixin):
                 x = time.resample(x, clips) if time.resample else x
 
         # Out: frames leave the batch, and the repeated ones the clip
-        x = in_slices(self._out, x).unflatten(0, (clips, -1)).transpose(1, 2)[:, :, :frames]
+        x = unfold(in_slices(self._out, x), clips)[:, :, :frames]
         return STUNetOutput(sample=x) if return_dict else (x,)
+
+    def _check(self, sample: Tensor, context: Tensor, condition: Tensor | None) -> None:
+        """Raises :class:`InputError` for channels or batch sizes that do not fit."""
+        channels, wanted = sample.shape[1], self.spatial.config.in_channels
+        if channels != wanted:
+            raise InputError(f"sample has {channels} channels; the net takes {wanted}")
+        if len(context) != len(sample):
+            raise InputError(f"there are {len(context)} text contexts for {len(sample)} clips")
+        taken = self.config.condition_channels
+        if condition is not None and condition.shape[1] != taken:
+            raise InputError(f"the condition has {condition.shape[1]} channels; the net takes {taken}")
+
+    def _placed(self, emb: Tensor, context: Tensor, first_frame: Tensor | int, frames: int) -> Tensor:
+        """The temporal blocks' embedding, ``b t e``: the clip's, with each frame's place if that is on."""
+        if self.temporal.position is None:
+            return emb[:, None].expand(-1, frames, -1)
+        first = torch.as_tensor(first_frame, device=emb.device).view(-1, 1)
+        places = self.config.frame_stride * (first + torch.arange(frames, device=emb.device))
+        return self.temporal.position(emb, context, places)
 
     def _out(self, x: Tensor) -> Tensor:
         unet = self.spatial
         return unet.conv_out(unet.conv_act(unet.conv_norm_out(x)) if unet.conv_norm_out else x)
 
     def _added(self, context: Tensor, sample: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The states of the text, and what the image model is told besides: the pooled text, and sizes."""
+        """The context without its last position, and Stable Diffusion XL's ``added_cond_kwargs``."""
         config = self.spatial.config
         height, width = (self.config.codec_factor * side for side in sample.shape[-2:])
         sizes = size_ids(height, width, like=context)
@@ -372,7 +414,7 @@ class STUNet(ModelMixin, ConfigMixin):
         return unet.time_embed_act(emb) if unet.time_embed_act is not None else emb
 
     def _layer(self, conditions: _PerFrame) -> Callable[..., Tensor]:
-        """A spatial layer block, of ``x`` and its skip, and its temporal block, under these conditions."""
+        """The function that runs a spatial layer block, on ``x`` and its skip, and its temporal block."""
 
         def run(
             x: Tensor,
@@ -390,7 +432,7 @@ class STUNet(ModelMixin, ConfigMixin):
             return block(x, placed)
 
         def layer(x: Tensor, *parts: Any) -> Tensor:
-            # What has gradients comes in as an argument: recomputation must not find it in a cache.
+            # Tensors with gradients are arguments: recomputation must not find them in a cache.
             if self.gradient_checkpointing and torch.is_grad_enabled():
                 return self._gradient_checkpointing_func(run, x, conditions.placed(x), *parts)
             return run(x, conditions.placed(x), *parts)
@@ -399,7 +441,7 @@ class STUNet(ModelMixin, ConfigMixin):
 
 
 def _check_walkable(unet: UNet2DConditionModel) -> None:
-    """Raises :class:`InputError` for an image model that :meth:`STUNet.forward` would not follow."""
+    """Raises :class:`InputError` for an image model whose blocks :meth:`STUNet.forward` does not know."""
     config = unet.config
     types = {*config.down_block_types, config.mid_block_type, *config.up_block_types}
     if unknown := types.difference(BLOCKS):
@@ -420,6 +462,10 @@ def _text_channels(unet: UNet2DConditionModel) -> int | None:
         return None
     channels = unet.config.cross_attention_dim
     return channels if isinstance(channels, int) else channels[0]
+
+
+def _repeat_last(clips: Tensor, times: int) -> Tensor:
+    return F.pad(clips, (0, 0, 0, 0, 0, times), mode="replicate") if times else clips
 
 
 def _attentions(space: Any) -> list[nn.Module | None]:

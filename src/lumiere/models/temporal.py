@@ -1,9 +1,9 @@
 """What inflation adds to an image model: temporal convolution, attention, down- and up-sampling.
 
 Everything here works on frames folded into the batch, ``(b t) c h w``, as the spatial layers leave them, and
-on ``emb`` of shape ``(b, t, e)``: the clip's time and text embedding that the spatial resnets also get, with
-each frame's place in the clip (:class:`FramePosition`). Blocks add their result to their input; the last
-linear map of each starts at zero, so that a fresh block is the identity (section 3.1 of arXiv 2401.12945).
+on ``emb`` of shape ``(b, t, e)``: each frame's embedding, made of the time and text embedding that the
+spatial resnets also get. Blocks add their result to their input; the last linear map of each starts at zero,
+so that a fresh block is the identity (section 3.1 of arXiv 2401.12945).
 """
 
 from __future__ import annotations
@@ -104,59 +104,6 @@ class TemporalUp(nn.Module):
         return self.conv(x.repeat_interleave(2, dim=0), clips)
 
 
-class TextPooling(nn.Module):
-    """Some words of a text, each head those that its own query finds."""
-
-    heads = 8
-
-    def __init__(self, text_channels: int, channels: int):
-        super().__init__()
-        self.query = nn.Parameter(torch.randn(self.heads, 1, channels // self.heads))
-        self.key = nn.Linear(text_channels, self.heads * self.query.shape[-1])
-        self.value = nn.Linear(text_channels, self.heads * self.query.shape[-1])
-        self.out = nn.Linear(self.value.out_features, channels)
-
-    def forward(self, context: Tensor) -> Tensor:
-        """``(b, l, d)`` to ``(b, c)``."""
-        key, value = (
-            each(context).unflatten(2, (self.heads, -1)).transpose(1, 2) for each in (self.key, self.value)
-        )
-        query = self.query.expand(len(context), -1, -1, -1)
-        pooled = F.scaled_dot_product_attention(query, key, value).flatten(1)
-        return self.out(F.layer_norm(pooled, pooled.shape[-1:]))
-
-
-class FramePosition(nn.Module):
-    """A frame's place in its clip, added to the clip's embedding.
-
-    So a frame can be made to differ by what the prompt says and when: where "moving left" has come to. That
-    is a product of the two, and is offered as one. The prompt's words are read one by one, since an image
-    model's embedding, with its pooled text, may hardly know of motion.
-
-    Args:
-        text_channels: of the text context; None for a model that takes none.
-    """
-
-    channels = 64
-    periods = (8.0, 1000.0)
-
-    def __init__(self, emb_channels: int, text_channels: int | None):
-        super().__init__()
-        self.place = nn.Linear(self.channels, emb_channels)
-        self.what = nn.Linear(emb_channels, emb_channels)
-        self.text = None if text_channels is None else TextPooling(text_channels, emb_channels)
-        self.out = nn.Linear(emb_channels, emb_channels)
-
-    def forward(self, emb: Tensor, context: Tensor, frames: Tensor) -> Tensor:
-        """``(b, e)``, ``(b, l, d)`` and indices of frames, ``(b, t)`` or ``(1, t)``, to ``(b, t, e)``."""
-        places = self.place(frame_positions(frames, self.channels, emb, self.periods))
-        what = self.what(F.layer_norm(emb, emb.shape[-1:]))
-        if self.text is not None:
-            what = what + self.text(context)
-        places, what = (F.layer_norm(each, each.shape[-1:]) for each in (places, what))
-        return emb[:, None] + self.out(places * what[:, None])
-
-
 class Modulation(nn.Module):
     """Scale and shift of every channel by the frame's embedding.
 
@@ -169,45 +116,10 @@ class Modulation(nn.Module):
         super().__init__()
         self.proj = nn.Linear(emb_channels, 2 * channels)
 
-    def forward(self, emb: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift, each ``(b, t, c)``."""
-        scale, shift = self.proj(F.silu(emb)).chunk(2, dim=2)
+    def forward(self, emb: Tensor, height: int = 1, width: int = 1) -> tuple[Tensor, Tensor]:
+        """Scale and shift, each ``(b, 1, t, c)``: the same at every place of a picture of any size."""
+        scale, shift = self.proj(F.silu(emb))[:, None].chunk(2, dim=3)
         return 1 + scale, shift
-
-
-class PlacedModulation(nn.Module):
-    """The same, where scale and shift also vary over the picture: with x, with y, and outwards.
-
-    So a prompt can favour one side of the picture in early frames and the other in late ones. Without it a
-    block can only strengthen or weaken what the image model drew everywhere at once. What varies is of low
-    rank, lest it outweigh the block.
-    """
-
-    rank = 64
-
-    def __init__(self, emb_channels: int, channels: int):
-        super().__init__()
-        self.proj = nn.Linear(emb_channels, 2 * channels)
-        self.slopes_in = nn.Linear(emb_channels, self.rank, bias=False)
-        self.slopes_out = nn.Linear(self.rank, 3 * 2 * channels)
-
-    def forward(self, emb: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """Scale and shift, each ``(b, h w, t, c)``."""
-        y, x = (_from_the_middle(side, emb) for side in (height, width))
-        y, x = y[:, None].expand(height, width), x.expand(height, width)
-        patterns = torch.stack([x, y, x * x + y * y - 1]).flatten(1)
-        emb = F.silu(emb)
-        slopes = self.slopes_out(self.slopes_in(emb)).unflatten(2, (3, -1))
-        varying = torch.einsum("btpc,ps->bstc", slopes, patterns.to(slopes.dtype))
-        scale, shift = (self.proj(emb)[:, None] + varying).chunk(2, dim=3)
-        return 1 + scale, shift
-
-
-def _from_the_middle(side: int, like: Tensor) -> Tensor:
-    """Places of pixels, -1 to 1; the middle if there is but one."""
-    return (
-        torch.linspace(-1, 1, side, device=like.device, dtype=like.dtype) if side > 1 else like.new_zeros(1)
-    )
 
 
 class TemporalConvBlock(nn.Module):
@@ -233,7 +145,7 @@ class TemporalConvBlock(nn.Module):
         self.time = TimeConv(channels)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        scale, shift = (each.flatten(0, 1) for each in self.modulation(emb))
+        scale, shift = (each.flatten(0, 2) for each in self.modulation(emb))
         return x + self.time(in_slices(self._space, x, scale, shift), len(emb))
 
     def _space(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -244,15 +156,15 @@ class TemporalConvBlock(nn.Module):
 class TemporalAttentionLayer(nn.Module):
     """Attention along the frames, then a feed-forward net, both pre-normalised; on ``(b, s, t, c)``."""
 
-    def __init__(self, channels: int, emb_channels: int):
+    def __init__(self, channels: int, emb_channels: int, modulation: Callable[[int, int], nn.Module]):
         super().__init__()
         self.heads = channels // math.gcd(64, channels)
         self.norm_attention = nn.LayerNorm(channels, elementwise_affine=False)
-        self.modulation_attention = PlacedModulation(emb_channels, channels)
+        self.modulation_attention = modulation(emb_channels, channels)
         self.qkv = nn.Linear(channels, 3 * channels)
         self.out = nn.Linear(channels, channels)
         self.norm_feed = nn.LayerNorm(channels, elementwise_affine=False)
-        self.modulation_feed = PlacedModulation(emb_channels, channels)
+        self.modulation_feed = modulation(emb_channels, channels)
         self.feed_in = nn.Linear(channels, 4 * channels)
         self.feed_out = nn.Linear(4 * channels, channels)
         for last in (self.out, self.feed_out):
@@ -275,11 +187,24 @@ class TemporalAttentionLayer(nn.Module):
 
 
 class TemporalAttentionBlock(nn.Module):
-    """``layers`` attention layers along the frames; pixels are batch. For the coarsest level alone."""
+    """Attention layers along the frames, with pixels as batch; for the coarsest level alone (section 3.1).
 
-    def __init__(self, channels: int, emb_channels: int, layers: int):
+    Args:
+        layers: how many are stacked.
+        modulation: the class of their modulations: :class:`Modulation`, or one with its interface.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        emb_channels: int,
+        layers: int,
+        modulation: Callable[[int, int], nn.Module] = Modulation,
+    ):
         super().__init__()
-        self.layers = nn.ModuleList([TemporalAttentionLayer(channels, emb_channels) for _ in range(layers)])
+        self.layers = nn.ModuleList(
+            [TemporalAttentionLayer(channels, emb_channels, modulation) for _ in range(layers)]
+        )
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         height = x.shape[2]

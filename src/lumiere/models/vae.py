@@ -10,8 +10,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor
 
-from lumiere.models.codec import fold, unfold
-from lumiere.shapes import Sample, Video
+from lumiere.shapes import Sample, Video, fold, unfold
 
 
 class VAECodec(ModelMixin, ConfigMixin):

@@ -1,8 +1,8 @@
-"""Where the content of what is given lies in a clip that was made from it.
+"""The warp net: it warps known pixels into a generated clip.
 
-A codec and a small net lose what a given picture shows exactly. This net sees both clips, the given one and
-the one that was made, and says for each place where in the given one its content is, and how much of that to
-take: the flow and occlusion map of image animation (Siarohin et al. 2019), not of the Lumiere paper.
+A codec and a small net lose detail of the known pixels. The warp net compares the generated clip with the
+known pixels and predicts, for each position, where in them its content lies, and how much of that to take:
+the flow and occlusion map of image animation (Siarohin et al. 2019). It is not in the Lumiere paper.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.models.norm import GroupNorm
-from lumiere.shapes import Displacement, Mask, Video
+from lumiere.shapes import Displacement, Mask, Video, fold, unfold
 
 PATCH = 4
-#: how far a place is searched around where it was found, as a share of the frame
+#: the largest correction of a matched position, as a share of the frame
 REACH = 0.1
-#: known pixels only; less is a mixture with others
+#: a warped mask above this is known pixels only; below, a mixture with unknown ones
 WHOLE = 0.99
-#: what places lose in likeness of which nothing is known
+#: subtracted from the similarity to positions that are not known
 UNLIKE = 1e4
 
 
@@ -45,16 +45,16 @@ class _Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "bt c h w"], clips: int = 1) -> Float[Tensor, "bt c h w"]:
         x = x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-        return x if self.time is None else x + _folded(self.time(F.silu(_unfolded(x, clips))))
+        return x if self.time is None else x + fold(self.time(F.silu(unfold(x, clips))))
 
 
 class WarpNet(ModelMixin, ConfigMixin):
-    """Finds each place of one clip in the other by how alike they are, and refines that by a small U-Net.
+    """Matches positions of a generated clip to known ones, and refines the flow by a small U-Net.
 
     Args:
         widths: channels of each level of the U-Net, the finest first; multiples of 8. The two coarsest look
             over time.
-        matched: channels by which places are compared, on a grid of 8 x 8 pixels.
+        matched: channels of the features that are compared, on a grid of 8 x 8 pixels.
     """
 
     frames_at_once = 16
@@ -71,11 +71,11 @@ class WarpNet(ModelMixin, ConfigMixin):
             GroupNorm(8, matched),
             nn.Conv2d(matched, matched, 1),
         )
-        #: how much likeness counts, and how much a place that lies far away has to be more alike
+        #: logarithms of the weights of similarity and of distance
         self.likeness = nn.Parameter(torch.tensor(3.0))
         self.nearness = nn.Parameter(torch.tensor(3.0))
 
-        # What was found, the given clip, the made one, the mask, and the displacement
+        # The matched pixels, the known clip, the generated one, the mask, and the displacement
         seen = (3 * 3 + 1) * PATCH**2 + 2
         self.inputs = nn.Conv2d(seen, widths[0], 3, padding=1)
         coarse = len(widths) - 2
@@ -94,23 +94,23 @@ class WarpNet(ModelMixin, ConfigMixin):
         width and height, and the share to take of it, 0 to 1; on a grid of 4 x 4 pixels.
 
         Args:
-            nearest: what is given, see ``lumiere.diffusion.conditioning.fill_unknown``; in [-1, 1].
-            made: the clip that was made; in [-1, 1].
-            given: 1 where ``made`` is what is given.
-            known: 1 where ``nearest`` is something that is given in some frame.
+            nearest: the known pixels, see ``lumiere.diffusion.conditioning.fill_unknown``; in [-1, 1].
+            made: the generated clip; in [-1, 1].
+            given: 1 where ``made`` holds known pixels.
+            known: 1 where ``nearest`` is known in any frame.
         """
         clips = len(made)
-        patches = [F.pixel_unshuffle(_folded(each), PATCH) for each in (nearest, made, given)]
-        parts = [each.split(self.frames_at_once) for each in (*patches[:2], _folded(known))]
+        patches = [F.pixel_unshuffle(fold(each), PATCH) for each in (nearest, made, given)]
+        parts = [each.split(self.frames_at_once) for each in (*patches[:2], fold(known))]
         flow = torch.cat([self._match(*part) for part in zip(*parts, strict=True)])
         flow = F.interpolate(flow, size=patches[0].shape[-2:], mode="bilinear", align_corners=False)
         found = _warp(patches[0].float(), flow)
         detail = self._refine(torch.cat([found.to(made), *patches, flow.to(made)], 1), clips)
         flow = flow + REACH * torch.tanh(detail[:, :2].float())
-        return _unfolded(torch.cat([flow, detail[:, 2:].sigmoid()], 1), clips)
+        return unfold(torch.cat([flow, detail[:, 2:].sigmoid()], 1), clips)
 
     def _match(self, nearest: Tensor, made: Tensor, known: Tensor) -> Float[Tensor, "bt 2 h w"]:
-        """Where each place of ``made`` is found: the mean of all known ones, by how alike they are."""
+        """The displacement of each position of ``made``: the mean over known ones, weighted by similarity."""
         looks = F.normalize(self.look(torch.cat([nearest, made])))
         height, width = looks.shape[-2:]
         there, here = looks.flatten(2).transpose(1, 2).chunk(2)
@@ -140,7 +140,7 @@ class WarpNet(ModelMixin, ConfigMixin):
     @torch.no_grad()
     @apply_forward_hook  # CPU offload moves the module here too, not in forward alone
     def restore(self, nearest: Video, made: Video, given: Mask, known: Mask) -> Video:
-        """``made``, with what is given in place of what it shows softly."""
+        """``made``, with known pixels warped into it."""
         return warp_known(nearest, made, self(nearest, made, given, known), known)
 
 
@@ -150,16 +150,16 @@ def _zero(layer: nn.Module) -> None:
 
 
 def warp_known(nearest: Video, made: Video, displacement: Displacement, known: Mask) -> Video:
-    """``made``, and of ``nearest``, displaced, the share that the transport says, where it is known."""
-    share = _unfolded(_on_pixels(displacement[:, 2:], made), len(made)).to(made)
+    """``made``, blended with the warped ``nearest`` by the displacement's share, where that is known."""
+    share = unfold(_on_pixels(displacement[:, 2:], made), len(made)).to(made)
     found, whole = warp(torch.cat([nearest, known], 1), displacement).split([3, 1], 1)
     return made + share * (whole > WHOLE) * (found - made)
 
 
 def warp(video: Float[Tensor, "b c t H W"], displacement: Displacement) -> Float[Tensor, "b c t H W"]:
     """The video or mask, each pixel read at its displacement; beyond an edge, the edge's pixels."""
-    warped = _warp(_folded(video).float(), _on_pixels(displacement[:, :2], video))
-    return _unfolded(warped, len(video)).to(video)
+    warped = _warp(fold(video).float(), _on_pixels(displacement[:, :2], video))
+    return unfold(warped, len(video)).to(video)
 
 
 def _warp(frames: Float[Tensor, "bt c h w"], flow: Float[Tensor, "bt 2 h w"]) -> Float[Tensor, "bt c h w"]:
@@ -169,12 +169,4 @@ def _warp(frames: Float[Tensor, "bt c h w"], flow: Float[Tensor, "bt 2 h w"]) ->
 
 
 def _on_pixels(values: Float[Tensor, "b n t h w"], like: Tensor) -> Float[Tensor, "bt n H W"]:
-    return F.interpolate(_folded(values).float(), size=like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _folded(x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "bt c h w"]:
-    return x.transpose(1, 2).flatten(0, 1)
-
-
-def _unfolded(x: Float[Tensor, "bt c h w"], clips: int) -> Float[Tensor, "b c t h w"]:
-    return x.unflatten(0, (clips, -1)).transpose(1, 2)
+    return F.interpolate(fold(values).float(), size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -24,6 +24,7 @@ from torch import Tensor
 from lumiere.diffusion.guidance import WindowDenoiser, classifier_free
 from lumiere.diffusion.multidiffusion import multidiffusion
 from lumiere.diffusion.noise import frame_noise
+from lumiere.diffusion.parametrization import from_sample, scales, signal_power, to_sample
 from lumiere.diffusion.sampling import noise_schedule
 from lumiere.diffusion.streaming import sample_stream
 from lumiere.diffusion.windows import Windows, tiles, windows
@@ -103,9 +104,9 @@ def within_range(
 ) -> Float[Tensor, "b c t h w"]:
     """A prediction of the noise in ``x`` such that the picture under it is within [-1, 1]: static
     thresholding (Saharia et al. 2022, section 2.3)."""
-    power = alphas_cumprod.to(x.device)[t.long()].to(x)
-    a, s = power.sqrt(), (1 - power).sqrt()
-    return (x - a * ((x - s * noise) / a).clamp(-1, 1)) / s
+    a, s = scales(signal_power(alphas_cumprod, t.long(), x))
+    clean = to_sample(noise, x, a, s, "epsilon").clamp(-1, 1)
+    return from_sample(clean, x, a, s, "epsilon")
 
 
 def add_residual(low: Sample, residual: Sample) -> Sample:

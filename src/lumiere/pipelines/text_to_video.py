@@ -222,7 +222,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
 
     def encode_video(self, frames: np.ndarray) -> Float[Tensor, "1 c t h w"]:
         """Latents of a video, uint8 t h w 3."""
-        return self.codec.encode(from_uint8(frames, self._execution_device, self.codec.dtype))
+        return self.codec.encode(from_uint8(frames, self._execution_device, self.codec.dtype)[None])
 
     def decode_latents(self, latents: Float[Tensor, "c t h w"]) -> Float[Tensor, "3 t H W"]:
         """The video of one clip's latents, in [-1, 1]."""
@@ -291,7 +291,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
 
     def _encode_conditions(self, conditions: Sequence[Condition]) -> EncodedCondition:
         video = torch.cat(
-            [from_uint8(each.video, self._execution_device, self.codec.dtype) for each in conditions]
+            [from_uint8(each.video, self._execution_device, self.codec.dtype)[None] for each in conditions]
         )
         known = torch.stack([torch.from_numpy(each.mask == 1) for each in conditions]).to(video)
         return encode_condition(self.codec, video, known[:, None])

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lumiere.diffusion.noise import Generators, rand, randn
+from lumiere.io.pixels import from_uint8
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.train.config import CodecConfig
 from lumiere.train.dataset import Size
 from lumiere.train.draw import Draws, numbers
-from lumiere.train.encode import fingerprint, to_video
+from lumiere.train.encode import fingerprint
 from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
 
 CALIBRATION = 256
@@ -55,7 +56,7 @@ class CodecStage(Stage):
         return frame
 
     def prepare(self, loaded: Tensor) -> tuple[Tensor, ...]:
-        return (to_video(loaded, self.device)[:, :, 0].contiguous(),)
+        return (from_uint8(loaded, self.device)[:, :, 0].contiguous(),)
 
     def forward(self, frames: Tensor, draws: Draws) -> Tensor:
         loss = self.config.loss

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from lumiere.diffusion.conditioning import condition_channels, encode_condition
+from lumiere.io.pixels import from_uint8
 from lumiere.train.config import ConditionedConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
-from lumiere.train.encode import Loaded, to_video
+from lumiere.train.encode import Loaded
 from lumiere.train.masks import keyframes_given, object_box, random_given
 from lumiere.train.temporal import TemporalStage
 
@@ -69,7 +70,9 @@ class ConditionedStage(TemporalStage):
             nothing = latents.new_zeros(len(latents), self.condition_channels(), *latents.shape[2:])
             return latents, context, first_frames, nothing, torch.ones_like(latents[:, :1])
         pixels, known = given
-        return self._encode_conditions((latents, context, first_frames), to_video(pixels, self.device), known)
+        return self._encode_conditions(
+            (latents, context, first_frames), from_uint8(pixels, self.device), known
+        )
 
     def _encode_conditions(
         self, batch: tuple[Tensor, ...], video: Tensor, known: Tensor

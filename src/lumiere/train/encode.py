@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lumiere.errors import InputError
+from lumiere.io.pixels import from_uint8
 from lumiere.train.dataset import Entry, Pictures, Shard, Size, window
 
 Loaded = tuple[
@@ -47,11 +48,6 @@ def fingerprint(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def to_video(pixels: Tensor, device: torch.device) -> Tensor:
-    """uint8 ``b t h w 3`` to float ``b 3 t h w`` in [-1, 1], a view of channels-last memory."""
-    return pixels.to(device).float().div_(127.5).sub_(1).movedim(-1, 1)
-
-
 class Encoder:
     """The frozen codec and text encoder, on the training device."""
 
@@ -72,7 +68,7 @@ class Encoder:
         ready = [i for i, item in enumerate(media) if item.dtype != torch.uint8]
         parts = []
         if raw:
-            video = to_video(torch.stack([media[i] for i in raw]), self.device)
+            video = from_uint8(torch.stack([media[i] for i in raw]), self.device)
             parts.append(self.codec.encode(video))
         if ready:
             latents = torch.stack([media[i] for i in ready]).to(self.device)
@@ -230,7 +226,7 @@ class _Cache:
         for shape, alike in itertools.groupby(clips, key=np.shape):
             while some := list(itertools.islice(alike, max(1, FRAMES_AT_ONCE // shape[0]))):
                 with torch.no_grad():
-                    video = to_video(torch.from_numpy(np.stack(some)), self.encoder.device)
+                    video = from_uint8(np.stack(some), self.encoder.device)
                     yield from self.encoder.codec.encode(video).transpose(1, 2).half().cpu().numpy()
 
 

@@ -16,6 +16,7 @@ from lumiere.diffusion.objective import training_loss
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.errors import InputError
 from lumiere.io.bundle import load_model, read_json
+from lumiere.io.pixels import to_uint8
 from lumiere.models.stunet import STUNet
 from lumiere.train.config import Data, Objective
 from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size, spanned
@@ -226,7 +227,7 @@ def default_prompts(pictures: Pictures | None, seed: int, count: int) -> list[st
 
 def sheet(frames: Tensor, columns: int) -> np.ndarray:
     """Frames n x 3 x h x w in [-1, 1] as one uint8 picture, row by row."""
-    pixels = ((frames.cpu() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    pixels = to_uint8(frames.transpose(0, 1))
     rows = [np.concatenate(list(pixels[i : i + columns]), 1) for i in range(0, len(pixels), columns)]
     return np.concatenate(
         [np.pad(row, ((0, 0), (0, rows[0].shape[1] - row.shape[1]), (0, 0))) for row in rows]

@@ -26,6 +26,7 @@ from lumiere.conditions import Picture, read_cutout, read_picture
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
+from lumiere.diffusion.parametrization import add_noise, scales, signal_power, to_sample
 from lumiere.diffusion.sampling import sample
 from lumiere.emoji.data.scenes import COLOURS
 from lumiere.errors import InputError
@@ -193,15 +194,10 @@ def _redrawing_loss(
     """How far from the styled samples the net ends that is shown them or the model's own."""
     shown = torch.where((rand(len(own), generator) < _OWN)[:, None, None, None], own, styled)
     t = draw_timesteps(len(shown), len(alphas_cumprod), generator, span=(0.0, REDRAWN))
-    power = alphas_cumprod[t][:, None, None, None]
-    a, s = power.sqrt(), (1 - power).sqrt()
-    x = a * shown + s * randn(shown.shape, generator, shown)
+    a, s = scales(signal_power(alphas_cumprod, t, shown))
+    x = add_noise(shown, randn(shown.shape, generator, shown), a, s)
     predicted = pipe._denoise(x, t, context)
-    clean = {
-        "sample": lambda: predicted,
-        "epsilon": lambda: (x - s * predicted) / a,
-        "v_prediction": lambda: a * x - s * predicted,
-    }[pipe.scheduler.config.prediction_type]()
+    clean = to_sample(predicted, x, a, s, pipe.scheduler.config.prediction_type)
     return (clean - styled).square().mean()
 
 

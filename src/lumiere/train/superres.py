@@ -12,13 +12,14 @@ from torch import Tensor
 from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule, sample
 from lumiere.errors import InputError
+from lumiere.io.pixels import from_uint8
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.pipelines.superres import UpscalePipeline, add_residual, enlarge, predict_residual, reduce
 from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
-from lumiere.train.encode import fingerprint, to_video
+from lumiere.train.encode import fingerprint
 from lumiere.train.stage import (
     Mixture,
     Stage,
@@ -105,7 +106,7 @@ class SuperResolutionStage(Stage):
 
     def prepare(self, loaded: tuple[Tensor, int]) -> tuple[Any, ...]:
         pixels, factor = loaded
-        return to_video(pixels, self.device).contiguous(), factor
+        return from_uint8(pixels, self.device).contiguous(), factor
 
     def forward(self, video: Tensor, factor: int, draws: Draws) -> Tensor:
         objective, degrade = self.config.objective, self.config.degrade
@@ -149,7 +150,7 @@ class SuperResolutionStage(Stage):
         rng, side = numbers("shown", self.config.seed), min(self.config.data.size)
         side -= side % (SHOWN_FACTOR * self.codec.factor)
         pixels = torch.from_numpy(np.stack([self._crop(rng, side) for _ in range(SHOWN)]))
-        video = to_video(pixels, self.device)
+        video = from_uint8(pixels, self.device)
         low = enlarge(reduce(video, side // SHOWN_FACTOR, side // SHOWN_FACTOR), side, side)
         given, level = self.codec.encode(low), torch.zeros(SHOWN, device=self.device)
         noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(self.config.samples.seed))

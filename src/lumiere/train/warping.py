@@ -14,13 +14,14 @@ from torch import Tensor
 from lumiere.diffusion.conditioning import fill_unknown, known_in_any_frame
 from lumiere.diffusion.noise import Generators, clip_noise, rand
 from lumiere.errors import InputError
+from lumiere.io.pixels import from_uint8
 from lumiere.models.codec import Codec
 from lumiere.models.warping import WarpNet, warp, warp_known
 from lumiere.shapes import Mask, Video
 from lumiere.train.config import Soften, WarpConfig
 from lumiere.train.dataset import Choice, window
 from lumiere.train.draw import Draws, numbers
-from lumiere.train.encode import fingerprint, to_video
+from lumiere.train.encode import fingerprint
 from lumiere.train.masks import object_box, random_given
 from lumiere.train.stage import Stage, load_codec, load_part, open_pictures, sheet
 
@@ -72,7 +73,7 @@ class WarpStage(Stage):
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
         pixels, given, firsts = loaded
-        video, given = to_video(pixels, self.device), given[:, None].to(self.device).float()
+        video, given = from_uint8(pixels, self.device), given[:, None].to(self.device).float()
         parts = (fill_unknown(video, given), video, given, known_in_any_frame(given))
         seen = [slice(first, first + self.config.seen) for first in firsts]
         return tuple(

@@ -12,7 +12,7 @@ import torch
 from lumiere.conditions import Condition
 from lumiere.emoji.data.scenes import CLIP_FRAMES, Scene, Sprite, render
 from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
-from lumiere.io.pixels import to_uint8
+from lumiere.io.pixels import from_uint8, to_uint8
 from lumiere.pipelines.text_to_video import FROM_PROMPT_ALONE, LumierePipeline
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Bench:
 
     def through_codec(self, frames: np.ndarray) -> np.ndarray:
         codec = self.pipe.codec
-        video = torch.from_numpy(frames).to(codec.device, codec.dtype).div(127.5).sub(1).movedim(-1, 0)
+        video = from_uint8(frames, codec.device, codec.dtype)
         with torch.no_grad():
             return to_uint8(codec.decode(codec.encode(video[None]))[0].float())
 

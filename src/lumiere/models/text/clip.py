@@ -27,7 +27,7 @@ class CLIPTextEncoder(Tokenizing, ModelMixin, ConfigMixin):
 
     Args:
         text_config: a ``CLIPTextConfig``. Stable Diffusion 2.x cuts OpenCLIP's last layer off.
-        pad_token_id: what a prompt is filled up with.
+        pad_token_id: token that pads a prompt.
     """
 
     @register_to_config

@@ -1,8 +1,7 @@
-"""A pooled text that rides along as the last position of a context.
+"""A pooled text embedding as the last position of a context.
 
-Stable Diffusion XL's net takes, besides the states of tokens, one vector of the whole text, and the size of
-its picture. With the vector in the context, guidance, training and caches have one tensor to carry, and need
-not know.
+Besides the states of tokens, Stable Diffusion XL's net takes one vector of the whole text, and the size of
+its picture. With the vector in the context, guidance, training and caches carry one tensor for all models.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from lumiere.shapes import Context
 
 
 def append_pooled(states: Context, pooled: Float[Tensor, "b p"]) -> Float[Tensor, "b l+1 d"]:
-    """One more position, the pooled text, filled up with zeros.
+    """Append the pooled text as one more position, padded with zeros.
 
     Raises:
         InputError: the pooled text is wider than a state.
@@ -36,7 +35,7 @@ def split_pooled(
 
 
 def size_ids(height: int, width: int, like: Float[Tensor, "b ..."]) -> Float[Tensor, "b 6"]:
-    """What Stable Diffusion XL is told of its picture, in pixels: the original's height and width, the
-    place of the crop, and the target's height and width. Nothing is cropped here, nothing enlarged."""
+    """Stable Diffusion XL's ``time_ids``, in pixels: original height and width, crop offset, target height
+    and width. Nothing is cropped or resized, so the original size is the target size."""
     ids = torch.tensor([height, width, 0, 0, height, width], device=like.device, dtype=like.dtype)
     return ids.expand(len(like), -1)

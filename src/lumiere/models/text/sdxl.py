@@ -23,7 +23,7 @@ class SDXLTextEncoder(Tokenizing, ModelMixin, ConfigMixin):
 
     Args:
         text_configs: two ``CLIPTextConfig``; the second one's has a ``projection_dim``.
-        pad_token_ids: what a prompt is filled up with, for each.
+        pad_token_ids: token that pads a prompt, for each model.
         zeros_for_empty: whether all of an empty prompt is zero, as Stable Diffusion XL was trained.
     """
 

@@ -42,7 +42,7 @@ def test_the_command_names_every_task() -> None:
 @pytest.fixture
 def styles(labels: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Squares in place of the discs, of a colour for each style; judges that have learnt little."""
-    from lumiere.emoji.evaluation import styles as module
+    from lumiere.emoji.evaluation import style_judges as module
     from lumiere.train.style import fit
 
     monkeypatch.setattr(module, "JUDGE_STEPS", 2)

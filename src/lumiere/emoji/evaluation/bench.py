@@ -15,7 +15,7 @@ from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
 from lumiere.pipelines.text_to_video import AT_ONCE, LumierePipeline, to_uint8
 
 if TYPE_CHECKING:
-    from lumiere.emoji.evaluation.styles import StyleJudges
+    from lumiere.emoji.evaluation.style_judges import StyleJudges
 
 Figures = dict[str, float | bool | None]
 #: clips to look at, under their names; the first is the one that was made

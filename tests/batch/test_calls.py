@@ -12,7 +12,9 @@ def digest(path):
 
 
 def test_a_call_is_what_the_command_line_would_say():
-    call = make_call(PROGRAM, "generate", {"prompt": "-a 'cat'", "frames": 4, "guidance": 2.5, "negative": "-dog"})
+    call = make_call(
+        PROGRAM, "generate", {"prompt": "-a 'cat'", "frames": 4, "guidance": 2.5, "negative": "-dog"}
+    )
     assert str(call) == "lumiere generate --frames=4 --guidance=2.5 --negative=-dog -- '-a '\"'\"'cat'\"'\"''"
     params = call.parsed("--out=x.mp4").params
     assert (params["prompt"], params["frames"], params["negative"]) == ("-a 'cat'", 4, "-dog")
@@ -21,13 +23,19 @@ def test_a_call_is_what_the_command_line_would_say():
 
 def test_flags_lists_and_names_of_two_words():
     call = make_call(
-        PROGRAM, "inpaint", {"video": "a.mp4", "box": "0,0,8,8", "padding-mask-crop": 8, "no_composite": "true"}
+        PROGRAM,
+        "inpaint",
+        {"video": "a.mp4", "box": "0,0,8,8", "padding-mask-crop": 8, "no_composite": "true"},
     )
     params = call.parsed().params
     assert params["padding_mask_crop"] == 8 and params["no_composite"] is True
     assert call.arguments == ("a.mp4", "")
-    assert "--no-composite" not in make_call(PROGRAM, "animate", {"image": "a.png", "no-composite": False}).words
-    call = make_call(PROGRAM, "stylize", {"prompt": "a cat", "reference": ["a.png", "b.png"], "caption": "a fox"})
+    assert (
+        "--no-composite" not in make_call(PROGRAM, "animate", {"image": "a.png", "no-composite": False}).words
+    )
+    call = make_call(
+        PROGRAM, "stylize", {"prompt": "a cat", "reference": ["a.png", "b.png"], "caption": "a fox"}
+    )
     assert call.words == ("--reference=a.png", "--reference=b.png", "--caption=a fox")
 
 

@@ -119,9 +119,7 @@ def command(
         for name, value in given.items()
         if value is not None and value is not False and value != ()
     }
-    jobs = read_jobs(
-        PROGRAM, file, read_lines(file), folder.absolute(), FORMATS[format_], verb, seed, given
-    )
+    jobs = read_jobs(PROGRAM, file, read_lines(file), folder.absolute(), FORMATS[format_], verb, seed, given)
     planned, lacking = with_settings(jobs)
     if not planned:
         raise InputError(f"{file}:{jobs[0].line}: {lacking[0][1]}")

@@ -87,7 +87,7 @@ def test_what_cannot_be_done_is_said(
     tiny_bundle: Path, told_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     for arguments, message in (
-        ((told_bundle, "--task", "animate"), "animate needs real clips"),
+        (("emoji", "--task", "animate"), "animate needs real clips"),
         ((tiny_bundle, "--task", "animate", "--data", data), "takes no condition"),
         ((told_bundle, "--task", "style", "--data", data), "say with --styles"),
         ((told_bundle, "--task", "style", "--data", data, "--styles", data), "holds no styles"),

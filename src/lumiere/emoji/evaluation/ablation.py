@@ -40,7 +40,7 @@ class AblationPrompts:
 
 
 def ablation_prompts(bundle: Path, data: Path, count: int) -> AblationPrompts:
-    """``count`` prompts of either set, about the objects of a bundle's model, or of ``data`` if it names none.
+    """``count`` prompts of either set, about the objects of a bundle's model, or of ``data`` if it has none.
 
     Raises:
         InputError: ``data`` lacks some of the objects, or there are fewer prompts.

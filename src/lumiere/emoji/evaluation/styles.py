@@ -1,4 +1,4 @@
-"""How well a style is fitted and applied: is it the reference's, is the object there, and does it still move?"""
+"""How well a style is applied: is it the reference's, is the object there, and does it still move?"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One pass, or keyframes and what lies between them? Models that were trained alike make the same prompts
 (section 1 of arXiv 2401.12945).
 
-Two sets of prompts that are held out from training: one whose clips are judged, and periodic motion, which near
-keyframes sample often enough and distant ones do not. The caller brings both, see :class:`Material`.
+Two sets of prompts that are held out from training: one whose clips are judged, and one of periodic motion,
+which near keyframes sample often enough and distant ones do not. :class:`Material` holds both.
 """
 
 from __future__ import annotations

@@ -77,9 +77,7 @@ def train_all(
     return folders
 
 
-def methods(
-    shipped: LumierePipeline, folders: Mapping[str, Path], steps: int
-) -> dict[str, Method]:
+def methods(shipped: LumierePipeline, folders: Mapping[str, Path], steps: int) -> dict[str, Method]:
     """What is compared, by name; all sample in as many steps."""
     options = {
         "num_inference_steps": steps,

@@ -39,13 +39,14 @@ def measure_periodic(clip: Clip, hertz: float) -> dict[str, Any]:
     Args:
         hertz: the true frequency.
     """
-    found = frequency(clip.frames, clip.fps)
+    fps = float(clip.fps)
+    found = frequency(clip.frames, fps)
     if found is None:
         return {"hertz": None, "error": None, "aliased": None}
     return {
         "hertz": found.hertz,
         "error": relative_error(found.hertz, hertz),
-        "aliased": aliased(found.hertz, hertz, clip.fps / max(INTERVALS)),
+        "aliased": aliased(found.hertz, hertz, fps / max(INTERVALS)),
     }
 
 

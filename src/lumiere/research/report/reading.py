@@ -21,7 +21,8 @@ FIGURES = "figures.json"
 _KINDS = (evaluations, ablations, metrics, studies, slices)
 # Parts of a file of figures that are shown, and so are not told again of where they come from.
 _SHOWN = {
-    "figures", "titles", "questions", "tables", "pictures", "clips", "values", "pairs", "preferences", "checks",
+    "figures", "titles", "questions", "tables", "pictures", "clips", "values", "pairs", "preferences",
+    "checks",
 }  # fmt: skip
 
 

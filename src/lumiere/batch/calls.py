@@ -1,7 +1,7 @@
 """A call of a verb, made of options by their names, and carried out as the command line does.
 
-The verbs are the caller's, see :class:`Program`. Every option of a verb is an option of a line, means the same,
-and is refused in the same words.
+The verbs are the caller's, see :class:`Program`. Every option of a verb is an option of a line, means the
+same, and is refused in the same words.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # make demo [PROMPT="..."]   a clip with the shipped model, its contact sheet and its x-t slice, in out/
 # make test                  the test suite
-# make check                 ruff and mypy
+# make check                 ruff, mypy and the import rules
 # make bench                 one denoising step beside other nets
 # Everything runs in $(VENV), made on the first call and left alone until pyproject.toml changes.
 # TORCH="torch==2.8.0" chooses a build of torch; else it is the CPU build where there is no NVIDIA GPU.
@@ -34,6 +34,7 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix .

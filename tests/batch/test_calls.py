@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lumiere.batch.calls import VERBS, make_call, options_of
+from lumiere.batch.calls import make_call
+from lumiere.cli.batch import PROGRAM, VERBS
 from lumiere.errors import InputError
 
 
@@ -11,7 +12,9 @@ def digest(path):
 
 
 def test_a_call_is_what_the_command_line_would_say():
-    call = make_call("generate", {"prompt": "-a 'cat'", "frames": 4, "guidance": 2.5, "negative": "-dog"})
+    call = make_call(
+        PROGRAM, "generate", {"prompt": "-a 'cat'", "frames": 4, "guidance": 2.5, "negative": "-dog"}
+    )
     assert str(call) == "lumiere generate --frames=4 --guidance=2.5 --negative=-dog -- '-a '\"'\"'cat'\"'\"''"
     params = call.parsed("--out=x.mp4").params
     assert (params["prompt"], params["frames"], params["negative"]) == ("-a 'cat'", 4, "-dog")
@@ -20,13 +23,19 @@ def test_a_call_is_what_the_command_line_would_say():
 
 def test_flags_lists_and_names_of_two_words():
     call = make_call(
-        "inpaint", {"video": "a.mp4", "box": "0,0,8,8", "padding-mask-crop": 8, "no_composite": "true"}
+        PROGRAM,
+        "inpaint",
+        {"video": "a.mp4", "box": "0,0,8,8", "padding-mask-crop": 8, "no_composite": "true"},
     )
     params = call.parsed().params
     assert params["padding_mask_crop"] == 8 and params["no_composite"] is True
     assert call.arguments == ("a.mp4", "")
-    assert "--no-composite" not in make_call("animate", {"image": "a.png", "no-composite": False}).words
-    call = make_call("stylize", {"prompt": "a cat", "reference": ["a.png", "b.png"], "caption": "a fox"})
+    assert (
+        "--no-composite" not in make_call(PROGRAM, "animate", {"image": "a.png", "no-composite": False}).words
+    )
+    call = make_call(
+        PROGRAM, "stylize", {"prompt": "a cat", "reference": ["a.png", "b.png"], "caption": "a fox"}
+    )
     assert call.words == ("--reference=a.png", "--reference=b.png", "--caption=a fox")
 
 
@@ -39,7 +48,7 @@ def test_settings_tell_contents_and_not_names():
         "seed": 3,
         "device": None,
     }
-    settings = make_call("animate", options).settings(digest)
+    settings = make_call(PROGRAM, "animate", options).settings(digest)
     assert settings["image"] == "<cat.png>" and settings["style"] == "<line-art>"
     assert settings["model"].endswith("weights/emoji>") and settings["frames"] == 80
     assert settings["verb"] == "animate" and settings["seed"] == 3 and "negative" not in settings
@@ -65,13 +74,13 @@ def test_settings_tell_contents_and_not_names():
 )
 def test_bad_options_are_told_in_the_command_lines_words(verb, options, said):
     with pytest.raises(InputError) as caught:
-        make_call(verb, options)
+        make_call(PROGRAM, verb, options)
     assert said in str(caught.value)
 
 
 def test_a_missing_model_is_told():
     with pytest.raises(InputError, match="no model at nowhere"):
-        make_call("generate", {"prompt": "a", "model": "nowhere"}).settings(digest)
+        make_call(PROGRAM, "generate", {"prompt": "a", "model": "nowhere"}).settings(digest)
 
 
 def test_every_verb_that_makes_clips_can_be_called():
@@ -79,9 +88,9 @@ def test_every_verb_that_makes_clips_can_be_called():
     from lumiere.cli.conditioned import ConditionedOptions
 
     assert set(VERBS) < set(ALL)
-    assert {"prompt", "frames", "seed", "style", "alpha"} <= set(options_of("generate"))
-    assert {"image", "prompt", "size", "no_composite"} <= set(options_of("animate"))
-    assert ConditionedOptions.__dataclass_fields__.keys() - set(options_of("animate")) == {
+    assert {"prompt", "frames", "seed", "style", "alpha"} <= set(PROGRAM.options("generate"))
+    assert {"image", "prompt", "size", "no_composite"} <= set(PROGRAM.options("animate"))
+    assert ConditionedOptions.__dataclass_fields__.keys() - set(PROGRAM.options("animate")) == {
         "out",
         "device",
         "overwrite",

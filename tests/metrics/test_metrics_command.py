@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lumiere.cli import main
+from lumiere.emoji.evaluation.recogniser import Recogniser
 from lumiere.errors import InputError
 from lumiere.io.video import Clip
 from lumiere.metrics import report
@@ -65,7 +66,8 @@ def test_clips_are_measured_and_the_distance_from_themselves_is_0(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "metrics.json"
-    assert run("metrics", "clips", folder, "--real", folder, "--paired", folder, "--json", out) == 0
+    given = ["--recogniser", "emoji", "--real", folder, "--paired", folder, "--json", out]
+    assert run("metrics", "clips", folder, *given) == 0
     said = capsys.readouterr().out
     assert "not FVD" in said and "not IS" in said
     assert "! 3 clips for 352 features" in said and "! 3 clips for 734 classes" in said
@@ -83,6 +85,19 @@ def test_clips_are_measured_and_the_distance_from_themselves_is_0(
     assert values["motion_smoothness"]["value"] == pytest.approx(np.mean(smooth))
     assert values["motion_smoothness"]["low"] <= np.mean(smooth) <= values["motion_smoothness"]["high"]
     assert run("metrics", "clips", folder, "--json", out) == 2, "an existing file is kept"
+
+
+def test_any_clips_are_measured_without_a_recogniser(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recogniser, "load", lambda path=None: pytest.fail("a recogniser was loaded"))
+    out = tmp_path / "metrics.json"
+    assert run("metrics", "clips", folder, "--paired", folder, "--json", out) == 0
+    assert "recogniser" not in capsys.readouterr().out
+    told = json.loads(out.read_text())
+    measured = {value["about"]["metric"] for value in told["values"]}
+    assert {"motion_smoothness", "warping_error", "warping_ratio", "psnr"} <= measured
+    assert not {"subject_consistency", "object_probability", "frechet_ratio", "inception_score"} & measured
 
 
 def test_what_is_measured_is_kept(
@@ -154,19 +169,36 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
         (["clips", "{tmp}/empty"], "no clips in"),
         (["clips", "{tmp}/broken"], "broken.mp4 is no video"),
         (["clips", "{tmp}/short"], "s.mp4 has 2 frames; metrics need 3"),
-        (["clips", "{tmp}/clips", "--stride", "2"], "a.mp4 has 17 frames; 31 are needed"),
+        (
+            ["clips", "{tmp}/clips", "--recogniser", "emoji", "--stride", "2"],
+            "a.mp4 has 17 frames; 31 are needed",
+        ),
         (["clips", "{tmp}/clips", "--paired", "{tmp}/other"], "they must be alike"),
-        (["clips", "{tmp}/clips", "--prompts", "{tmp}/broken/broken.mp4"], "holds no prompts"),
+        (
+            ["clips", "{tmp}/clips", "--recogniser", "emoji", "--prompts", "{tmp}/broken/broken.mp4"],
+            "holds no prompts",
+        ),
+        (["clips", "{tmp}/clips", "--prompts", "{tmp}/p.jsonl"], "of no use without --text-model or"),
+        (["clips", "{tmp}/clips", "--real", "{tmp}/clips"], "--real needs a net to look through; give --fe"),
+        (["clips", "{tmp}/clips", "--stride", "2"], "--stride needs a net to look through; give --fe"),
+        (["clips", "{tmp}/clips", "--recogniser", "dogs"], "dogs is not a recogniser"),
+        (["nearest", "{tmp}/clips", "--among", "{tmp}/clips"], "nearest needs a net to look through"),
         (["clips", "{tmp}/clips", "--json", "{tmp}/x.txt"], "'.txt' is not known"),
         (["clips", "{tmp}/no.tar"], "must be an uncompressed tar"),
-        (["nearest", "{tmp}/clips", "--among", "{tmp}/short"], "has 2 frames; 16 are needed"),
+        (
+            ["nearest", "{tmp}/clips", "--among", "{tmp}/short", "--recogniser", "emoji"],
+            "has 2 frames; 16 are needed",
+        ),
         (["ucf101", "{tmp}/clips", "--real", "{tmp}/short", "--features", "{tmp}/x.pt"], "no sub-folders"),
         (
             ["ucf101", *["{tmp}/clips"] * 4, "--real", "{tmp}/clips", "--features", "{tmp}/x.pt"],
             "no I3D at",
         ),
         (["ucf101", "{tmp}/clips", "--real", "{tmp}/clips", "--features", "{tmp}/x.pt"], "10 or more"),
-        (["clips", "{tmp}/clips/a.mp4", "--real", "{tmp}/clips"], "1 clips and 3 real ones"),
+        (
+            ["clips", "{tmp}/clips/a.mp4", "--recogniser", "emoji", "--real", "{tmp}/clips"],
+            "1 clips and 3 real ones",
+        ),
         (
             ["ucf101-prompts", "{tmp}/clips", "--out", "{tmp}/p.jsonl", "--list", "{tmp}/list"],
             "1 of 1 clips in",
@@ -198,7 +230,18 @@ def test_a_copy_is_found_and_pictured(
         save(tmp_path / "training" / f"{seed}.mp4", seed + 20)
     (tmp_path / "training" / "copy.mp4").write_bytes((folder / "b.mp4").read_bytes())
     sheet, out = tmp_path / "sheet.png", tmp_path / "pairs.json"
-    arguments = ["--among", tmp_path / "training", "--sheet", sheet, "--json", out, "--pairs", "2"]
+    arguments = [
+        "--recogniser",
+        "emoji",
+        "--among",
+        tmp_path / "training",
+        "--sheet",
+        sheet,
+        "--json",
+        out,
+        "--pairs",
+        "2",
+    ]
     assert run("metrics", "nearest", folder, *arguments) == 0
     first = capsys.readouterr().out.splitlines()[1].split()
     assert first == ["0.000", "100", "%", "b.mp4", "copy.mp4"]

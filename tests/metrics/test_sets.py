@@ -18,6 +18,7 @@ from lumiere.metrics.clips import Source
 from lumiere.metrics.features import Features
 from lumiere.metrics.frechet import frechet_distance
 from lumiere.metrics.inception import inception_score
+from lumiere.metrics.intervals import wilson
 from lumiere.metrics.nearest import nearest_clips, sheet
 
 
@@ -133,3 +134,10 @@ def test_the_sheet_shows_both_of_a_pair(tmp_path: Path) -> None:
     cell = np.asarray(frames[:, 0]).repeat(8, 1).repeat(8, 2)
     assert np.array_equal(picture[20:148, :128], cell[0])
     assert np.array_equal(picture[-128:, :128], cell[1])
+
+
+def test_wilson_agrees_with_published_values() -> None:
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
+    assert wilson(20, 20)[1] == 1
+    assert wilson(0, 0) == (0, 1)

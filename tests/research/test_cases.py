@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lumiere.batch.lines import read_lines
 from lumiere.batch.plan import read_jobs
+from lumiere.cli.batch import PROGRAM
 from lumiere.emoji.data.heldout import held_out_prompts
 from lumiere.emoji.evaluation.prompts import clip_paths
 from lumiere.io.video import Clip
@@ -28,7 +29,7 @@ def test_lines_have_the_names_and_seeds_of_a_batch(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     lines = [{"prompt": "A red cat!"}, {"prompt": "a dog", "id": "dog"}, {"prompt": "an owl", "seed": 9}]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    jobs = read_jobs(file, read_lines(file), tmp_path, ".mp4", "generate", 4, {})
+    jobs = read_jobs(PROGRAM, file, read_lines(file), tmp_path, ".mp4", "generate", 4, {})
     cases = read_cases(file, 4)
     assert (
         [case.name for case in cases]

@@ -1,13 +1,14 @@
 """A call of a verb, made of options by their names, and carried out as the command line does.
 
-So every option of a verb is an option of a line, means the same and is refused in the same words.
+The verbs are the caller's, see :class:`Program`. Every option of a verb is an option of a line, means the
+same, and is refused in the same words.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -16,14 +17,9 @@ from typing import Any
 
 import click
 
-from lumiere.cli import main
-from lumiere.cli.loading import note_call
+from lumiere.batch.note import note_call
 from lumiere.errors import InputError
 
-VERBS = (
-    "generate", "loop", "animate", "transition", "cinemagraph", "inpaint", "outpaint", "extend", "edit",
-    "stylize", "upscale",
-)  # fmt: skip
 _SAID = {"true": True, "false": False}
 #: names of models, which may be folders
 _MODELS = {"model", "upscaler"}
@@ -32,9 +28,41 @@ _NOT_A_LINES = {"out", "overwrite", "device", "count", "alpha_sweep", "strength_
 
 
 @dataclass(frozen=True)
+class Program:
+    """The verbs that a batch may call.
+
+    Attributes:
+        verbs: names of those that make a clip.
+        find: the command of a verb; a function of a module, since calls are pickled for other machines.
+    """
+
+    verbs: Sequence[str]
+    find: Callable[[str], click.Command]
+
+    def command(self, verb: str) -> click.Command:
+        """Raises :class:`InputError` if there is no such verb."""
+        if verb not in self.verbs:
+            raise InputError(f"no verb {verb!r} makes clips; there are {', '.join(self.verbs)}")
+        return self.find(verb)
+
+    def options(self, verb: str) -> dict[str, click.Parameter]:
+        """A verb's arguments and options by their names, underscores between the words.
+
+        Raises:
+            InputError: there is no such verb.
+        """
+        named = {}
+        for parameter in self.command(verb).params:
+            if parameter.name not in _NOT_A_LINES:
+                named[max(parameter.opts, key=len).lstrip("-").replace("-", "_")] = parameter
+        return named
+
+
+@dataclass(frozen=True)
 class Call:
     """``words`` are the options, as the command line has them, and ``arguments`` what follows them."""
 
+    program: Program
     verb: str
     words: tuple[str, ...]
     arguments: tuple[str, ...]
@@ -46,7 +74,7 @@ class Call:
         """Click's context of the call, with ``more`` options. Raises :class:`InputError` for a bad value."""
         words = [*self.words, *more, "--", *self.arguments]
         try:
-            return _command(self.verb).make_context(self.verb, words, parent=parent)
+            return self.program.command(self.verb).make_context(self.verb, words, parent=parent)
         except click.ClickException as error:
             raise InputError(error.format_message().rstrip(".")) from None
 
@@ -83,8 +111,8 @@ class Call:
             context.command.invoke(context)
 
 
-def make_call(verb: str, options: Mapping[str, Any]) -> Call:
-    """A call of a verb with options by their names, dashes or underscores between the words.
+def make_call(program: Program, verb: str, options: Mapping[str, Any]) -> Call:
+    """A call of a program's verb with options by their names, dashes or underscores between the words.
 
     Args:
         options: text, numbers, True for flags, lists where an option may be given several times; those that
@@ -93,7 +121,7 @@ def make_call(verb: str, options: Mapping[str, Any]) -> Call:
     Raises:
         InputError: there is no such verb or option, an argument is missing, or a value is not of its kind.
     """
-    known = options_of(verb)
+    known = program.options(verb)
     given = {name.replace("-", "_"): value for name, value in options.items() if value is not None}
     for name in given:
         if name not in known:
@@ -107,30 +135,9 @@ def make_call(verb: str, options: Mapping[str, Any]) -> Call:
             arguments.append(_text(name, given.get(name, "")))
         elif name in given:
             words += _words(name, parameter, given[name])
-    call = Call(verb, tuple(words), tuple(arguments))
+    call = Call(program, verb, tuple(words), tuple(arguments))
     call.parsed()
     return call
-
-
-def options_of(verb: str) -> dict[str, click.Parameter]:
-    """A verb's arguments and options by their names, underscores between the words.
-
-    Raises:
-        InputError: there is no such verb.
-    """
-    named = {}
-    for parameter in _command(verb).params:
-        if parameter.name not in _NOT_A_LINES:
-            named[max(parameter.opts, key=len).lstrip("-").replace("-", "_")] = parameter
-    return named
-
-
-def _command(verb: str) -> click.Command:
-    if verb not in VERBS:
-        raise InputError(f"no verb {verb!r} makes clips; there are {', '.join(VERBS)}")
-    command = main.get_command(click.Context(main), verb)
-    assert command is not None
-    return command
 
 
 def _words(name: str, parameter: click.Parameter, value: Any) -> list[str]:

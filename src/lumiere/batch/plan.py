@@ -10,11 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from lumiere.batch.calls import Call, make_call, options_of
+from lumiere.batch.calls import Call, Program, make_call
 from lumiere.batch.lines import Line
-from lumiere.cli.generate import slug
-from lumiere.cli.loading import noted_call
+from lumiere.batch.note import noted_call
 from lumiere.errors import InputError
+from lumiere.io.files import slug
 
 _ID = re.compile(r"[\w-]+")
 
@@ -38,6 +38,7 @@ class Job:
 
 
 def read_jobs(
+    program: Program,
     file: Path,
     lines: Sequence[Line],
     folder: Path,
@@ -49,6 +50,7 @@ def read_jobs(
     """The jobs of a file's lines, whose files are not looked at yet.
 
     Args:
+        program: has the verbs that lines call.
         folder, ending: of the clips, which are called by their number and prompt, or by an ``id``.
         verb: of lines that say none.
         seed: line N has ``seed + N``, if it says none.
@@ -60,7 +62,7 @@ def read_jobs(
     jobs, wrong = [], []
     for line in lines:
         try:
-            jobs.append(_job(line, folder, ending, verb, seed, given))
+            jobs.append(_job(program, line, folder, ending, verb, seed, given))
         except InputError as error:
             wrong.append(f"{file}:{line.number}: {error}")
     if wrong:
@@ -73,17 +75,25 @@ def read_jobs(
             raise InputError(f"{file}:{job.line}: {job.path.name} is line {first}'s clip; give it another id")
     verbs = {job.call.verb for job in jobs}
     for name in given:
-        if not any(name in options_of(each) for each in verbs):
+        if not any(name in program.options(each) for each in verbs):
             option = "--" + name.replace("_", "-")
             raise InputError(f"{option} is no option of {', '.join(sorted(verbs))}, which {file} calls")
     return jobs
 
 
-def _job(line: Line, folder: Path, ending: str, verb: str, seed: int, given: Mapping[str, Any]) -> Job:
+def _job(
+    program: Program,
+    line: Line,
+    folder: Path,
+    ending: str,
+    verb: str,
+    seed: int,
+    given: Mapping[str, Any],
+) -> Job:
     options = {name: value for name, value in line.options.items() if value is not None}
     verb, identity = str(options.pop("verb", verb)), options.pop("id", None)
-    common = {name: value for name, value in given.items() if name in options_of(verb)}
-    call = make_call(verb, {"seed": seed + line.number} | common | options)
+    common = {name: value for name, value in given.items() if name in program.options(verb)}
+    call = make_call(program, verb, {"seed": seed + line.number} | common | options)
     name = clip_name(line.number, str(options.get("prompt") or Path(call.arguments[0]).stem), identity)
     path = folder / (name + ending)
     about = {"file": path.name, "seed": call.parsed().params["seed"], "command": str(call)}

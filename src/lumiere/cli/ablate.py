@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from lumiere.cli.options import (
     pick_device,
     steps_option,
 )
+
+if TYPE_CHECKING:
+    from lumiere.research.ablations.cascade import Material
 
 EXPLAINED = """\
 warped: difference from the frame before, moved along the true clip's optical flow (of 255)
@@ -156,6 +160,43 @@ def cascade(
     from lumiere.research.ablations.tables import table
 
     kind = getattr(torch, dtype)
-    figures = run(model, data, train_steps, prompts, out, seed, steps, kind, pick_device(device))
+    material = _emoji(model, data, prompts)
+    figures = run(model, material, train_steps, out, seed, steps, kind, pick_device(device))
     for told in figures["tables"]:
         click.echo(table(told) + "\n")
+
+
+def _emoji(model: str, data: Path, count: int) -> Material:
+    """The training clips of ``data``, and ``count`` held-out prompts of either set with their real clips."""
+    from lumiere.emoji.data.heldout import HeldOutPrompt
+    from lumiere.emoji.data.scenes import BOUNCES_PER_SECOND, FPS, render
+    from lumiere.emoji.evaluation.ablation import QUESTIONS, ablation_prompts
+    from lumiere.emoji.evaluation.features import recogniser_features
+    from lumiere.emoji.evaluation.prompts import VERTICAL, judge
+    from lumiere.emoji.evaluation.recogniser import Recogniser
+    from lumiere.io import bundle
+    from lumiere.io.video import Clip
+    from lumiere.research.ablations.cascade import Material
+    from lumiere.research.ablations.designs import Case
+
+    chosen = ablation_prompts(bundle.resolve(model), data, count)
+    recogniser = Recogniser.load()
+
+    def case(prompt: HeldOutPrompt) -> Case:
+        return Case(
+            prompt.prompt,
+            real=lambda: Clip(render(prompt.scene, chosen.sprites), FPS),
+            judge=lambda frames: judge(frames, prompt, recogniser)["answers"],
+            vertical=prompt.scene.motion in VERTICAL,
+        )
+
+    return Material(
+        shards=[str(data / "train-clips-*.tar")],
+        text=[case(prompt) for prompt in chosen.text],
+        questions=QUESTIONS,
+        periodic=[case(prompt) for prompt in chosen.bounces],
+        hertz=BOUNCES_PER_SECOND,
+        periodic_title="Bouncing, once a second",
+        features=recogniser_features(recogniser),
+        about={"objects": len(chosen.sprites)},
+    )

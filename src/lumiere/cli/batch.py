@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.batch.calls import VERBS, options_of
+from lumiere.batch.calls import Program
+from lumiere.cli import main
 from lumiere.cli.options import (
     device_option,
     line_seed_option,
@@ -28,6 +29,20 @@ if TYPE_CHECKING:
 
 FORMATS = {"mp4": ".mp4", "webm": ".webm", "gif": ".gif", "webp": ".webp", "png": ""}
 SOME_FAILED = 1
+VERBS = (
+    "generate", "loop", "animate", "transition", "cinemagraph", "inpaint", "outpaint", "extend", "edit",
+    "stylize", "upscale",
+)  # fmt: skip
+
+
+def find_verb(verb: str) -> click.Command:
+    """The command line's verb. A worker on another machine finds it by this function's name."""
+    found = main.get_command(click.Context(main), verb)
+    assert found is not None
+    return found
+
+
+PROGRAM = Program(VERBS, find_verb)
 
 
 @click.command()
@@ -104,7 +119,7 @@ def command(
         for name, value in given.items()
         if value is not None and value is not False and value != ()
     }
-    jobs = read_jobs(file, read_lines(file), folder.absolute(), FORMATS[format_], verb, seed, given)
+    jobs = read_jobs(PROGRAM, file, read_lines(file), folder.absolute(), FORMATS[format_], verb, seed, given)
     planned, lacking = with_settings(jobs)
     if not planned:
         raise InputError(f"{file}:{jobs[0].line}: {lacking[0][1]}")
@@ -154,7 +169,7 @@ def _for_all_lines() -> list[click.Option]:
     """Every option of the verbs, for the lines that do not name it."""
     options: dict[str, click.Option] = {}
     for verb in VERBS:
-        for name, parameter in options_of(verb).items():
+        for name, parameter in PROGRAM.options(verb).items():
             if isinstance(parameter, click.Option) and name != "seed" and name not in options:
                 options[name] = option = copy(parameter)
                 option.name, option.required, option.default = name, False, None

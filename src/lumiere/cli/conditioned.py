@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.cli.loading import load, noted
+from lumiere.batch.note import noted
+from lumiere.cli.loading import load
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,

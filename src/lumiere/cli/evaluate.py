@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,11 @@ def command(
     from lumiere.io import bundle
 
     labels = bundle.objects(bundle.resolve(model)) if model is not None else {}
+    if not labels and data is None:
+        raise InputError(
+            f"{model} has no {bundle.OBJECTS} that says which emoji it was trained on; give those of --data, "
+            "or measure its clips with `lumiere metrics clips`"
+        )
     recogniser = Recogniser.load()
     sprites = {}
     if data is not None:
@@ -124,7 +130,7 @@ def command(
 
         sprites = {sprite.code: sprite for sprite in load_sprites(data, codes=labels)}
 
-    labels = labels or {code: sprite.label for code, sprite in sprites.items()} or recogniser.labels
+    labels = labels or {code: sprite.label for code, sprite in sprites.items()}
     if sprites and (lacking := labels.keys() - sprites.keys()):
         raise InputError(
             f"{data} lacks {len(lacking)} of the model's objects, such as {labels[min(lacking)]}; "
@@ -195,7 +201,7 @@ class _Asked:
             click.echo(
                 "No figures of these objects' real clips are at hand; --data composes and measures them."
             )
-        click.echo(self._write(self.out, figures, settings, len(chosen)))
+        click.echo(self._write(self.out, figures, prompts.QUESTIONS, settings, len(chosen)))
 
     def others(self, tasks: list[str]) -> None:
         from lumiere.emoji.evaluation import tasks as known_tasks
@@ -221,7 +227,7 @@ class _Asked:
             )
         bench = Bench(pipe, self.recogniser, self.sprites, self.labels, settings)
         if STYLE in tasks and self.styles is not None:
-            from lumiere.emoji.evaluation.styles import open_wardrobe
+            from lumiere.emoji.evaluation.style_judges import open_wardrobe
 
             style_judges = open_wardrobe(self.styles, self.sprites, self.labels, self.out / STYLE)
             bench = replace(bench, style_judges=style_judges)
@@ -235,7 +241,8 @@ class _Asked:
             summary = known_tasks.summarise(known_tasks.run(bench, task, prompts, folder))
             click.echo(f"{task}: {len(prompts)} held-out cases, 95 % intervals")
             click.echo(known_tasks.table(summary))
-            click.echo(self._write(folder, summary, settings, len(prompts)))
+            titles = {name: known_tasks.FIGURES[name] for name in summary}
+            click.echo(self._write(folder, summary, titles, settings, len(prompts)))
 
     def _load(self) -> tuple[LumierePipeline, dict[str, Any]]:
         """The model, and what its clips are made with."""
@@ -259,17 +266,26 @@ class _Asked:
             "dtype": self.dtype,
         }
 
-    def _write(self, folder: Path, figures: Any, settings: dict[str, Any], prompts: int) -> Path:
+    def _write(
+        self,
+        folder: Path,
+        figures: Any,
+        titles: Mapping[str, str],
+        settings: dict[str, Any],
+        prompts: int,
+    ) -> Path:
+        """Write figures.json; ``titles`` are what ``lumiere report`` calls each figure."""
         import json
         import platform
 
         import torch
 
         from lumiere import __version__
-        from lumiere.emoji.evaluation.prompts import write_text
+        from lumiere.io.files import write_text
 
         about = {
             "figures": figures,
+            "titles": titles,
             "prompts": prompts,
             "settings": settings,
             "objects": len(self.labels),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.cli.loading import kept, load, noted
+from lumiere.batch.note import noted
+from lumiere.cli.loading import kept, load
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
@@ -34,12 +34,12 @@ from lumiere.cli.options import (
     upscaler_option,
 )
 from lumiere.errors import InputError
+from lumiere.io.files import slug
 
 if TYPE_CHECKING:
     from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
 
-SLUG_LENGTH = 60
 SCHEDULERS = ["ddim", "dpm++", "euler"]
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -283,8 +283,3 @@ def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:
     if out is None:
         return Path(f"{slug(prompt)}-{seed}.mp4")
     return out if count == 1 else out.with_name(f"{out.stem}-{seed}{out.suffix}")
-
-
-def slug(text: str) -> str:
-    """A text as a part of a file's name."""
-    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:SLUG_LENGTH].rstrip("-") or "clip"

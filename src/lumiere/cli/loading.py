@@ -1,6 +1,6 @@
-"""What verbs share that are called one after another in one process, as ``lumiere batch`` calls them.
+"""Models that verbs share which are called one after another in one process, as ``lumiere batch`` calls them.
 
-It lies in the ``meta`` of click's context, which is the caller's, and is gone with it.
+They lie in the ``meta`` of click's context, which is the caller's, and are gone with it.
 """
 
 from __future__ import annotations
@@ -15,23 +15,6 @@ import click
 from lumiere.cli.options import pick_device
 
 T = TypeVar("T")
-_CALL = "call"
-
-
-def note_call(context: click.Context, settings: dict[str, Any]) -> None:
-    """Have the clips that are made in ``context`` say in their metadata how it was called."""
-    context.meta[_CALL] = settings
-
-
-def noted(metadata: dict[str, Any]) -> dict[str, Any]:
-    """A clip's metadata, with what :func:`note_call` says."""
-    meta = click.get_current_context().meta
-    return {**metadata, _CALL: meta[_CALL]} if _CALL in meta else metadata
-
-
-def noted_call(metadata: dict[str, Any]) -> dict[str, Any] | None:
-    """What :func:`noted` wrote, or None."""
-    return metadata.get(_CALL)
 
 
 def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:

@@ -12,14 +12,20 @@ from lumiere.cli.options import device_option, overwrite_option, path_type, pick
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
+    from lumiere.emoji.evaluation.recogniser import Recogniser
+    from lumiere.metrics.features import Features
     from lumiere.metrics.report import Value
 
 clips_argument = click.argument("clips", metavar="CLIPS...", nargs=-1, required=True, type=path_type)
+recogniser_option = click.option(
+    "--recogniser",
+    metavar="NAME",
+    help="Recogniser of the objects in the clips: emoji, or a recogniser's file.  [default: none]",
+)
 features_option = click.option(
     "--features",
-    default="recogniser",
-    show_default=True,
-    help="Net to look through: the project's recogniser, a TorchScript file (I3D) or a folder of VideoMAE.",
+    type=path_type,
+    help="Net to look through: a TorchScript file (I3D) or a folder of VideoMAE.  [default: the recogniser]",
 )
 cache_option = click.option(
     "--cache", type=path_type, help="Folder that keeps what was measured on each clip, for the next run."
@@ -73,6 +79,7 @@ def command() -> None:
     "that say theirs.  [default: the clips' own metadata]",
 )
 @click.option("--text-model", type=path_type, help="Folder of CLIP or X-CLIP, for text alignment.")
+@recogniser_option
 @features_option
 @frames_options(None)
 @cache_option
@@ -85,7 +92,8 @@ def clips(
     paired: Path | None,
     prompts: Path | None,
     text_model: Path | None,
-    features: str,
+    recogniser: str | None,
+    features: Path | None,
     frames: int,
     stride: int | None,
     cache: Path | None,
@@ -95,28 +103,34 @@ def clips(
 ) -> None:
     """Measure each of CLIPS and all of them together.
 
-    + is better when larger, - when smaller. Intervals are bootstrapped over clips. Text alignment needs
-    prompts: in the clips' own metadata, or from --prompts.
+    + is better when larger, - when smaller. Intervals are bootstrapped over clips.
+
+    Subject consistency needs --recogniser. Text alignment needs --recogniser or --text-model, and prompts: in
+    the clips' own metadata, or from --prompts. Frechet distances and the inception score need --recogniser or
+    --features.
 
     \b
     lumiere metrics clips out/clips
-    lumiere metrics clips out/clips --real out/real-clips --json metrics.json
-    lumiere metrics clips out/clips --real out/real-clips --paired out/real-clips --cache out/metrics
+    lumiere metrics clips out/clips --recogniser emoji --real out/real-clips --json metrics.json
+    lumiere metrics clips out/clips --recogniser emoji --paired out/real-clips --cache out/metrics
     lumiere metrics clips out/clips --real data/real --features i3d_torchscript.pt --stride 1
     lumiere metrics clips out/clips --prompts prompts.jsonl --text-model models/clip-vit-base-patch32
     """
     from tqdm import tqdm
 
-    from lumiere.emoji.evaluation.recogniser import Recogniser
     from lumiere.metrics import report
     from lumiere.metrics.cache import Cache
     from lumiere.metrics.clips import find, pair, prompts_of
-    from lumiere.metrics.features import load_features
     from lumiere.metrics.optical_flow import opencv
     from lumiere.metrics.text_alignment import load_text_model
 
     opencv()
     _check_json(json_file, overwrite)
+    if features is None and recogniser is None and (real or stride is not None):
+        option = "--real" if real else "--stride"
+        raise InputError(f"{option} needs a net to look through; give --features or --recogniser emoji")
+    if prompts is not None and recogniser is None and text_model is None:
+        raise InputError(f"--prompts {prompts} is of no use without --text-model or --recogniser emoji")
     sources, real_sources = find(clips), find(real) if real else []
     if real and min(len(sources), len(real_sources)) < 2:
         raise InputError(
@@ -125,32 +139,33 @@ def clips(
     partners = [report.Loaded(truth) for _, truth in pair(sources, find([paired]))] if paired else []
     texts = prompts_of(sources, prompts, needed=text_model is not None)
     device = pick_device(device)
-    net = load_features(features, frames, stride, device)
+    judge = None if recogniser is None else _load_recogniser(recogniser)
+    net = _load_net(features, judge, frames, stride, device)
     align = load_text_model(text_model, device) if text_model else None
-    recogniser, kept = Recogniser.load(), Cache(cache)
+    kept = Cache(cache)
 
     figures = []
     for index, source in enumerate(tqdm(sources, "measuring", unit="clip", disable=None)):
         loaded = report.Loaded(source)
-        figure = report.measure(loaded, recogniser, kept)
+        figure = report.measure(loaded, judge, kept)
         if text := texts[index]:
-            figure = figure | report.measure_text(loaded, text, recogniser, align)
+            figure = figure | report.measure_text(loaded, text, judge, align)
         if partners:
-            figure = figure | report.measure_pair(loaded, partners[index], recogniser, kept)
+            figure = figure | report.measure_pair(loaded, partners[index], judge, kept)
         figures.append(figure)
     values = report.summarise(figures)
     if len(partners) > 1:
         values.append(report.warping_ratio(figures))
-    seen = report.look(sources, net, kept, "looking at the clips")
-    if real:
-        values.append(
-            report.frechet(seen, report.look(real_sources, net, kept, "looking at real clips"), net)
-        )
-    if len(partners) >= 4:
-        true = report.look([partner.source for partner in partners], net, kept, "looking at the true clips")
-        values.append(report.frechet_ratio(seen, true, net))
-    if score := report.inception(seen, net):
-        values.append(score)
+    if net is not None:
+        seen = report.look(sources, net, kept, "looking at the clips")
+        if real:
+            truth = report.look(real_sources, net, kept, "looking at real clips")
+            values.append(report.frechet(seen, truth, net))
+        if len(partners) >= 4:
+            truth = report.look([each.source for each in partners], net, kept, "looking at the true clips")
+            values.append(report.frechet_ratio(seen, truth, net))
+        if score := report.inception(seen, net):
+            values.append(score)
     each = [
         {"clip": source.name, "prompt": text, **figure}
         for source, text, figure in zip(sources, texts, figures, strict=True)
@@ -163,6 +178,7 @@ def clips(
 @click.option("--among", type=path_type, multiple=True, required=True, help="Such as the training data.")
 @click.option("--sheet", type=path_type, help="Picture of the closest pairs: .png, .jpg or .webp.")
 @click.option("--pairs", type=click.IntRange(1), default=10, show_default=True, help="To print and picture.")
+@recogniser_option
 @features_option
 @frames_options(None)
 @cache_option
@@ -174,7 +190,8 @@ def nearest(
     among: tuple[Path, ...],
     sheet: Path | None,
     pairs: int,
-    features: str,
+    recogniser: str | None,
+    features: Path | None,
     frames: int,
     stride: int | None,
     cache: Path | None,
@@ -189,7 +206,8 @@ def nearest(
     is at 0, and closer than 100 %.
 
     \b
-    lumiere metrics nearest out/clips --among data/emoji/train-clips-00000.tar --sheet nearest.png
+    lumiere metrics nearest out/clips --among data/videos --features i3d_torchscript.pt --sheet nearest.png
+    lumiere metrics nearest out/clips --among data/emoji/train-clips-00000.tar --recogniser emoji
     """
     import dataclasses
 
@@ -199,13 +217,16 @@ def nearest(
     from lumiere.metrics import report
     from lumiere.metrics.cache import Cache
     from lumiere.metrics.clips import find
-    from lumiere.metrics.features import load_features
 
     _check_json(json_file, overwrite)
+    if features is None and recogniser is None:
+        raise InputError("nearest needs a net to look through; give --features or --recogniser emoji")
     if sheet is not None:
         check_output(sheet, overwrite, PICTURE_ENDINGS)
     ours, others = find(clips), find(among)
-    net, kept = load_features(features, frames, stride, pick_device(device)), Cache(cache)
+    judge = None if recogniser is None else _load_recogniser(recogniser)
+    net, kept = _load_net(features, judge, frames, stride, pick_device(device)), Cache(cache)
+    assert net is not None
     found = copies.nearest_clips(
         report.look(ours, net, kept, "looking at the clips").features,
         report.look(others, net, kept, "looking at the others").features,
@@ -267,8 +288,7 @@ def ucf101_prompts(
     \b
     lumiere metrics ucf101-prompts UCF-101 --out prompts.jsonl
     """
-    from lumiere.emoji.evaluation.prompts import write_text
-    from lumiere.io.files import check_output
+    from lumiere.io.files import check_output, write_text
     from lumiere.metrics import ucf101 as protocol
 
     check_output(out, overwrite, {".jsonl"})
@@ -337,7 +357,7 @@ def ucf101(
     def as_real(net: Any) -> Any:
         return dataclasses.replace(net, preprocessing=f"covers 320x240, middle kept; {net.preprocessing}")
 
-    net = as_real(load_features(str(features), frames, stride, device))
+    net = as_real(load_features(features, frames, stride, device))
     seen = report.look(sources, net, kept, "looking at the clips", protocol.as_real)
     truth = report.look(real_sources, net, kept, "looking at UCF-101", protocol.as_real)
     values = [report.frechet(seen, truth, net)]
@@ -354,6 +374,27 @@ def ucf101(
     _tell(
         values, json_file, {"clips": len(sources), "real_clips": len(real_sources), "classes": len(by_class)}
     )
+
+
+def _load_recogniser(name: str) -> Recogniser:
+    from lumiere.emoji.evaluation.recogniser import Recogniser
+
+    return Recogniser.load(None if name == "emoji" else Path(name))
+
+
+def _load_net(
+    features: Path | None, recogniser: Recogniser | None, frames: int, stride: int | None, device: str
+) -> Features | None:
+    """The net of ``features``, else the recogniser's, else none."""
+    if features is not None:
+        from lumiere.metrics.features import load_features
+
+        return load_features(features, frames, stride, device)
+    if recogniser is None:
+        return None
+    from lumiere.emoji.evaluation.features import recogniser_features
+
+    return recogniser_features(recogniser, frames, stride)
 
 
 def _check_json(file: Path | None, overwrite: bool) -> None:
@@ -376,7 +417,7 @@ def _write_json(file: Path | None, about: dict[str, Any]) -> None:
     import json
 
     from lumiere import __version__
-    from lumiere.emoji.evaluation.prompts import write_text
+    from lumiere.io.files import write_text
 
     if file is not None:
         write_text(file, json.dumps({"lumiere": __version__, **about}, indent=1, ensure_ascii=False) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.loading import note_call, noted
+from lumiere.batch.note import note_call, noted
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.loading import load, noted
+from lumiere.batch.note import noted
+from lumiere.cli.loading import load
 from lumiere.cli.options import (
     FloatRange,
     device_option,

@@ -1,4 +1,4 @@
-"""Writing a file or a folder whole, or not at all."""
+"""Names of files, and writing a file or a folder whole, or not at all."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from lumiere.errors import InputError
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{12}\.part(\.\w+)?")
+_SLUG_LENGTH = 60
 _FRAME_FOLDER_NAMES = re.compile(r"clip\.json|frame-\d{5,}\.png")
 
 
@@ -71,6 +72,18 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         _remove(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+def slug(text: str) -> str:
+    """A file name of lower-case words with dashes between them, at most 60 characters: "A red fox!" gives
+    ``a-red-fox``. ``clip`` if no letter or digit is left."""
+    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:_SLUG_LENGTH].rstrip("-") or "clip"
 
 
 def remove_unfinished(folder: Path) -> None:

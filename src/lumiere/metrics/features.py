@@ -1,4 +1,4 @@
-"""Nets that turn a clip into a row of numbers: the project's own, or one of the user's from a local path.
+"""Nets that turn a clip into a row of numbers, from a local path of the user's.
 
 No pickle is loaded: a file must be a TorchScript archive, a folder of transformers must hold safetensors.
 """
@@ -17,12 +17,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lumiere.emoji.evaluation.recogniser import Recogniser, object_crops
 from lumiere.errors import InputError
 from lumiere.io.bundle import read_json, sha256
 from lumiere.metrics.clips import frames_of
 
-OWN = "recogniser"
+#: the kind of the features of a recogniser, whose distances never bear the name FVD
+RECOGNISER = "recogniser"
 FRAMES = 16
 _NET_SIDE = 224
 
@@ -64,16 +64,13 @@ class Features:
 
 
 def load_features(
-    which: str = OWN, frames: int = FRAMES, stride: int | None = None, device: str = "cpu"
+    path: Path, frames: int = FRAMES, stride: int | None = None, device: str = "cpu"
 ) -> Features:
-    """The project's own features (``recogniser``), a TorchScript file's, or a VideoMAE folder's.
+    """The features of a TorchScript file, or of a folder of VideoMAE.
 
     Raises:
         InputError: there is nothing at the path, or it is neither.
     """
-    if which == OWN:
-        return _own(Recogniser.load(), frames, stride)
-    path = Path(which)
     if path.is_dir():
         return _videomae(path, frames, stride, device)
     return _torchscript(path, frames, stride, device)
@@ -92,21 +89,6 @@ def load_classifier(path: Path, frames: int, stride: int | None, device: str = "
         return output, probabilities_of(output) if classes is None else classes
 
     return replace(net, kind="torchscript classifier", extract=extract)
-
-
-def _own(recogniser: Recogniser, frames: int, stride: int | None) -> Features:
-    """Of the square around the object: the mean of the recogniser's features over the frames, and the mean of
-    their absolute change from one to the next, so that the order of the frames counts."""
-
-    @torch.no_grad()
-    def extract(clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        seen = recogniser.net.features(object_crops(clip))
-        classes = recogniser.net.head(seen).softmax(1).mean(0)
-        change = seen.diff(dim=0).abs().mean(0) if len(seen) > 1 else torch.zeros_like(seen[0])
-        return torch.cat([seen.mean(0), change]).numpy(), classes.numpy()
-
-    words = "a square around the object, 64x64; mean over frames, and mean absolute change between frames"
-    return Features(OWN, OWN, recogniser.sha256, words, frames, stride, extract)
 
 
 def _torchscript(path: Path, frames: int, stride: int | None, device: str) -> Features:
@@ -156,7 +138,7 @@ def load_torchscript(path: Path, device: str = "cpu") -> Any:
         InputError: the file is missing, or no TorchScript archive, such as a pickled checkpoint.
     """
     if not path.is_file():
-        raise InputError(f"no features at {path}; give {OWN}, a TorchScript file or a folder of VideoMAE")
+        raise InputError(f"no features at {path}; give a TorchScript file or a folder of VideoMAE")
     names = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
     if not any("/code/" in name for name in names) or not any(
         name.endswith("constants.pkl") for name in names

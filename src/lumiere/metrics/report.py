@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from lumiere.emoji.evaluation.recogniser import Recogniser
 from lumiere.errors import InputError
 from lumiere.io.video import Clip
 from lumiere.metrics import bootstrap, consistency
 from lumiere.metrics.cache import Cache
 from lumiere.metrics.clips import Source
 from lumiere.metrics.dynamic_degree import dynamic_degree
-from lumiere.metrics.features import OWN, Features
+from lumiere.metrics.features import RECOGNISER, Features
 from lumiere.metrics.frechet import frechet_distance
 from lumiere.metrics.inception import inception_score
 from lumiere.metrics.motion_smoothness import motion_smoothness
+from lumiere.metrics.recogniser import Recogniser
 from lumiere.metrics.subject_consistency import subject_consistency
 from lumiere.metrics.temporal_flickering import temporal_flickering
 from lumiere.metrics.text_alignment import Alignment, object_probability
@@ -80,8 +80,8 @@ class Loaded:
         return self.source.sha256()
 
 
-def measure(loaded: Loaded, recogniser: Recogniser, cache: Cache) -> Figures:
-    """What can be said of one clip by itself.
+def measure(loaded: Loaded, recogniser: Recogniser | None, cache: Cache) -> Figures:
+    """What can be said of one clip by itself; the subject's consistency only with a recogniser.
 
     Raises:
         InputError: it has fewer than 3 frames or too small a picture, or OpenCV is not installed.
@@ -98,29 +98,38 @@ def measure(loaded: Loaded, recogniser: Recogniser, cache: Cache) -> Figures:
         except InputError as error:
             raise InputError(f"{loaded.source.name}: {error}") from None
         dynamic, fastest = dynamic_degree(clip.frames, clip.fps)
-        return {
+        figures: Figures = {
             "temporal_flickering": temporal_flickering(clip.frames),
             "motion_smoothness": motion_smoothness(clip.frames),
             "dynamic_degree": float(dynamic),
             "fastest_motion": fastest,
             "warping_error": 1000 * warped.error,
             "occluded": warped.occluded,
-            "subject_consistency": subject_consistency(recogniser.features(clip.frames)),
         }
+        if recogniser is not None:
+            figures["subject_consistency"] = subject_consistency(recogniser.features(clip.frames))
+        return figures
 
-    return cache.get({"clip": loaded.sha256, "figures": 1, "recogniser": recogniser.sha256}, compute)
+    seen_by = None if recogniser is None else recogniser.sha256
+    return cache.get({"clip": loaded.sha256, "figures": 1, "recogniser": seen_by}, compute)
 
 
-def measure_text(loaded: Loaded, prompt: str, recogniser: Recogniser, align: Alignment | None) -> Figures:
-    """How well a clip shows its prompt."""
+def measure_text(
+    loaded: Loaded, prompt: str, recogniser: Recogniser | None, align: Alignment | None
+) -> Figures:
+    """How well a clip shows its prompt, by the recogniser and by the text model, whichever there are."""
+    figures: Figures = {}
+    if recogniser is None and align is None:
+        return figures
     frames = loaded.clip.frames
-    figures: Figures = {"object_probability": object_probability(recogniser, frames, prompt)}
+    if recogniser is not None:
+        figures["object_probability"] = object_probability(recogniser, frames, prompt)
     if align is not None:
         figures["text_similarity"] = align(frames, prompt, loaded.source.name)
     return figures
 
 
-def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser, cache: Cache) -> Figures:
+def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser | None, cache: Cache) -> Figures:
     """How near a clip is to the true one, and how much that one flickers.
 
     Raises:
@@ -205,7 +214,7 @@ def look(
 
 
 def frechet(ours: Seen, real: Seen, net: Features) -> Value:
-    """The Frechet distance of two sets. The project's own features never bear the name FVD."""
+    """The Frechet distance of two sets. That of a recogniser's features never bears the name FVD."""
     width, least = ours.features.shape[1], min(len(ours.features), len(real.features))
     doubts = []
     if least <= width:
@@ -218,7 +227,7 @@ def frechet(ours: Seen, real: Seen, net: Features) -> Value:
         doubts.append(f"frame rates differ: {rates}; the same number of frames lasts differently long")
     low, high = bootstrap.interval(frechet_distance, ours.features, real.features, resamples=50)
     title = "Frechet distance of recogniser features (not FVD) -"
-    if net.kind != OWN:
+    if net.kind != RECOGNISER:
         title = f"Frechet video distance, {net.kind} {net.name} -"
     about = {
         "metric": "frechet_distance",
@@ -275,7 +284,7 @@ def inception(ours: Seen, net: Features, splits: int = 1) -> Value | None:
     if len(ours.probabilities) < 10 * classes:
         doubts.append(f"{len(ours.probabilities)} clips for {classes} classes: the score is far too small")
     title = "inception score by the recogniser's classes (not IS) +"
-    if net.kind != OWN:
+    if net.kind != RECOGNISER:
         title = f"inception score, {net.kind} {net.name} +"
     about: Mapping[str, Any] = {
         "metric": "inception_score",

@@ -1,4 +1,4 @@
-"""Does a clip show what its prompt says? Asked of the recogniser, or of CLIP or X-CLIP in a local folder."""
+"""Does a clip show what its prompt says? Asked of a recogniser, or of CLIP or X-CLIP in a local folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from lumiere.emoji.evaluation.recogniser import Recogniser
 from lumiere.errors import InputError
 from lumiere.metrics.clips import frames_of
 from lumiere.metrics.features import local_config, middle_square, picture_scaling
+from lumiere.metrics.recogniser import Recogniser
 
 #: frames (uint8, t x h x w x 3), their prompt and the clip's name to a number
 Alignment = Callable[[np.ndarray, str, str], float]

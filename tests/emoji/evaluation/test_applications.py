@@ -42,7 +42,7 @@ def test_the_command_names_every_task() -> None:
 @pytest.fixture
 def styles(labels: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Squares in place of the discs, of a colour for each style; judges that have learnt little."""
-    from lumiere.emoji.evaluation import styles as module
+    from lumiere.emoji.evaluation import style_judges as module
     from lumiere.train.style import fit
 
     monkeypatch.setattr(module, "JUDGE_STEPS", 2)
@@ -87,7 +87,7 @@ def test_what_cannot_be_done_is_said(
     tiny_bundle: Path, told_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     for arguments, message in (
-        ((told_bundle, "--task", "animate"), "animate needs real clips"),
+        (("emoji", "--task", "animate"), "animate needs real clips"),
         ((tiny_bundle, "--task", "animate", "--data", data), "takes no condition"),
         ((told_bundle, "--task", "style", "--data", data), "say with --styles"),
         ((told_bundle, "--task", "style", "--data", data, "--styles", data), "holds no styles"),

@@ -116,11 +116,12 @@ def test_real_clips_alone(data: Path, tmp_path: Path) -> None:
         ([], "no model is given"),
         (["nowhere"], "no model at nowhere"),
         (["BUNDLE", "--prompts", 0], "--prompts"),
-        (["BUNDLE", "--prompts", 9999], "prompts is 9999; give a number from 1 to"),
+        (["emoji", "--prompts", 9999], "prompts is 9999; give a number from 1 to"),
         (["BUNDLE", "--data", "nowhere"], "lumiere data emoji"),
         (["--real-only"], "--data"),
-        (["BUNDLE", "--out", "FILE"], "cannot make the folder"),
+        (["emoji", "--out", "FILE"], "cannot make the folder"),
         (["BUNDLE", "--steps", 0], "--steps"),
+        (["BUNDLE"], "has no objects.json that says which emoji it was trained on; give those of --data"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(

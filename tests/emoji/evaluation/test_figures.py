@@ -19,7 +19,6 @@ from lumiere.emoji.evaluation.figures import (
     lab,
     measure,
     size_change_of,
-    wilson,
 )
 
 SIZE = SIZES[0]
@@ -142,10 +141,3 @@ def test_lab_agrees_with_published_values() -> None:
     known = {(255, 255, 255): (100, 0, 0), (0, 0, 0): (0, 0, 0), (255, 0, 0): (53.24, 80.09, 67.20)}
     for rgb, expected in known.items():
         assert lab(np.array(rgb)) == pytest.approx(expected, abs=0.1)
-
-
-def test_wilson_agrees_with_published_values() -> None:
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I
-    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
-    assert wilson(20, 20)[1] == 1
-    assert wilson(0, 0) == (0, 1)

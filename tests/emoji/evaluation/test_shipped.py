@@ -9,6 +9,7 @@ from PIL import Image
 
 from lumiere.emoji.data.scenes import Background, Scene, Sprite, render
 from lumiere.emoji.data.sprites import load_sprites
+from lumiere.emoji.evaluation.features import recogniser_features
 from lumiere.emoji.evaluation.prompts import REAL_RESULTS, choose_prompts, shipped_real_results, summarise
 from lumiere.emoji.evaluation.recogniser import SHIPPED, Recogniser, ranking
 
@@ -56,3 +57,17 @@ def test_real_figures_are_of_this_recogniser_and_a_ceiling(recogniser: Recognise
         assert row["of"] >= 30 and row["share"] > 0.9, question
     assert shipped_real_results(choose_prompts({"0": "nothing", "1": "real"}, 1)) is None
     assert len(labels) > 100
+
+
+def test_features_know_the_order_of_the_frames(recogniser: Recogniser) -> None:
+    net = recogniser_features(recogniser)
+    ramp = (
+        np.repeat(np.linspace(0, 250, 20).astype(np.uint8)[:, None, None, None], 24, 1)
+        .repeat(32, 2)
+        .repeat(3, 3)
+    )
+    (features, classes), (again, _) = net(ramp, "a"), net(ramp, "a")
+    assert np.array_equal(features, again) and features.shape == (352,)
+    assert classes is not None and classes.sum() == pytest.approx(1, abs=1e-4)
+    other, _ = net(ramp[np.random.default_rng(0).permutation(20)], "a")
+    assert other[176:].mean() > 1.5 * features[176:].mean()

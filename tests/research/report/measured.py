@@ -54,6 +54,7 @@ def evaluation(folder: Path, model: str, wrong: int = 0, count: int = 8, prompt:
     _write_lines(folder / "results.jsonl", made)
     about = {
         "figures": {"model": prompts.summarise(made), "real": prompts.summarise(real)},
+        "titles": prompts.QUESTIONS,
         "prompts": count,
         "settings": settings(model),
         "versions": VERSIONS,
@@ -75,6 +76,7 @@ def task(folder: Path, model: str) -> Path:
     save_picture(np.zeros((16, 64, 3), np.uint8), folder / "sheet.png")
     about = {
         "figures": tasks.summarise(cases),
+        "titles": tasks.FIGURES,
         "prompts": 3,
         "settings": settings(model),
         "versions": VERSIONS,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from lumiere.emoji.evaluation.figures import wilson
+from lumiere.metrics.intervals import wilson
 from lumiere.research.study.agreement import krippendorff_alpha
 from lumiere.research.study.plan import ANSWERS, load
 from lumiere.research.study.report import Report, coin_test

@@ -16,7 +16,7 @@ from lumiere.io.pixels import from_uint8, to_uint8
 from lumiere.pipelines.text_to_video import FROM_PROMPT_ALONE, LumierePipeline
 
 if TYPE_CHECKING:
-    from lumiere.emoji.evaluation.styles import StyleJudges
+    from lumiere.emoji.evaluation.style_judges import StyleJudges
 
 Figures = dict[str, float | bool | None]
 #: clips to look at, under their names; the first is the one that was made

@@ -6,12 +6,12 @@ functions take frames as uint8, t x h x w x 3. Positions and lengths are shares 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from lumiere.emoji.data.scenes import COLOURS, FPS, Scene
+from lumiere.metrics.block_means import block_means
 
 _BORDER = 1 / 16
 _CELLS = 16  # a side, of the coarse grid on which change is measured
@@ -109,15 +109,6 @@ def background_colour(frames: np.ndarray) -> str:
     return list(COLOURS)[int(distances.argmin())]
 
 
-def coarse(frames: np.ndarray, cells: int) -> np.ndarray:
-    """The means of about ``cells`` x ``cells`` blocks of each frame, float32."""
-    time, height, width, channels = frames.shape
-    rows, columns = max(1, height // cells), max(1, width // cells)
-    cut = frames[:, : height // rows * rows, : width // columns * columns]
-    blocks = cut.reshape(time, height // rows, rows, width // columns, columns, channels)
-    return blocks.mean((2, 4), dtype=np.float32)
-
-
 def foreground(frames: np.ndarray) -> np.ndarray:
     """How surely each pixel of a halved frame is not background: t x 64 x 64 in [0, 1] for 128 x 128.
 
@@ -125,7 +116,7 @@ def foreground(frames: np.ndarray) -> np.ndarray:
     noise and count nothing, over 24 they count fully.
     """
     background = lab(border_colours(frames))
-    distance = np.linalg.norm(lab(coarse(frames, 64)) - background[:, None, None], axis=-1)
+    distance = np.linalg.norm(lab(block_means(frames, 64)) - background[:, None, None], axis=-1)
     return ((distance - 8) / 16).clip(0, 1)
 
 
@@ -203,18 +194,8 @@ def change_between_eighths(frames: np.ndarray) -> float:
     Each picture is the mean of the frames around it on a coarse grid, less its background colour, and small
     differences count nothing: so noise, flicker and a change of light are no motion.
     """
-    grid = coarse(frames, _CELLS) - border_colours(frames)[:, None, None]
+    grid = block_means(frames, _CELLS) - border_colours(frames)[:, None, None]
     half = max(0, min(2, len(frames) // 16 - 1))
     places = np.linspace(half, len(frames) - 1 - half, 9).round().astype(int)
     pictures = np.stack([grid[place - half : place + half + 1].mean(0) for place in places])
     return float((np.abs(np.diff(pictures, axis=0)) - _DEAD_ZONE).clip(0).mean())
-
-
-def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % confidence interval of a share (Wilson 1927)."""
-    if total == 0:
-        return 0.0, 1.0
-    share = right / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, middle - half), min(1.0, middle + half)

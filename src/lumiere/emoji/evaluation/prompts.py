@@ -18,12 +18,13 @@ from tqdm import tqdm
 from lumiere.emoji.data.heldout import HeldOutPrompt, held_out_prompts
 from lumiere.emoji.data.scenes import FPS, Sprite, render
 from lumiere.emoji.evaluation.bench import sampling
-from lumiere.emoji.evaluation.figures import measure, wilson
+from lumiere.emoji.evaluation.figures import measure
 from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
 from lumiere.errors import InputError
-from lumiere.io.files import replacing
+from lumiere.io.files import write_text
 from lumiere.io.sheet import abreast, contact_sheet, stacked
 from lumiere.io.video import Clip, read_metadata, save_picture
+from lumiere.metrics.intervals import wilson
 from lumiere.metrics.xt_slice import xt_slice
 from lumiere.pipelines.text_to_video import LumierePipeline
 
@@ -33,6 +34,8 @@ REAL_RESULTS = Path(__file__).with_name("real.jsonl")
 _SHEET_COLUMNS = 4
 _SHEET_FRAMES = 4
 _SLICES, _SLICE_ROWS = 20, 5
+#: motions whose x-t slice is of a column
+VERTICAL = ("up", "down", "bounce")
 # What is asked of each clip, and of which clips.
 QUESTIONS: dict[str, str] = {
     "background": "background colour right",
@@ -213,7 +216,7 @@ def judge_folder(
 
 def slice_along(clip: Clip, motion: str) -> np.ndarray:
     """The x-t slice of the middle row, or of the middle column where the motion is up and down."""
-    return xt_slice(clip, column=clip.width // 2 if motion in ("up", "down", "bounce") else None)
+    return xt_slice(clip, column=clip.width // 2 if motion in VERTICAL else None)
 
 
 def _sheet(clips: Sequence[Clip]) -> np.ndarray:
@@ -244,12 +247,6 @@ def shipped_real_results(prompts: Sequence[HeldOutPrompt]) -> list[Result] | Non
     scenes = [prompt.scene for prompt in prompts]
     wanted = [(scene.objects[0], scene.background.colours[0], scene.motion) for scene in scenes]
     return [known[key] for key in wanted] if known.keys() >= set(wanted) else None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, "utf-8")
 
 
 def _line(result: Result) -> str:

@@ -17,7 +17,6 @@ from lumiere.emoji.data.styles import STYLES
 from lumiere.emoji.evaluation.applications import add, animate, cinemagraph, extend, inpaint, loop, transition
 from lumiere.emoji.evaluation.bench import Bench, Figures, Shown
 from lumiere.emoji.evaluation.editing import NEARLY_NONE, STRENGTHS, edit
-from lumiere.emoji.evaluation.figures import wilson
 from lumiere.emoji.evaluation.pairs import choose_pairs, pairs
 from lumiere.emoji.evaluation.prompts import choose_prompts
 from lumiere.emoji.evaluation.styles import ALPHAS, STRENGTH, style
@@ -26,6 +25,7 @@ from lumiere.errors import InputError
 from lumiere.io.sheet import contact_sheet
 from lumiere.io.video import Clip, save_picture
 from lumiere.metrics.bootstrap import mean_interval
+from lumiere.metrics.intervals import wilson
 
 
 def _at(alpha: float | str) -> str:

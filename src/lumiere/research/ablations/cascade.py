@@ -1,8 +1,8 @@
 """One pass, or keyframes and what lies between them? Models that were trained alike make the same prompts
 (section 1 of arXiv 2401.12945).
 
-Two sets of prompts that training never said: the evaluation's, and bounces, which near keyframes can tell and
-distant ones cannot.
+Two sets of prompts that are held out from training: one whose clips are judged, and one of periodic motion,
+which near keyframes sample often enough and distant ones do not. :class:`Material` holds both.
 """
 
 from __future__ import annotations
@@ -20,21 +20,18 @@ import torch
 from tqdm import tqdm
 
 from lumiere.data.parallel import usable_cores
-from lumiere.emoji.data.heldout import HeldOutPrompt, held_out_of_motion
-from lumiere.emoji.data.scenes import FPS
-from lumiere.emoji.data.sprites import load_sprites
-from lumiere.emoji.evaluation.prompts import choose_prompts, first, slice_along, write_text
-from lumiere.emoji.evaluation.recogniser import Recogniser
 from lumiere.errors import InputError
-from lumiere.io.bundle import MANIFEST, objects, read_json, resolve, sha256
+from lumiere.io.bundle import MANIFEST, read_json, resolve, sha256
+from lumiere.io.files import write_text
 from lumiere.io.sheet import stacked
 from lumiere.io.video import Clip, save_picture
-from lumiere.metrics.features import Features, load_features
+from lumiere.metrics.features import Features
+from lumiere.metrics.xt_slice import xt_slice
 from lumiere.pipelines.text_to_video import LumierePipeline
-from lumiere.research.ablations.designs import PERIODIC, REAL, TEXT, Method, methods, train_all
+from lumiere.research.ablations.designs import PERIODIC, REAL, TEXT, Case, Method, methods, train_all
 from lumiere.research.ablations.measures import (
     PERIODIC_COLUMNS,
-    TEXT_COLUMNS,
+    QUALITY_COLUMNS,
     measure_periodic,
     measure_text,
     periodic_row,
@@ -47,33 +44,57 @@ from lumiere.research.baselines import variants
 SHOWN = 4
 
 
+@dataclass(frozen=True)
+class Material:
+    """What the designs are trained on and asked for.
+
+    Attributes:
+        shards: patterns of the training clips' shards.
+        text: cases whose clips are judged.
+        questions: columns of the judges' answers, by question.
+        periodic: cases of motion that repeats, which are not judged.
+        hertz: how often it does.
+        periodic_title: of the periodic cases' table.
+        features: of the Frechet distance from the real clips.
+        about: what else the clips depend on; written beside the figures.
+    """
+
+    shards: Sequence[str]
+    text: Sequence[Case]
+    questions: Mapping[str, str]
+    periodic: Sequence[Case]
+    hertz: float
+    periodic_title: str
+    features: Features
+    about: Mapping[str, Any]
+
+    @property
+    def sets(self) -> dict[str, Sequence[Case]]:
+        return {TEXT: self.text, PERIODIC: self.periodic}
+
+
 def clip_folder(out: Path, which: str, name: str) -> Path:
     """Where a method's clips of a set of prompts are."""
     return out / "clips" / which / name.replace(",", "").replace(" ", "-")
 
 
-def make_clips(
-    method: Method, prompts: Sequence[HeldOutPrompt], folder: Path, seed: int, length: int
-) -> None:
-    """Make what is not there yet: the first ``length`` frames, a file for each prompt's number."""
-    paths = [folder / f"{number:03d}.mp4" for number in range(len(prompts))]
+def make_clips(method: Method, cases: Sequence[Case], folder: Path, seed: int, length: int) -> None:
+    """Make what is not there yet: the first ``length`` frames, a file for each case's number."""
+    paths = [folder / f"{number:03d}.mp4" for number in range(len(cases))]
     if all(path.exists() for path in paths):
         return
     make = method.load()
-    for number, (path, prompt) in enumerate(
-        zip(paths, tqdm(prompts, folder.name, disable=None), strict=True)
-    ):
+    for number, (path, case) in enumerate(zip(paths, tqdm(cases, folder.name, disable=None), strict=True)):
         if not path.exists():
-            made = make(prompt, seed + number)
-            about = {"prompt": prompt.prompt, "seed": seed + number}
-            Clip(made.frames[:length], FPS, made.metadata | about).save(path)
+            made = make(case, seed + number)
+            about = {"prompt": case.prompt, "seed": seed + number}
+            Clip(made.frames[:length], made.fps, made.metadata | about).save(path)
 
 
-def slices(out: Path, which: str, names: Sequence[str], prompts: Sequence[HeldOutPrompt], number: int) -> str:
-    """Write the x-t slices of one prompt's clips, one below the other; gives the file's name."""
-    motion = prompts[number].scene.motion
-    paths = [clip_folder(out, which, name) / f"{number:03d}.mp4" for name in names]
-    pictures = [slice_along(Clip.load(path), motion) for path in paths]
+def slices(out: Path, which: str, names: Sequence[str], case: Case, number: int) -> str:
+    """Write the x-t slices of one case's clips, one below the other; gives the file's name."""
+    clips = [Clip.load(clip_folder(out, which, name) / f"{number:03d}.mp4") for name in names]
+    pictures = [xt_slice(clip, column=clip.width // 2 if case.vertical else None) for clip in clips]
     file = f"slices-{which}-{number:03d}.png"
     save_picture(stacked(pictures, names), out / file, overwrite=True)
     return file
@@ -90,7 +111,7 @@ class Ablation:
 
     out: Path
     methods: Mapping[str, Method]
-    prompts: Mapping[str, Sequence[HeldOutPrompt]]
+    material: Material
     settings: Mapping[str, Any]
     length: int
 
@@ -99,45 +120,41 @@ class Ablation:
 
     def make(self) -> None:
         """Make all clips that are not there yet."""
-        for which, prompts in self.prompts.items():
+        for which, cases in self.material.sets.items():
             for name in self.names(which):
                 folder = clip_folder(self.out, which, name)
-                make_clips(self.methods[name], prompts, folder, self.settings["seed"], self.length)
+                make_clips(self.methods[name], cases, folder, self.settings["seed"], self.length)
 
-    def measure(self, recogniser: Recogniser, features: Features) -> dict[str, Any]:
+    def measure(self) -> dict[str, Any]:
         """The figures, as ``lumiere report`` reads them; each clip's are in results.jsonl."""
 
         def measured(which: str, folder: Path, number: int) -> dict[str, Any]:
             clip = Clip.load(folder / f"{number:03d}.mp4")
             if which == PERIODIC:
-                return measure_periodic(clip)
-            return measure_text(clip, self.prompts[which][number], recogniser, features)
+                return measure_periodic(clip, self.material.hertz)
+            return measure_text(clip, self.material.text[number], self.material.features)
 
         lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
         with ThreadPoolExecutor(usable_cores(), initializer=partial(torch.set_num_threads, 1)) as pool:
-            for which, prompts in self.prompts.items():
+            for which, cases in self.material.sets.items():
                 for name in self.names(which):
                     folder = clip_folder(self.out, which, name)
-                    results = pool.map(partial(measured, which, folder), range(len(prompts)))
-                    bar = tqdm(results, f"measuring {folder.name}", len(prompts), disable=None)
+                    results = pool.map(partial(measured, which, folder), range(len(cases)))
+                    bar = tqdm(results, f"measuring {folder.name}", len(cases), disable=None)
                     lines[which, name] = list(bar)
         write_text(self.out / "results.jsonl", "".join(self._lines(lines)))
         true = np.array([line["features"] for line in lines[TEXT, REAL]])
-        tables = [
-            self._table(
-                "Prompts of the evaluation",
-                TEXT_COLUMNS,
-                {
-                    name: text_row(lines[TEXT, name], None if name == REAL else true)
-                    for name in self.names(TEXT)
-                },
-                len(self.prompts[TEXT]),
-            )
-        ]
+        asked, periodic = self.material.questions, self.material.periodic
+        judged = {
+            name: text_row(lines[TEXT, name], asked, None if name == REAL else true)
+            for name in self.names(TEXT)
+        }
+        columns = (*asked.values(), *QUALITY_COLUMNS)
         rows = {name: periodic_row(lines[PERIODIC, name]) for name in self.names(PERIODIC)}
-        tables.append(
-            self._table("Bouncing, once a second", PERIODIC_COLUMNS, rows, len(self.prompts[PERIODIC]))
-        )
+        tables = [
+            self._table("Prompts of the evaluation", columns, judged, len(self.material.text)),
+            self._table(self.material.periodic_title, PERIODIC_COLUMNS, rows, len(periodic)),
+        ]
         figures = {
             "kind": "ablation",
             "title": "One pass, or keyframes and the frames between",
@@ -161,23 +178,23 @@ class Ablation:
 
     def _lines(self, lines: Mapping[tuple[str, str], Sequence[dict[str, Any]]]) -> Iterator[str]:
         for (which, name), measured in lines.items():
-            for number, (prompt, line) in enumerate(zip(self.prompts[which], measured, strict=True)):
-                about = {"set": which, "method": name, "number": number, "prompt": prompt.prompt}
+            for number, (case, line) in enumerate(zip(self.material.sets[which], measured, strict=True)):
+                about = {"set": which, "method": name, "number": number, "prompt": case.prompt}
                 yield json.dumps(about | line, ensure_ascii=False) + "\n"
 
     def _pictures(self) -> Iterator[dict[str, str]]:
-        for which, prompts in self.prompts.items():
-            for number in np.linspace(0, len(prompts) - 1, SHOWN).round().astype(int).tolist():
-                file = slices(self.out, which, self.names(which), prompts, number)
-                yield {"file": file, "caption": prompts[number].prompt}
+        for which, cases in self.material.sets.items():
+            for number in np.linspace(0, len(cases) - 1, SHOWN).round().astype(int).tolist():
+                file = slices(self.out, which, self.names(which), cases[number], number)
+                yield {"file": file, "caption": cases[number].prompt}
 
     def _clips(self) -> Iterator[dict[str, str]]:
-        for which, prompts in self.prompts.items():
+        for which, cases in self.material.sets.items():
             for name in self.names(which):
                 folder = clip_folder(self.out, which, name).relative_to(self.out)
-                for number, prompt in enumerate(prompts):
+                for number, case in enumerate(cases):
                     file = (folder / f"{number:03d}.mp4").as_posix()
-                    yield {"file": file, "method": name, "prompt": prompt.prompt}
+                    yield {"file": file, "method": name, "prompt": case.prompt}
 
 
 def check_settings(out: Path, settings: Mapping[str, Any]) -> None:
@@ -197,9 +214,8 @@ def check_settings(out: Path, settings: Mapping[str, Any]) -> None:
 
 def run(
     model: str,
-    data: Path,
+    material: Material,
     one_pass_steps: int,
-    prompts: int,
     out: Path,
     seed: int = 0,
     steps: int | None = None,
@@ -217,17 +233,6 @@ def run(
     """
     bundle = resolve(model)
     shipped = LumierePipeline.from_pretrained(bundle)
-    labels = objects(bundle)
-    sprites = {sprite.code: sprite for sprite in load_sprites(data, codes=labels)}
-    labels = labels or {code: sprite.label for code, sprite in sprites.items()}
-    if lacking := labels.keys() - sprites.keys():
-        raise InputError(
-            f"{data} lacks {len(lacking)} of the model's objects, such as {labels[min(lacking)]}"
-        )
-    chosen = {
-        TEXT: choose_prompts(labels, prompts),
-        PERIODIC: first(held_out_of_motion(labels, "bounce"), prompts),
-    }
     steps = steps or shipped.config["steps"]
     frames, steps_of = variants.length(shipped), variants.steps_of(shipped, one_pass_steps)
     settings = {
@@ -238,12 +243,12 @@ def run(
         "guidance": shipped.config["guidance"],
         "seed": seed,
         "dtype": str(dtype).removeprefix("torch."),
-        "objects": len(labels),
+        **material.about,
     }
     check_settings(out, settings)
-    folders = train_all(shipped, [str(data / "train-clips-*.tar")], steps_of, out / "models")
+    folders = train_all(shipped, material.shards, steps_of, out / "models")
     del shipped
-    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, sprites, steps)
-    ablation = Ablation(out, compared, chosen, settings, frames)
+    compared = methods(LumierePipeline.from_pretrained(bundle, dtype).to(device), folders, steps)
+    ablation = Ablation(out, compared, material, settings, frames)
     ablation.make()
-    return ablation.measure(Recogniser.load(), load_features())
+    return ablation.measure()

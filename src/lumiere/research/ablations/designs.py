@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from lumiere.emoji.data.heldout import HeldOutPrompt
-from lumiere.emoji.data.scenes import FPS, Sprite, render
 from lumiere.io.video import Clip
 from lumiere.pipelines.text_to_video import FROM_PROMPT_ALONE, LumierePipeline
 from lumiere.research.baselines import variants
@@ -18,19 +17,37 @@ from lumiere.research.baselines.cascade import KeyframeCascade
 from lumiere.research.baselines.untrained import frame_by_frame
 from lumiere.train.loop import MODEL, Trainer
 
-#: the sets of prompts: the evaluation's, and motion of known frequency
+#: the sets of cases: prompts whose clips are judged, and motion of known frequency
 TEXT, PERIODIC = "text", "periodic"
 REAL = "real clips"
 ONE_PASS = "one pass"
 CASCADE = "every {}th frame, then those between"
 
-Make = Callable[[HeldOutPrompt, int], Clip]
+
+@dataclass(frozen=True)
+class Case:
+    """A prompt that every method makes a clip of.
+
+    Attributes:
+        real: the clip that the prompt describes.
+        judge: answers by question of frames (uint8, t x h x w x 3) that are to show the prompt; None for what
+            it does not ask.
+        vertical: whether its motion is up and down, so that the x-t slice is of a column.
+    """
+
+    prompt: str
+    real: Callable[[], Clip]
+    judge: Callable[[np.ndarray], Mapping[str, bool | None]]
+    vertical: bool
+
+
+Make = Callable[[Case, int], Clip]
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make a clip of a prompt with a seed, loaded when it is needed; and the sets of prompts that it
-    is asked for."""
+    """A way to make a clip of a case with a seed, loaded when it is needed; and the sets of cases that it is
+    asked for."""
 
     load: Callable[[], Make]
     sets: tuple[str, ...] = (TEXT, PERIODIC)
@@ -60,9 +77,7 @@ def train_all(
     return folders
 
 
-def methods(
-    shipped: LumierePipeline, folders: Mapping[str, Path], sprites: dict[str, Sprite], steps: int
-) -> dict[str, Method]:
+def methods(shipped: LumierePipeline, folders: Mapping[str, Path], steps: int) -> dict[str, Method]:
     """What is compared, by name; all sample in as many steps."""
     options = {
         "num_inference_steps": steps,
@@ -76,7 +91,7 @@ def methods(
         return _quiet(pipe.to(shipped.device))
 
     def calls(pipe: Any, **others: int) -> Make:
-        return lambda prompt, seed: pipe(prompt.prompt, seed=seed, **options, **others)
+        return lambda case, seed: pipe(case.prompt, seed=seed, **options, **others)
 
     def trained(name: str) -> Callable[[], Make]:
         return lambda: calls(loaded(name))
@@ -88,7 +103,7 @@ def methods(
     frames = variants.length(shipped)
 
     return {
-        REAL: Method(lambda: lambda prompt, _: Clip(render(prompt.scene, sprites), FPS)),
+        REAL: Method(lambda: lambda case, _: case.real()),
         ONE_PASS: Method(trained(variants.ONE_PASS)),
         CASCADE.format(often): Method(lambda: calls(cascade(often))),
         CASCADE.format(seldom): Method(lambda: calls(cascade(seldom)), (PERIODIC,)),

@@ -2,69 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from lumiere.emoji.data.heldout import HeldOutPrompt
-from lumiere.emoji.data.scenes import BOUNCES_PER_SECOND, FPS
-from lumiere.emoji.evaluation.frequency import aliased, frequency, relative_error
-from lumiere.emoji.evaluation.prompts import judge
-from lumiere.emoji.evaluation.recogniser import Recogniser
 from lumiere.io.video import Clip
 from lumiere.metrics import bootstrap
 from lumiere.metrics.features import Features
 from lumiere.metrics.frechet import frechet_distance
+from lumiere.metrics.frequency import aliased, frequency, relative_error
 from lumiere.metrics.motion_smoothness import motion_smoothness
 from lumiere.metrics.warping_error import warping_error
+from lumiere.research.ablations.designs import Case
 from lumiere.research.ablations.tables import Cell, mean_cell, median_cell, share_cell, value_cell
 from lumiere.research.baselines.variants import INTERVALS
 
-#: of the keyframes that lie farthest apart
-KEYFRAME_RATE = FPS / max(INTERVALS)
 #: of the frequency: a clip this near has it
 NEAR = 0.1
 
 
-def measure_text(
-    clip: Clip, prompt: HeldOutPrompt, recogniser: Recogniser, features: Features
-) -> dict[str, Any]:
-    """What the evaluation asks, and the motion's quality."""
-    judged = judge(clip.frames, prompt, recogniser)
+def measure_text(clip: Clip, case: Case, features: Features) -> dict[str, Any]:
+    """What the case's judge answers, and the motion's quality."""
     return {
-        **judged["answers"],
+        **case.judge(clip.frames),
         "warping": 1000 * warping_error(clip.frames).error,
         "smoothness": motion_smoothness(clip.frames),
-        "features": features(clip.frames, prompt.prompt)[0].tolist(),
+        "features": features(clip.frames, case.prompt)[0].tolist(),
     }
 
 
-def measure_periodic(clip: Clip) -> dict[str, Any]:
-    """The frequency of the clip's motion, hertz, and what it is to a bounce's; None without any."""
-    found = frequency(clip.frames, FPS)
+def measure_periodic(clip: Clip, hertz: float) -> dict[str, Any]:
+    """The frequency of the clip's motion, its relative error, and whether it is nearer to the alias that the
+    keyframes farthest apart would give; None where nothing repeats.
+
+    Args:
+        hertz: the true frequency.
+    """
+    fps = float(clip.fps)
+    found = frequency(clip.frames, fps)
     if found is None:
         return {"hertz": None, "error": None, "aliased": None}
     return {
         "hertz": found.hertz,
-        "error": relative_error(found.hertz, BOUNCES_PER_SECOND),
-        "aliased": aliased(found.hertz, BOUNCES_PER_SECOND, KEYFRAME_RATE),
+        "error": relative_error(found.hertz, hertz),
+        "aliased": aliased(found.hertz, hertz, fps / max(INTERVALS)),
     }
 
 
-TEXT_COLUMNS = (
-    "background right",
-    "direction right",
-    "size right",
-    "bounce right",
-    "object (top 1)",
-    "object (top 5)",
-    "moves",
+#: after the questions of the cases' judges
+QUALITY_COLUMNS = (
     "warping error x 1000",
     "motion smoothness",
     "Frechet distance of recogniser features (not FVD)",
 )
-_ASKED = ("background", "direction", "size", "bounce", "top1", "top5", "moves")
 PERIODIC_COLUMNS = (
     f"frequency within {NEAR:.0%}",
     "nearer to the alias of distant keyframes",
@@ -73,9 +64,15 @@ PERIODIC_COLUMNS = (
 )
 
 
-def text_row(lines: Sequence[dict[str, Any]], true: np.ndarray | None) -> list[Cell | None]:
-    """Cells of :data:`TEXT_COLUMNS`; ``true`` are the features of the real clips of the same prompts."""
-    cells = [share_cell([line[key] for line in lines if line[key] is not None]) for key in _ASKED]
+def text_row(
+    lines: Sequence[dict[str, Any]], questions: Iterable[str], true: np.ndarray | None
+) -> list[Cell | None]:
+    """Cells of the questions and of :data:`QUALITY_COLUMNS`.
+
+    Args:
+        true: features of the real clips of the same prompts; None for the row of these themselves.
+    """
+    cells = [share_cell([line[key] for line in lines if line[key] is not None]) for key in questions]
     cells += [mean_cell([line[key] for line in lines], "") for key in ("warping", "smoothness")]
     distance = None
     if true is not None and len(true) > 1:

@@ -18,8 +18,8 @@ from PIL import Image
 
 from lumiere.data import h264
 from lumiere.diffusion.windows import windows
-from lumiere.emoji.evaluation.prompts import write_text
 from lumiere.errors import InputError
+from lumiere.io.files import write_text
 from lumiere.io.sheet import side_by_side
 from lumiere.io.video import resize, save_picture, stream
 from lumiere.metrics.consistency import borders, change_errors, flows, psnr, seam, ssim, warped_error

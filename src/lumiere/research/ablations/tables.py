@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lumiere.emoji.evaluation.figures import wilson
 from lumiere.metrics import bootstrap
+from lumiere.metrics.intervals import wilson
 
 Cell = dict[str, Any]
 

@@ -19,7 +19,7 @@ _MEANS = "Those of means are bootstrapped over the cases; decibels are those of 
 
 def read(content: Any, file: Path) -> Section | None:
     """The section of a ``figures.json``; None if it is none of these."""
-    if not isinstance(content, dict) or not content.keys() >= {"figures", "settings", "prompts"}:
+    if not isinstance(content, dict) or not content.keys() >= {"figures", "titles", "settings", "prompts"}:
         return None
     figures = content["figures"]
     if not figures:
@@ -29,9 +29,7 @@ def read(content: Any, file: Path) -> Section | None:
 
 
 def _text_to_video(content: dict[str, Any], file: Path) -> Section:
-    from lumiere.emoji.evaluation.prompts import QUESTIONS
-
-    figures = content["figures"]
+    figures, titles = content["figures"], content["titles"]
     asked = list(dict.fromkeys(question for summary in figures.values() for question in summary))
     names = {"model": text(content["settings"].get("model", "model"))}
     rows = tuple(
@@ -45,7 +43,7 @@ def _text_to_video(content: dict[str, Any], file: Path) -> Section:
         )
         for method, summary in figures.items()
     )
-    columns = tuple(Column(QUESTIONS.get(question, question), "share") for question in asked)
+    columns = tuple(Column(text(titles[question]), "share") for question in asked)
     clips = (
         *_judged(names["model"], file.with_name("results.jsonl"), file.with_name("clips")),
         *_judged("real", file.with_name("real.jsonl"), file.with_name("real-clips")),
@@ -63,13 +61,11 @@ def _judged(method: str, results: Path, folder: Path) -> Iterator[ShownClip]:
 
 
 def _task(content: dict[str, Any], file: Path) -> Section:
-    from lumiere.emoji.evaluation.tasks import FIGURES
-
-    figures, model = content["figures"], text(content["settings"]["model"])
+    figures, titles, model = content["figures"], content["titles"], text(content["settings"]["model"])
     cases = lines(file.with_name("results.jsonl"))
     columns, cells = [], []
     for name, row in figures.items():
-        columns.append(Column(FIGURES.get(name, name), "share" if "low" in row else ""))
+        columns.append(Column(text(titles[name]), "share" if "low" in row else ""))
         found = cell(row, of=row["of"])
         cells.append(found and _with_interval(name, found, [case["figures"].get(name) for case in cases]))
     clips = tuple(

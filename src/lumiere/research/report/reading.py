@@ -20,7 +20,10 @@ from lumiere.research.study.plan import FILE as STUDY
 FIGURES = "figures.json"
 _KINDS = (evaluations, ablations, metrics, studies, slices)
 # Parts of a file of figures that are shown, and so are not told again of where they come from.
-_SHOWN = {"figures", "questions", "tables", "pictures", "clips", "values", "pairs", "preferences", "checks"}
+_SHOWN = {
+    "figures", "titles", "questions", "tables", "pictures", "clips", "values", "pairs", "preferences",
+    "checks",
+}  # fmt: skip
 
 
 def read(paths: Sequence[Path]) -> list[Section]:

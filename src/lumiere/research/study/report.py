@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from lumiere.emoji.evaluation.figures import wilson
 from lumiere.errors import InputError
+from lumiere.metrics.intervals import wilson
 from lumiere.research.study.agreement import krippendorff_alpha
 from lumiere.research.study.plan import ANSWERS, Pair, Study, load
 from lumiere.research.study.storage import Answer, Storage

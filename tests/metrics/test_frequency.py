@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from lumiere.emoji.data.periodic import FREQUENCIES, PeriodicMotion, PeriodicScene, render
 from lumiere.emoji.data.scenes import FPS, Background, Sprite
 from lumiere.emoji.data.sprites import load_sprites
-from lumiere.emoji.evaluation.frequency import aliased, frequency, relative_error
 from lumiere.errors import InputError
+from lumiere.metrics.frequency import aliased, frequency, relative_error
 
-SAMPLE = Path(__file__).parents[3] / "sample" / "sprites"
+SAMPLE = Path(__file__).parents[2] / "sample" / "sprites"
 CAT = "1f408-200d-2b1b"
 CELLS = [(motion, hertz) for motion in ("bounce", "spin") for hertz in FREQUENCIES]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lumiere.emoji.evaluation.figures import coarse
 from lumiere.errors import InputError
+from lumiere.metrics.block_means import block_means
 
 #: a side; so coarse that outlines, which tremble or turn by far from frame to frame, hardly count
 _CELLS = 8
@@ -59,7 +59,7 @@ def frequency(frames: np.ndarray, fps: int | float) -> Frequency | None:
     """
     if len(frames) < 8:
         raise InputError(f"the clip has {len(frames)} frames; a frequency needs 8 or more")
-    difference = _interpolated(_differences(coarse(frames, _CELLS).reshape(len(frames), -1)))
+    difference = _interpolated(_differences(block_means(frames, _CELLS).reshape(len(frames), -1)))
     if difference.max() < _LEAST_CHANGE:
         return None
     count = np.arange(1, len(difference) + 1)

@@ -16,7 +16,8 @@ from lumiere.train.config import CodecConfig
 from lumiere.train.dataset import Size
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
-from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
+from lumiere.train.sources.shards import Mixture, open_pictures
+from lumiere.train.stage import Stage, load_part, random_crop, sheet
 
 CALIBRATION = 256
 SHOWN = 8

@@ -48,6 +48,8 @@ class Data:
     batch_size: int = 32
     #: threads that read and decode ahead of the net
     workers: int = 1
+    #: clips show objects before a plain background: some random masks are placed around what differs from it
+    plain_background: bool = False
     #: folder for latents and text states computed once; none if empty
     cache: str = ""
     #: cache the latents of clips too (two bytes for each number of 80 frames)
@@ -58,7 +60,7 @@ class Data:
 class Scenes:
     """Scenes composed on the training device, in place of shards."""
 
-    #: folder of sprites that ``lumiere data emoji`` prepared; without it there are no scenes
+    #: folder of the sprites that scenes are composed of; shards are used if empty
     sprites: str = ""
     #: only sprites of these Unicode groups; all if empty
     groups: tuple[str, ...] = ()
@@ -66,8 +68,10 @@ class Scenes:
     count: int = 20_000
     #: share of the scenes with several objects
     several: float = 0.09
-    #: share of the objects that are called by another word than their label
+    #: share of the objects that the caption names by a synonym of their label
     synonyms: float = 0.15
+    #: what composes them: a name in the entry-point group ``lumiere.training_sources``
+    source: str = "emoji"
 
 
 @dataclass(frozen=True)
@@ -341,8 +345,8 @@ class ConditionedConfig(TemporalConfig):
     #: if above 0, every so many frames of a window are given, from the first on, and nothing else: temporal
     #: super-resolution between keyframes
     keyframe_interval: int = 0
-    #: share of the steps in which nothing is given: text to video
-    unconditioned: float = 0.15
+    #: share of the steps without a condition: text to video
+    unconditioned_share: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -636,7 +640,7 @@ RANGES = {
     "data.still_share": (0.0, 1.0),
     "samples.frames": (0, 10**6),
     "keyframe_interval": (0, 10**6),
-    "unconditioned": (0.0, 1.0),
+    "unconditioned_share": (0.0, 1.0),
     "optim.ema_decay": (0.0, 1.0),
     "optim.cooldown": (0.0, 1.0),
     "optim.warmup_steps": (0, 10**9),

@@ -14,8 +14,7 @@ import io
 import json
 import logging
 import tarfile
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -210,27 +209,6 @@ class Pictures:
 
     def name_at(self, shard: int, place: int) -> str:
         return f"sample {self.entry_at(shard, place).key!r} of {self.shards[shard].path}"
-
-
-class Choice:
-    """Draws of samples by their numbers, all those of a step of one size."""
-
-    def __init__(self, pictures: Pictures, numbers: Iterable[int] | None = None):
-        """Of the samples ``numbers``; of all by default."""
-        self.pictures = pictures
-        self.numbers = list(range(len(pictures)) if numbers is None else numbers)
-        self._of_size: dict[Size, list[int]] = defaultdict(list)
-        for i in self.numbers:
-            self._of_size[pictures.size(i)].append(i)
-
-    def size(self, rng: np.random.Generator) -> Size:
-        """A size, the more often the more samples have it."""
-        return self.pictures.size(self.numbers[int(rng.integers(len(self.numbers)))])
-
-    def pick(self, rng: np.random.Generator, size: Size) -> tuple[int, float]:
-        """The number of a sample of this size, and a position in it (0 to 1)."""
-        among = self._of_size[size]
-        return among[int(rng.integers(len(among)))], float(rng.random())
 
 
 def _index(path: Path, endings: tuple[str, ...]) -> Shard:

@@ -30,6 +30,11 @@ def numbers(*parts: int | str) -> np.random.Generator:
     return np.random.default_rng(key(*parts))
 
 
+def sample_rngs(seed: int, samples: range) -> list[np.random.Generator]:
+    """A generator for each of ``samples``, numbered from the beginning of the run."""
+    return [numbers("sample", seed, n) for n in samples]
+
+
 def generator(device: torch.device | str, *parts: int | str) -> torch.Generator:
     return torch.Generator(device).manual_seed(key(*parts))
 

@@ -24,9 +24,8 @@ from tqdm import tqdm
 from lumiere.errors import InputError
 from lumiere.train.dataset import Entry, Pictures, Shard, Size, window
 
-Loaded = tuple[
-    Tensor, "str | Tensor"
-]  # pixels uint8 t h w 3, or latents float16 t c h w; a caption or its states
+#: pixels uint8 ``t h w 3`` or latents float16 ``t c h w``; a caption or its states ``l d``
+Loaded = tuple[Tensor, "str | Tensor"]
 
 BATCH = 32
 FRAMES_AT_ONCE = 64
@@ -63,11 +62,8 @@ class Encoder:
         self.empty = self.text([""])
 
     @torch.no_grad()
-    def __call__(self, batch: Sequence[Loaded]) -> tuple[Tensor, Tensor]:
-        """Latents ``b c t h w`` and context ``b l d`` of what :meth:`Source.load` gave, float32."""
-        return self._latents([media for media, _ in batch]), self._context([text for _, text in batch])
-
-    def _latents(self, media: Sequence[Tensor]) -> Tensor:
+    def latents(self, media: Sequence[Tensor]) -> Tensor:
+        """Latents ``b c t h w``, float32, of pixels or cached latents as in :data:`Loaded`."""
         raw = [i for i, item in enumerate(media) if item.dtype == torch.uint8]
         ready = [i for i, item in enumerate(media) if item.dtype != torch.uint8]
         parts = []
@@ -81,7 +77,9 @@ class Encoder:
         # Backward through frozen spatial layers crashes in channels-last memory (torch 2.13, CPU).
         return latents.contiguous()
 
-    def _context(self, texts: Sequence[str | Tensor]) -> Tensor:
+    @torch.no_grad()
+    def context(self, texts: Sequence[str | Tensor]) -> Tensor:
+        """Text states ``b l d``, float32, of captions or cached states as in :data:`Loaded`."""
         states: list[Any] = list(texts)
         captions = [text for text in texts if isinstance(text, str)]
         if captions:
@@ -107,8 +105,8 @@ class Ragged:
 Encoded = np.ndarray | Ragged
 
 
-class Source:
-    """The samples of ``pictures``, each part read from the cache if it has one."""
+class EncodedPictures:
+    """The samples of ``pictures``, with latents and text states read from the cache where it has them."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ from lumiere.train.config import Config, Optim, defaults, dump, flat
 from lumiere.train.distributed import autocast, is_sharded, make_accelerator, shared_as, whole
 from lumiere.train.draw import Draws, ahead, draws, key
 from lumiere.train.interrupts import Interrupts
-from lumiere.train.log import Diverged, Log, installed_trackers, say
+from lumiere.train.log import Diverged, Log, Status, installed_trackers, say
 from lumiere.train.stages import build
 from lumiere.train.temporal import LORA
 from lumiere.train.usage import USAGE, Usage, in_words
@@ -144,7 +144,8 @@ class Trainer:
         stopping = self.interrupts.held() if self.processes > 1 else nullcontext()
         device = self.accelerator.device
         self.usage = Usage(self.out / USAGE, device, self.processes, self.step) if self.main else None
-        with self.interrupts, stopping, closing(batches), closing(Log(self)) as log:
+        log = Log(self.config, self.accelerator, self.out, self.stage.unit, self.samples_per_step, self.step)
+        with self.interrupts, stopping, closing(batches), closing(log):
             try:
                 self._train(batches, log)
                 self._save()
@@ -188,7 +189,7 @@ class Trainer:
                 return
             with self.interrupts.held():
                 loss = self.one_step(loaded, learning_rate(self.config.optim, self.step, progress))
-            log.step(self, loss)
+            log.step(loss, Status(self.step, self.seconds, self.progress(), self.lr))
             if self.step % run.checkpoint_steps == 0 or (
                 run.checkpoint_minutes and self.seconds - saved > run.checkpoint_minutes * 60
             ):

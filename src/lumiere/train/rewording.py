@@ -43,8 +43,10 @@ class RewordingStage(ImageStage):
         return {**super().frozen(), "teacher": fingerprint(self.teacher.__self__)}
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
-        latents, said = super().prepare(loaded)
-        return latents, torch.cat([said, self.scenes.context(loaded, plain=True)], dim=2)
+        latents, context = super().prepare(loaded)
+        plain = self.source.plain_context(loaded)
+        assert plain is not None
+        return latents, torch.cat([context, plain], dim=2)
 
     def forward(self, latents: Tensor, context: Tensor, draws: Draws) -> Tensor:
         objective = self.config.objective

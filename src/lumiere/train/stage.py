@@ -17,9 +17,8 @@ from lumiere.diffusion.sampling import Denoiser
 from lumiere.errors import InputError
 from lumiere.io.bundle import load_model, read_json
 from lumiere.models.stunet import STUNet
-from lumiere.train.config import Data, Objective
-from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size, spanned
-from lumiere.train.draw import Draws, numbers
+from lumiere.train.config import Objective
+from lumiere.train.draw import Draws
 
 CONDITION = "temporal.condition.weight"
 
@@ -102,29 +101,6 @@ def denoising_loss(
     )
 
 
-class Mixture:
-    """Single pictures out of stills and of the frames of clips."""
-
-    def __init__(self, stills: Any, clips: Any, clip_share: float):
-        if clips is None or stills is None:
-            clip_share = 0.0 if clips is None else 1.0
-        self.stills, self.clips, self.clip_share = stills, clips, clip_share
-
-    def size(self, rng: Any) -> Size:
-        """A size, the more often the more samples have it."""
-        source, i, _ = self.pick(rng)
-        size: Size = source.size(i)
-        return size
-
-    def pick(self, rng: Any, size: Size | None = None) -> tuple[Any, int, float]:
-        """A source, the number of a sample in it, of ``size`` if given, and a position in it (0 to 1)."""
-        while True:
-            source = self.clips if rng.random() < self.clip_share else self.stills
-            i, position = int(rng.integers(len(source))), float(rng.random())
-            if size in (None, source.size(i)):
-                return source, i, position
-
-
 def random_crop(rng: Any, frames: np.ndarray, side: int) -> np.ndarray:
     """A square of ``side`` pixels at a random place, the same in all frames (t h w 3).
 
@@ -137,24 +113,6 @@ def random_crop(rng: Any, frames: np.ndarray, side: int) -> np.ndarray:
         )
     y, x = (int(rng.integers(length - side + 1)) for length in frames.shape[1:3])
     return np.ascontiguousarray(frames[:, y : y + side, x : x + side])
-
-
-def open_pictures(data: Data, clips_only: bool = False) -> tuple[Pictures | None, Pictures | None]:
-    """Stills and clips, None for those without a pattern.
-
-    Raises :class:`InputError` if neither has one that a stage can use.
-    """
-    if not data.clips and (clips_only or not data.stills):
-        raise InputError(
-            f"{'data.clips' if clips_only else 'data.stills and data.clips'} name no shards; give some"
-        )
-    stills = Pictures(data.stills, STILLS, data.size) if data.stills and not clips_only else None
-    clips = None
-    if data.clips:
-        size = None if data.buckets else data.size
-        least = spanned(data.frames, data.frame_stride) if clips_only else 0
-        clips = Pictures(data.clips, CLIPS, size, least)
-    return stills, clips
 
 
 def load_codec(folder: str) -> Any:
@@ -216,12 +174,6 @@ def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
         if name not in own or name not in start or own[name].shape != start[name].shape:
             raise InputError(f"the weights of {folder} do not fit [model]: {name} differs")
     net.load_state_dict(start, strict=False)
-
-
-def default_prompts(pictures: Pictures | None, seed: int, count: int) -> list[str]:
-    assert pictures is not None
-    rng = numbers("prompts", seed)
-    return [pictures.caption(int(i)) for i in rng.choice(len(pictures), count, replace=len(pictures) < count)]
 
 
 def sheet(frames: Tensor, columns: int) -> np.ndarray:

@@ -27,7 +27,6 @@ from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
 from lumiere.diffusion.sampling import sample
-from lumiere.emoji.data.scenes import COLOURS
 from lumiere.errors import InputError
 from lumiere.io.video import resize
 from lumiere.style import ADAPTER, FORMAT, PREFIX, Style, adapter, fingerprint
@@ -35,6 +34,9 @@ from lumiere.style import ADAPTER, FORMAT, PREFIX, Style, adapter, fingerprint
 if TYPE_CHECKING:
     from lumiere.pipelines.text_to_video import LumierePipeline
 
+#: what a caption says of a background, and its colour, RGB
+Background = tuple[str, tuple[int, int, int]]
+BACKGROUNDS: Sequence[Background] = (("", (245, 245, 245)), ("", (128, 128, 128)), ("", (16, 16, 16)))
 STEPS, RANK = 400, 16
 #: of the noise schedule: below it a style redraws
 REDRAWN = 0.6
@@ -62,11 +64,12 @@ def fit(
     seed: int = 0,
     name: str = "style",
     keep_partial: bool = False,
+    backgrounds: Sequence[Background] = BACKGROUNDS,
 ) -> Style:
     """Fit a style to one or a few pictures.
 
-    A picture that is cut out, transparent around its object, is seen on backgrounds of many colours, each
-    named after its caption; the style then leaves backgrounds as a prompt wants them.
+    A picture that is cut out, transparent around its object, is shown on ``backgrounds`` of several colours,
+    so that the style does not include a background.
 
     Args:
         references: pictures, as :func:`lumiere.conditions.read_picture` takes them, or, cut out, uint8
@@ -75,8 +78,10 @@ def fit(
         steps: of 16 views each, and 8 for what is to stay.
         rank: of the weights' change in each layer.
         name: of the style.
-        keep_partial: whether an interruption ends the fitting early, with what was fitted; its ``about`` says
-            after how many steps.
+        keep_partial: whether an interruption ends the fitting early and returns the style so far; ``steps``
+            of its ``about`` is the number of steps done.
+        backgrounds: for cut-out pictures: words to append to the caption, and the colour, RGB. A model whose
+            captions name the background needs its own words here.
 
     Raises:
         InputError: there is no reference, or not one caption for each; ``steps`` or ``rank`` is below 1; or
@@ -105,7 +110,7 @@ def fit(
     }
     pictures = [read_cutout(each) for each in references]
     rng, generator = np.random.default_rng(seed), torch.Generator(device).manual_seed(seed)
-    views, said = _views(pictures, captions, pipe.config["size"], rng)
+    views, said = _views(pictures, captions, pipe.config["size"], rng, backgrounds)
     with torch.no_grad():
         styled = pipe._encode(np.stack(views))[0].movedim(1, 0).float()
         wording, which = np.unique(said, return_inverse=True)
@@ -240,7 +245,11 @@ def _two_finest_levels(unet: UNet2DConditionModel) -> list[str]:
 
 
 def _views(
-    pictures: Sequence[np.ndarray], captions: Sequence[str], side: int, rng: np.random.Generator
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[str],
+    side: int,
+    rng: np.random.Generator,
+    backgrounds: Sequence[Background],
 ) -> tuple[list[np.ndarray], list[str]]:
     """Square views of the pictures, uint8 side x side x 3, and the caption of each."""
     views, said = [], []
@@ -251,9 +260,9 @@ def _views(
             shown = [
                 (
                     (share * picture[..., :3] + (1 - share) * np.array(colour)).round().astype(np.uint8),
-                    f"{caption} on a {name} background",
+                    caption + suffix,
                 )
-                for name, colour in _backgrounds(picture)
+                for suffix, colour in _contrasting(picture, backgrounds)
             ]
         for number in range(_VIEWS):
             before, words = shown[number % len(shown)]
@@ -262,10 +271,9 @@ def _views(
     return views, said
 
 
-def _backgrounds(cutout: np.ndarray) -> list[tuple[str, tuple[int, int, int]]]:
-    """Names and colours of backgrounds on which it can be seen; all, if it can on none."""
+def _contrasting(cutout: np.ndarray, backgrounds: Sequence[Background]) -> Sequence[Background]:
+    """The backgrounds from which the cut-out differs visibly; all, if it differs from none."""
     object_ = cutout[..., :3][cutout[..., 3] > 127]
-    backgrounds = list(COLOURS.items())
     seen = [each for each in backgrounds if len(object_) and np.abs(object_ - each[1]).mean() >= _CONTRAST]
     return seen or backgrounds
 

@@ -19,14 +19,13 @@ from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
+from lumiere.train.sources.shards import Mixture, open_pictures
 from lumiere.train.stage import (
-    Mixture,
     Stage,
     denoising_loss,
     load_part,
     load_temporal,
     make_unet,
-    open_pictures,
     random_crop,
     sheet,
 )

@@ -18,11 +18,12 @@ from lumiere.models.codec import Codec
 from lumiere.models.warping import WarpNet, warp, warp_known
 from lumiere.shapes import Mask, Video
 from lumiere.train.config import Soften, WarpConfig
-from lumiere.train.dataset import Choice, window
+from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint, to_video
-from lumiere.train.masks import object_box, random_given
-from lumiere.train.stage import Stage, load_codec, load_part, open_pictures, sheet
+from lumiere.train.masks import object_box, random_mask
+from lumiere.train.sources.shards import Choice, open_pictures
+from lumiere.train.stage import Stage, load_codec, load_part, sheet
 
 #: pixels of the frame to one of the pictures on which displacements are judged
 PIXELS = 4
@@ -60,7 +61,8 @@ class WarpStage(Stage):
             rng = numbers("sample", self.config.seed, n)
             i, position = self.choice.pick(rng, size)
             frames, _ = window(self.clips.read(i), data.frames, position, self.clips.name(i))
-            draw = partial(random_given, rng, frames.shape[:3], partial(object_box, frames))
+            box = partial(object_box, frames) if data.plain_background else lambda: None
+            draw = partial(random_mask, rng, frames.shape[:3], box)
             mask = draw()
             while not mask.any() or mask.all():
                 mask = draw()

@@ -15,7 +15,7 @@ import torch
 
 from lumiere.emoji.data import styles as drawn
 from lumiere.emoji.data.heldout import HeldOutPrompt
-from lumiere.emoji.data.scenes import CLIP_FRAMES, FPS, Sprite, render
+from lumiere.emoji.data.scenes import CLIP_FRAMES, FPS, STYLE_BACKGROUNDS, Sprite, render
 from lumiere.emoji.evaluation.bench import Bench, Figures, Shown
 from lumiere.emoji.evaluation.motion import flow_correlation, flow_magnitude
 from lumiere.emoji.evaluation.recogniser import Recogniser, object_crops, ranking
@@ -61,7 +61,8 @@ class StyleJudges:
         folder = self.folder / name
         if not folder.exists():
             pictures = [_plain(self.drawings[name][code]) for code in self.references]
-            fit(pipe, pictures, [self.labels[code] for code in self.references]).save_pretrained(folder)
+            captions = [self.labels[code] for code in self.references]
+            fit(pipe, pictures, captions, backgrounds=STYLE_BACKGROUNDS).save_pretrained(folder)
         return Style.from_pretrained(folder)
 
     def shares(self, frames: np.ndarray) -> dict[str, float]:

@@ -26,7 +26,7 @@ def config(sprites: Path, image: Path) -> RewordingConfig:
         init=f"{image}/unet",
         scenes=scenes,
         data=data,
-        text=Text(24, 2.0),
+        text=Text(scale=2.0),
     )
 
 

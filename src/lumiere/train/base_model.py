@@ -10,11 +10,16 @@ from torch import Tensor
 
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule
 from lumiere.models.stunet import STUNet
-from lumiere.models.text import MiniLMTextEncoder
 from lumiere.pipelines.base import LARGE_SHARD_SIZE
 from lumiere.train.config import TemporalConfig
 from lumiere.train.image import check_fits
-from lumiere.train.stage import load_codec, load_image_model, take_temporal, temporal_weights
+from lumiere.train.stage import (
+    load_codec,
+    load_image_model,
+    load_text_encoder,
+    take_temporal,
+    temporal_weights,
+)
 
 
 @dataclass
@@ -78,7 +83,7 @@ def _of_bundle(folder: str) -> BaseModel:
 
 def _of_parts(config: TemporalConfig) -> BaseModel:
     codec, image = load_codec(config.codec), load_image_model(config.image)
-    text = MiniLMTextEncoder(config.text.length, config.text.scale)
+    text = load_text_encoder(config.text)
     check_fits(image, codec, text, config.image)
     parts = {
         "codec": codec,

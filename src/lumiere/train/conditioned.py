@@ -58,5 +58,5 @@ class ConditionedStage(TemporalStage):
         unknown: Tensor,
         draws: Draws,
     ) -> Tensor:
-        # Sampling replaces the prediction where a whole place of the latents is known: it is not trained there.
+        # Where a place of the latents is known whole, sampling replaces the prediction: it has no loss.
         return self.loss(latents, context, draws, weight=unknown, first_frame=first_frames, condition=encoded)

@@ -184,8 +184,11 @@ class CodecLoss:
 
 @dataclass(frozen=True)
 class Text:
-    """Arguments of :class:`lumiere.models.text.MiniLMTextEncoder`."""
+    """The text encoder, which is not trained."""
 
+    #: "minilm", or the folder of a text encoder that was saved with a model, such as ``MODEL/text_encoder``
+    encoder: str = "minilm"
+    #: of "minilm": see :class:`lumiere.models.text.MiniLMTextEncoder`
     length: int = 24
     scale: float = 1.0
 
@@ -543,6 +546,13 @@ def _check(config: Config) -> None:
     if config.run.max_steps <= 0 and config.run.max_minutes <= 0:
         raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
     _check_stills(config)
+    if isinstance(config, ImageConfig | TemporalConfig):
+        text = config.text
+        if text.encoder != "minilm" and text != Text(text.encoder):
+            raise InputError(
+                f'"text.encoder" is {text.encoder!r}, and "text.length" or "text.scale" is given; an encoder '
+                "that was saved has its own: leave them out"
+            )
     if isinstance(config, TemporalConfig):
         _check_base_model(config)
     if isinstance(config, ConditionedConfig) and config.keyframe_interval and config.scenes.sprites:

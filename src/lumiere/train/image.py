@@ -13,12 +13,19 @@ from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.objective import drop_captions
 from lumiere.diffusion.sampling import noise_schedule, sample
 from lumiere.errors import InputError
-from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import ImageConfig
 from lumiere.train.draw import Draws, sample_rngs
 from lumiere.train.encode import Encoder, fingerprint
 from lumiere.train.sources.registry import picture_source
-from lumiere.train.stage import Stage, denoising_loss, load_codec, load_part, make_unet, sheet
+from lumiere.train.stage import (
+    Stage,
+    denoising_loss,
+    load_codec,
+    load_part,
+    load_text_encoder,
+    make_unet,
+    sheet,
+)
 
 SHOWN = 16
 COLUMNS = 8
@@ -30,8 +37,7 @@ class ImageStage(Stage):
     def __init__(self, config: ImageConfig, device: torch.device, builds_cache: bool = True):
         super().__init__()
         self.config, self.device = config, device
-        text = MiniLMTextEncoder(config.text.length, config.text.scale)
-        self.encode = Encoder(load_codec(config.codec), text, device)
+        self.encode = Encoder(load_codec(config.codec), load_text_encoder(config.text), device)
         self.source = picture_source(config, self.encode, builds_cache)
         self.draws_together = self.source.draws_together
         self.prompts = list(config.samples.prompts) or self.source.prompts(SHOWN)

@@ -27,13 +27,11 @@ _STANDS_OUT = 24
 HoleShape = Literal["boxes", "stroke"]
 
 
-def random_mask(
-    rng: np.random.Generator, size: tuple[int, ...], box: Callable[[], Box | None]
-) -> np.ndarray:
+def random_mask(rng: np.random.Generator, size: tuple[int, ...], box: Callable[[], Box | None]) -> np.ndarray:
     """A random mask of known pixels: bool, t x h x w as ``size``.
 
-    Known are the first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or of
-    brush strokes, static or moving, or around the objects; or the first frame and all outside a region.
+    Known are the first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or
+    of brush strokes, static or moving, or around the objects; or the first frame and all outside a region.
 
     Args:
         box: gives the box around the clip's objects, in pixels, or None where they are not known: masks then

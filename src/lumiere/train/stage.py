@@ -17,10 +17,12 @@ from lumiere.diffusion.sampling import Denoiser
 from lumiere.errors import InputError
 from lumiere.io.bundle import load_model, read_json
 from lumiere.models.stunet import STUNet
-from lumiere.train.config import Objective
+from lumiere.models.text import MiniLMTextEncoder
+from lumiere.train.config import Objective, Text
 from lumiere.train.draw import Draws
 
 CONDITION = "temporal.condition.weight"
+TEXT_ENCODERS = ("CLIPTextEncoder", "MiniLMTextEncoder", "SDXLTextEncoder", "T5TextEncoder")
 
 
 class Stage(nn.Module, ABC):
@@ -124,6 +126,22 @@ def load_codec(folder: str) -> Any:
     if name not in ("PatchCodec", "PatchAutoencoder"):
         raise InputError(f"{folder} holds a {name}; the codec must be a PatchAutoencoder or a PatchCodec")
     return load_model(Path(folder), "lumiere.models.codec", name)
+
+
+def load_text_encoder(text: Text) -> Any:
+    """The text encoder that ``[text]`` names. Raises :class:`InputError` if there is none."""
+    if text.encoder == "minilm":
+        return MiniLMTextEncoder(text.length, text.scale)
+    folder = Path(text.encoder)
+    config = folder / "config.json"
+    name = read_json(config).get("_class_name") if config.is_file() else None
+    if name not in TEXT_ENCODERS:
+        raise InputError(
+            f'"text.encoder" is {text.encoder!r}; give "minilm", or the folder text_encoder of a saved model'
+        )
+    if name == "MiniLMTextEncoder":  # saved without weights
+        return MiniLMTextEncoder.from_pretrained(folder)
+    return load_model(folder, "lumiere.models.text", name)
 
 
 def load_part(folder: str, library: str, name: str) -> Any:

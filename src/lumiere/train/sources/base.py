@@ -1,6 +1,6 @@
 """What a stage asks of its training data.
 
-    b samples of a batch   t frames   h w pixels, or places of the codec's grid   l d text states
+b samples of a batch   t frames   h w pixels, or places of the codec's grid   l d text states
 """
 
 from __future__ import annotations

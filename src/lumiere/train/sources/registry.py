@@ -1,8 +1,8 @@
 """The source that a configuration asks for: shards, or one that a package registers.
 
 A package registers a class under its name in the entry-point group ``lumiere.training_sources``. The class is
-called with the section ``[scenes]``, the section ``[data]``, the encoder, the seed and the number of frames of
-a sample (1: single pictures), and makes a :class:`~lumiere.train.sources.base.Source`.
+called with the sections ``[scenes]`` and ``[data]``, the encoder, the seed and the frames of a sample (1:
+single pictures), and makes a :class:`~lumiere.train.sources.base.Source`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""WebDataset shards as a source: single pictures for the image model, windows of clips for temporal layers."""
+"""WebDataset shards as sources: single pictures for image models, windows of clips for temporal layers."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class PictureShards(_Shards):
 
 
 class ClipShards(_Shards):
-    """Windows of clips, those of a step of one size; in a share of the steps stills, as clips of one frame."""
+    """Windows of clips, those of a step of one size; stills as clips of one frame in a share of the steps."""
 
     def __init__(self, data: Data, encoder: Encoder, seed: int, builds_cache: bool = True):
         """As :class:`PictureShards`."""

@@ -183,7 +183,7 @@ def test_bad_scenes_are_refused(sprites: Path, image: Path, conditioned: Conditi
             ConditionedStage(replace(conditioned, **change), CPU)
 
     refused("has no sprites of flags", scenes=Options(str(sprites), groups=("flags",)))
-    refused("have 128 pixels; data.size says 64", data=Data(size=(64, 64), frames=6))
+    refused("have 128 pixels; data.size is 64", data=Data(size=(64, 64), frames=6))
     refused("scenes are square, of 80 frames", data=Data(frames=81))
     refused("frame_stride. is 2; scenes", data=Data(frames=6, frame_stride=2))
     refused("data.captions. is 'moving'", data=Data(frames=6, captions="moving"))
@@ -234,7 +234,7 @@ def test_a_teacher_must_be_told_as_much(conditioned: ConditionedConfig, tmp_path
     )
     base.export(tmp_path / "teacher")
     objective = replace(conditioned.objective, guidance_scale=2.0, teacher=str(tmp_path / "teacher"))
-    with pytest.raises(InputError, match=r"objective\.teacher is .* told 0 channels"):
+    with pytest.raises(InputError, match=r"objective\.teacher is .* 0 condition channels"):
         ConditionedStage(replace(conditioned, objective=objective), CPU)
 
 

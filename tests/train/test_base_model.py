@@ -198,7 +198,7 @@ def test_what_is_no_model_is_refused(inflated, shards, tmp_path):
 
 def test_a_conditioned_model_is_no_start_for_the_temporal_stage(make_pipe, shards, tmp_path):
     make_pipe(conditioned=True).save_pretrained(tmp_path / "told")
-    with pytest.raises(InputError, match='is told a part of the clip; its stage is "conditioned"'):
+    with pytest.raises(InputError, match='takes a condition; its stage is "conditioned"'):
         build(load(write_config(tmp_path, shards, tmp_path / "told")), CPU)
 
 

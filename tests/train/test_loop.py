@@ -284,7 +284,7 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
 
 def test_a_run_is_not_overwritten_by_mistake(codec_config, tmp_path):
     trainer(codec_config, "run.max_steps=2").run()
-    with pytest.raises(InputError, match="say --resume to go on, or --restart"):
+    with pytest.raises(InputError, match="give --resume to continue, or --restart"):
         trainer(codec_config, "run.max_steps=2")
     with pytest.raises(InputError, match=r"optim\.lr = 0\.001, not 0\.002"):
         trainer(codec_config, "optim.lr=2e-3", resume=True)

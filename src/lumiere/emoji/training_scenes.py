@@ -80,8 +80,7 @@ class Scenes(Source):
         plain: the captions in plain wording, with objects by their labels.
 
     Raises:
-        InputError: there are no sprites, or they are of another size; or ``data`` asks for what scenes do not
-            have.
+        InputError: there are no sprites, or ``data`` asks for a size, length or stride that scenes lack.
     """
 
     fps = FPS
@@ -102,11 +101,11 @@ class Scenes(Source):
         if not sprites:
             raise InputError(f"{options.sprites} has no sprites of {', '.join(options.groups)}; name others")
         if (found := sprites[0].frames.shape[1]) != side:
-            raise InputError(f"the sprites of {options.sprites} have {found} pixels; data.size says {side}")
+            raise InputError(f"the sprites of {options.sprites} have {found} pixels; data.size is {side}")
         drawn = _draw_all(sprites, options, seed)
         self.side = side
         self.drawn = [scene for scene, _, _ in drawn]
-        self.captions = [said for _, said, _ in drawn]
+        self.captions = [worded for _, worded, _ in drawn]
         self.plain = [plain for _, _, plain in drawn]
         self._number_all(sprites)
         self._paint_all(side)
@@ -123,7 +122,7 @@ class Scenes(Source):
         self._motions = np.array([MOTIONS.index(scene.motion) for scene in self.drawn])
         self._sizes = np.array([scene.size for scene in self.drawn], np.float32)
 
-        # A path is its scene's size and place times and plus what the motion alone says.
+        # Paths of the motions at size 1 and no offset, which a scene scales and shifts.
         seconds = torch.arange(CLIP_FRAMES) / FPS
         still = replace(self.drawn[0], size=1.0, offset=(0.0, 0.0))
         self._paths = np.stack(
@@ -260,7 +259,7 @@ class _States:
 
 
 def _bounds(frames: np.ndarray) -> list[tuple[float, float]]:
-    """Left and top, right and bottom of what is ever seen of a sprite, as shares of its side."""
+    """Left and top, right and bottom of a sprite over all its frames, as shares of its side."""
     seen = frames[..., 3].max(0) > 24
     found = [np.flatnonzero(seen.any(axis)) / len(seen) for axis in (0, 1)]
     left, top = (each[0] for each in found)
@@ -281,6 +280,6 @@ def _draw_all(sprites: Sequence[Sprite], options: config.Scenes, seed: int) -> l
             if synonyms[code] and rng.random() < options.synonyms:
                 names[code] = str(rng.choice(synonyms[code]))
         wording = int(rng.integers(2**32))
-        said, plain = (caption(scene, each, rng=np.random.default_rng(wording)) for each in (names, labels))
-        drawn.append((scene, said, plain))
+        worded, plain = (caption(scene, each, rng=np.random.default_rng(wording)) for each in (names, labels))
+        drawn.append((scene, worded, plain))
     return drawn

@@ -1,4 +1,4 @@
-"""What temporal layers are trained beside: an image model with its codec, text encoder and noise schedule."""
+"""The model that temporal layers are added to: an image model, codec, text encoder and noise schedule."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ from lumiere.train.stage import (
 
 @dataclass
 class BaseModel:
-    """``parts`` are a pipeline's besides its net, ``settings`` its own, ``inflation`` those of
-    :meth:`~lumiere.models.stunet.STUNet.inflate`, and ``temporal`` the weights to go on from, of the folder
-    ``trained``."""
+    """
+    Attributes:
+        parts: components of a pipeline other than its net.
+        settings: of the pipeline.
+        inflation: arguments of :meth:`~lumiere.models.stunet.STUNet.inflate`.
+        temporal: initial temporal weights, empty for fresh ones.
+        trained: the folder that they are from.
+    """
 
     image: UNet2DConditionModel
     parts: dict[str, Any]
@@ -34,20 +39,19 @@ class BaseModel:
     inflation: dict[str, Any]
     temporal: dict[str, Tensor]
     trained: str
-    #: as :meth:`~lumiere.pipelines.base.BundlePipeline.save_pretrained` has it
+    #: of :meth:`~lumiere.pipelines.base.BundlePipeline.save_pretrained`
     shard_size: str | None
 
     def net(self, condition_channels: int) -> STUNet:
-        """Inflate the image model, which is taken over. Raises :class:`InputError` for weights to go on from
-        that do not fit."""
+        """Inflate the image model in place. Raises :class:`InputError` if the temporal weights do not fit."""
         net = STUNet.inflate(self.image, condition_channels=condition_channels, **self.inflation)
         if self.temporal:
             take_temporal(net, self.temporal, self.trained)
         return net
 
     def alphas_cumprod(self) -> Tensor:
-        """a^2 for each timestep, exactly 0 at the end where the schedule ends in pure noise: samplers put a
-        little more there."""
+        """``alphas_cumprod`` of the schedule, exactly 0 at the last timestep of a zero-SNR schedule, where samplers
+        use slightly more."""
         values: Tensor = DDIMScheduler.from_config(self.parts["scheduler"].config).alphas_cumprod
         return values
 
@@ -59,7 +63,8 @@ class BaseModel:
 
 
 def read_base_model(config: TemporalConfig) -> BaseModel:
-    """Raises :class:`InputError` if there is none, or its parts do not fit each other."""
+    """Load the model that ``config`` names. Raises :class:`InputError` if there is none, or its parts do not
+    fit each other."""
     return _of_bundle(config.bundle) if config.bundle else _of_parts(config)
 
 

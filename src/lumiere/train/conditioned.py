@@ -46,6 +46,7 @@ class ConditionedStage(TemporalStage):
         if self.config.keyframe_interval:
             # A segment between keyframes may be from anywhere in a longer clip.
             first_frames = torch.zeros_like(first_frames)
+        assert batch.video is not None
         encoded = encode_condition(self.encode.codec, batch.video, known[:, None].to(self.device).float())
         return latents, context, first_frames, encoded.channels, (~encoded.whole).float()
 

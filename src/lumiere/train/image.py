@@ -1,4 +1,4 @@
-"""The image model's stage: a 2-D U-Net on the latents of stills and of frames."""
+"""The image stage: a 2-D U-Net on the latents of stills and of frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages have in common: a net that trains, batches as functions of a number, a loss."""
+"""The interface of a training stage, and helpers that stages share."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ TEXT_ENCODERS = ("CLIPTextEncoder", "MiniLMTextEncoder", "SDXLTextEncoder", "T5T
 
 class Stage(nn.Module, ABC):
     """A model in training. The net is a submodule; frozen helpers are not, so that they are neither
-    synchronised nor saved. Its ``forward`` is the loss, so that what wraps modules (DDP, autocast) wraps it.
+    synchronised nor saved. ``forward`` computes the loss, so that wrappers of modules (DDP, autocast) apply to it.
     """
 
     unit: str
     net: Any
-    #: whether randomness is a batch's, not each sample's own; see :func:`lumiere.train.draw.draws`
+    #: whether noise is drawn per batch instead of per sample; see :func:`lumiere.train.draw.draws`
     draws_together = False
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters that train, by name. The rest of ``net`` must not change."""
+        """The trainable parameters, by name. The rest of ``net`` is frozen."""
         return {
             name.replace("_checkpoint_wrapped_module.", ""): p  # of FSDP's activation checkpointing
             for name, p in self.net.named_parameters()
@@ -45,11 +45,11 @@ class Stage(nn.Module, ABC):
 
     @property
     def _no_split_modules(self) -> list[str] | None:
-        """Names of the classes that FSDP takes as units."""
+        """Class names of the modules that FSDP shards as units."""
         return getattr(self.net, "_no_split_modules", None)
 
     def checkpoint_gradients(self) -> None:
-        """Compute activations again in the backward pass. Raises :class:`InputError` if the net cannot."""
+        """Recompute activations in the backward pass. Raises :class:`InputError` if the net cannot."""
         if not getattr(self.net, "_supports_gradient_checkpointing", False):
             name = type(self.net).__name__
             raise InputError(
@@ -58,20 +58,20 @@ class Stage(nn.Module, ABC):
         self.net.enable_gradient_checkpointing()
 
     def frozen(self) -> dict[str, str]:
-        """Hashes of what the stage builds on, which a checkpoint is worthless without."""
+        """Hashes of the frozen models, by name; a checkpoint is only valid with the same ones."""
         return {}
 
     @abstractmethod
     def load(self, step: int, samples: range) -> Any:
-        """A batch of ``step``, on the CPU: ``samples`` by their numbers from the run's beginning, each a
-        function of its number and the configuration.
+        """Read a batch of ``step``, on the CPU. Called from several threads.
 
-        Called from several threads.
+        The batch is a function of the configuration and the numbers of its ``samples``, counted from the
+        beginning of the run.
         """
 
     @abstractmethod
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
-        """What ``load`` gave, as ``forward`` takes it; without gradients, on the training device."""
+        """Turn a loaded batch into the arguments of ``forward`` on the training device, without gradients."""
 
     @abstractmethod
     def forward(self, *batch: Any) -> Tensor:
@@ -83,13 +83,13 @@ class Stage(nn.Module, ABC):
 
     @abstractmethod
     def draw_samples(self, folder: Path) -> None:
-        """Write what shows a person how far training has come."""
+        """Write samples of the net for inspection."""
 
 
 def denoising_loss(
     objective: Objective, denoiser: Denoiser, clean: Tensor, alphas_cumprod: Tensor, draws: Draws, **more: Any
 ) -> Tensor:
-    """The loss as ``[objective]`` has it; ``more`` are further arguments of :func:`training_loss`."""
+    """The loss that ``[objective]`` configures; ``more`` are further arguments of :func:`training_loss`."""
     return training_loss(
         denoiser,
         clean,
@@ -118,11 +118,13 @@ def random_crop(rng: Any, frames: np.ndarray, side: int) -> np.ndarray:
 
 
 def load_codec(folder: str) -> Any:
-    """The codec in a folder, whichever it is. Raises :class:`InputError`."""
+    """Load the codec in a folder, of either class. Raises :class:`InputError`."""
     try:
         name = json.loads((Path(folder) / "config.json").read_text())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"no codec at {folder!r}; give a folder that `lumiere train` made of one") from error
+        raise InputError(
+            f"no codec at {folder!r}; give the folder of one that `lumiere train` wrote"
+        ) from error
     if name not in ("PatchCodec", "PatchAutoencoder"):
         raise InputError(f"{folder} holds a {name}; the codec must be a PatchAutoencoder or a PatchCodec")
     return load_model(Path(folder), "lumiere.models.codec", name)
@@ -145,14 +147,14 @@ def load_text_encoder(text: Text) -> Any:
 
 
 def load_part(folder: str, library: str, name: str) -> Any:
-    """A net from its folder. Raises :class:`InputError`."""
+    """Load a net from its folder. Raises :class:`InputError`."""
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"no {name} at {folder!r}; give the folder of one, with its config.json")
     return load_model(Path(folder), library, name)
 
 
 def load_image_model(folder: str) -> Any:
-    """A 2-D U-Net from its folder, or out of the space-time net's in it. Raises :class:`InputError`."""
+    """Load a 2-D U-Net, or the one inside a space-time net, from a folder. Raises :class:`InputError`."""
     config = Path(folder) / "config.json"
     if config.is_file() and read_json(config).get("_class_name") == "STUNet":
         return load_part(folder, "lumiere.models.stunet", "STUNet").spatial
@@ -168,18 +170,18 @@ def make_unet(**model: Any) -> UNet2DConditionModel:
 
 
 def load_temporal(net: STUNet, folder: str) -> None:
-    """Give a net the temporal weights in a folder. Raises :class:`InputError` if they do not fit."""
+    """Load the temporal weights in a folder into a net. Raises :class:`InputError` if they do not fit."""
     take_temporal(net, temporal_weights(folder), folder)
 
 
 def temporal_weights(folder: str) -> dict[str, Tensor]:
-    """Those of the space-time net in a folder. Raises :class:`InputError` if there is none."""
+    """The temporal weights of the space-time net in a folder. Raises :class:`InputError` if there is none."""
     weights: dict[str, Tensor] = load_part(folder, "lumiere.models.stunet", "STUNet").temporal_state_dict()
     return weights
 
 
 def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
-    """Give a net the temporal ``weights`` of ``folder``. They may lack the condition's, which stay zero.
+    """Load temporal ``weights``, which are from ``folder``. Those of the condition may be missing: they stay zero.
 
     Raises :class:`InputError` if they do not fit.
     """
@@ -187,7 +189,7 @@ def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
     if CONDITION in own and CONDITION not in start:
         start[CONDITION] = own[CONDITION]
     if CONDITION in start and CONDITION not in own:
-        raise InputError(f'the model of {folder} is told a part of the clip; its stage is "conditioned"')
+        raise InputError(f'the model of {folder} takes a condition; its stage is "conditioned"')
     for name in sorted(own.keys() | start.keys()):
         if name not in own or name not in start or own[name].shape != start[name].shape:
             raise InputError(f"the weights of {folder} do not fit [model]: {name} differs")

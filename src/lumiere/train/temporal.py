@@ -1,4 +1,4 @@
-"""The temporal layers' stage: the image model inflated, what inflation added trained on clips."""
+"""The temporal stage: the image model is inflated, and the temporal layers are trained on clips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lumiere.train.sources.registry import clip_source
 from lumiere.train.stage import Stage, denoising_loss
 
 SHOWN = 2
-#: folder of the low-rank weights, beside the bundle's
+#: folder of the LoRA adapters, beside that of the bundle
 LORA = "lora"
 
 
@@ -67,11 +67,11 @@ class TemporalStage(Stage):
 
         pipeline = LumierePipeline.from_pretrained(folder)
         net = pipeline.unet
-        given, own = (each.config.condition_channels for each in (net, self.net))
-        if given != own:
+        theirs, own = (each.config.condition_channels for each in (net, self.net))
+        if theirs != own:
             raise InputError(
-                f"objective.teacher is {folder}, a model told {given} channels besides the text; this one is "
-                f"told {own}: give one that is told as many"
+                f"objective.teacher is {folder}, a model with {theirs} condition channels; this one has "
+                f"{own}: give one with as many"
             )
         own_kind = self.base.parts["scheduler"].config.prediction_type
         if (
@@ -86,7 +86,7 @@ class TemporalStage(Stage):
         return net.to(self.device).requires_grad_(False).eval()
 
     def condition_channels(self) -> int:
-        """Of what the net is told besides the text."""
+        """Channels of the condition that the net takes beside the latents."""
         return 0
 
     def frozen(self) -> dict[str, str]:
@@ -116,9 +116,9 @@ class TemporalStage(Stage):
         context: Tensor,
         draws: Draws,
         weight: Tensor | None = None,
-        **told: Tensor,
+        **conditions: Tensor,
     ) -> Tensor:
-        """The objective on these samples; ``told`` are further arguments of the net."""
+        """The objective on these latents; ``conditions`` are further arguments of the net."""
         objective = self.config.objective
         dropout = self.encode.empty, objective.caption_dropout, draws.generators
         teacher = None
@@ -126,10 +126,10 @@ class TemporalStage(Stage):
             context = drop_captions(context, *dropout)
         else:
             context, plain = drop_pairs(context, *dropout)
-            teacher = self._guided(plain, told)
+            teacher = self._guided(plain, conditions)
         return denoising_loss(
             objective,
-            lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
+            lambda x, t: self.net(x, t, context, return_dict=False, **conditions)[0],
             latents,
             self.alphas_cumprod,
             draws,
@@ -140,9 +140,10 @@ class TemporalStage(Stage):
             prediction_type=self.base.parts["scheduler"].config.prediction_type,
         )
 
-    def _guided(self, context: Tensor, told: dict[str, Tensor]) -> Denoiser:
-        """What the teacher says, guided."""
-        objective, twice = self.config.objective, {name: torch.cat([each] * 2) for name, each in told.items()}
+    def _guided(self, context: Tensor, conditions: dict[str, Tensor]) -> Denoiser:
+        """The guided prediction of the teacher."""
+        objective = self.config.objective
+        twice = {name: torch.cat([each] * 2) for name, each in conditions.items()}
 
         def denoise(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
             prediction: Tensor = self.teacher(x, torch.cat([t, t]), context, return_dict=False, **twice)[0]
@@ -165,7 +166,7 @@ class TemporalStage(Stage):
         )
 
     def export(self, folder: Path) -> None:
-        """Save the whole bundle, low-rank weights merged; these by themselves beside it."""
+        """Save the bundle, with LoRA adapters merged; the adapters are also saved in a folder beside it."""
         layers = self.config.lora.layers
         pipeline = self._pipeline(merged(self.net) if layers else self.net)
         pipeline.save_pretrained(folder, max_shard_size=self.base.shard_size)
@@ -173,7 +174,7 @@ class TemporalStage(Stage):
             save_lora(self.net, layers, folder.parent / LORA)
 
     def draw_samples(self, folder: Path) -> None:
-        """A clip for each prompt, made as a user would make it."""
+        """Write a clip for each prompt, sampled through the pipeline."""
         options, data = self.config.samples, self.config.data
         pipeline = self._pipeline(self.net)
         pipeline.set_progress_bar_config(disable=True)

@@ -1,4 +1,4 @@
-"""What a stage asks of its training data.
+"""The interface of training data.
 
 b samples of a batch   t frames   h w pixels, or places of the codec's grid   l d text states
 """

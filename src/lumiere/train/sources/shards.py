@@ -114,7 +114,7 @@ class Windows:
 
 
 class _Shards(Source):
-    """What pictures and clips have in common. Subclasses draw :class:`Windows`."""
+    """Encoding and prompts of both sources. Subclasses draw :class:`Windows`."""
 
     def __init__(self, data: Data, encoder: Encoder, seed: int, builds_cache: bool):
         self.data, self.encoder, self.seed, self._builds_cache = data, encoder, seed, builds_cache
@@ -187,7 +187,7 @@ class ClipShards(_Shards):
         stills, clips = open_pictures(data, clips_only=not data.still_share)
         assert clips is not None
         self.clips = self._encoded(clips, data.cache_clips)
-        self.stills = stills and self._encoded(stills, True)
+        self.stills = None if stills is None else self._encoded(stills, True)
         self.choice = Choice(clips, matching(clips, data.captions))
         self.fps = clips.fps
 

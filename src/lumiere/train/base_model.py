@@ -50,8 +50,8 @@ class BaseModel:
         return net
 
     def alphas_cumprod(self) -> Tensor:
-        """``alphas_cumprod`` of the schedule, exactly 0 at the last timestep of a zero-SNR schedule, where samplers
-        use slightly more."""
+        """``alphas_cumprod`` of the schedule, exactly 0 at the end of a zero-SNR schedule, where samplers use
+        slightly more."""
         values: Tensor = DDIMScheduler.from_config(self.parts["scheduler"].config).alphas_cumprod
         return values
 

@@ -27,7 +27,7 @@ TEXT_ENCODERS = ("CLIPTextEncoder", "MiniLMTextEncoder", "SDXLTextEncoder", "T5T
 
 class Stage(nn.Module, ABC):
     """A model in training. The net is a submodule; frozen helpers are not, so that they are neither
-    synchronised nor saved. ``forward`` computes the loss, so that wrappers of modules (DDP, autocast) apply to it.
+    synchronised nor saved. ``forward`` computes the loss: wrappers of modules (DDP, autocast) apply to it.
     """
 
     unit: str
@@ -181,7 +181,7 @@ def temporal_weights(folder: str) -> dict[str, Tensor]:
 
 
 def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
-    """Load temporal ``weights``, which are from ``folder``. Those of the condition may be missing: they stay zero.
+    """Load temporal ``weights``, which are from ``folder``. Those of the condition may be missing, for zeros.
 
     Raises :class:`InputError` if they do not fit.
     """

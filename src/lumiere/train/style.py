@@ -3,9 +3,9 @@
 A model that is trained on a few pictures as DreamBooth and StyleDrop do overfits to them and forgets other
 objects. So a style is trained as image-to-image translation instead. The model redraws each reference in its
 own look (SDEdit at several strengths, Meng et al. 2022). Below ``REDRAWN`` of the noise schedule the net
-denoises these and the references, and the target is the reference, whatever the prompt; above it, where content
-and layout are decided, the target is the net's prediction without the LoRA (prior preservation, Ruiz et al.
-2023).
+denoises these and the references, and the target is the reference, whatever the prompt; above it, where
+content and layout are decided, the target is the net's prediction without the LoRA (prior preservation, Ruiz
+et al. 2023).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _redrawing_loss(
     alphas_cumprod: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Mean squared error of the clean latents predicted from noisy ``own`` or ``styled``, against ``styled``."""
+    """Mean squared error of clean latents predicted from noisy ``own`` or ``styled``, against ``styled``."""
     shown = torch.where((rand(len(own), generator) < _OWN)[:, None, None, None], own, styled)
     t = draw_timesteps(len(shown), len(alphas_cumprod), generator, span=(0.0, REDRAWN))
     power = alphas_cumprod[t][:, None, None, None]

@@ -1,10 +1,10 @@
 """Synonyms for an image model, by distillation.
 
-The student, a copy of the teacher, reads captions with synonyms. Its target is the teacher's prediction for the
-same captions in plain wording, with each object by its label.
+The student, a copy of the teacher, reads captions with synonyms. Its target is the teacher's prediction for
+the same captions in plain wording, with each object by its label.
 
-Only the key and value projections of cross-attention are trained, so that temporal layers that were trained on
-the teacher still fit.
+Only the key and value projections of cross-attention are trained, so that temporal layers that were trained
+on the teacher still fit.
 """
 
 from __future__ import annotations

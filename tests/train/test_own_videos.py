@@ -163,11 +163,11 @@ def test_sizes_come_as_often_as_their_clips(shards):
 
 
 def test_sizes_that_do_not_fit_are_refused(shards, tmp_path, codec):
-    with pytest.raises(InputError, match=r"is 48 x 24 pixels; data\.size says 24 x 48, and data\.buckets"):
+    with pytest.raises(InputError, match=r"is 48 x 24 pixels; data\.size is 24 x 48, and data\.buckets"):
         Pictures([f"{shards}/clips-*.tar"], CLIPS, (24, 48))
     clip = mp4([picture((220, 30, 30), x)[:20, :20] for x in range(4)])
     write_shard(tmp_path / "a.tar", {"a.mp4": clip, "a.json": about("a")})
-    with pytest.raises(InputError, match=r"sample 'a' of .* does not say its width, height and frames"):
+    with pytest.raises(InputError, match=r"sample 'a' of .* does not state its width, height and frames"):
         Pictures([f"{tmp_path}/a.tar"], CLIPS, None)
     encoder = Encoder(
         PatchAutoencoder.from_pretrained(codec), MiniLMTextEncoder(length=12), torch.device("cpu")

@@ -273,7 +273,8 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     ).stage
     captions = {window.clips.pictures.caption(i) for i in window.chosen.numbers}
     assert captions == {"a red block moving right on a white background"}
-    starts = [first for draw in range(8) for _, first in window.load(draw, range(2 * draw, 2 * draw + 2))]
+    batches = (window.load(draw, range(2 * draw, 2 * draw + 2)) for draw in range(8))
+    starts = [first for batch in batches for first in batch.first_frames]
     assert len(set(starts)) > 3 and max(starts) <= FRAMES - 4
     given = []
     window.net.register_forward_pre_hook(lambda _, a, k: given.append(k["first_frame"]), with_kwargs=True)

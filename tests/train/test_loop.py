@@ -267,11 +267,12 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     clip = pipe("a red block", condition=from_image(first, 9), num_inference_steps=1, seed=0)
     assert (clip.frames[0] == 0).all() and clip.frames[1:].any()
 
-    # Windows of chosen clips, each told where it begins
+    # Windows of chosen clips, each with the index of its first frame
     window = trainer(
         path, *settings, "data.frames=4", "data.captions=red", f"run.out={tmp_path}/windows"
     ).stage
-    captions = {window.clips.pictures.caption(i) for i in window.chosen.numbers}
+    choice = window.source.choice
+    captions = {choice.pictures.caption(i) for i in choice.numbers}
     assert captions == {"a red block moving right on a white background"}
     batches = (window.load(draw, range(2 * draw, 2 * draw + 2)) for draw in range(8))
     starts = [first for batch in batches for first in batch.first_frames]

@@ -24,8 +24,10 @@ from lumiere.train.stage import (
 
 @dataclass
 class BaseModel:
-    """
+    """An image model before inflation, with what a pipeline needs beside it.
+
     Attributes:
+        image: the image model.
         parts: components of a pipeline other than its net.
         settings: of the pipeline.
         inflation: arguments of :meth:`~lumiere.models.stunet.STUNet.inflate`.

@@ -52,10 +52,13 @@ class Status(NamedTuple):
 
 
 class Log:
-    """Args:
-    unit: what a sample is called, such as "clips".
-    samples_per_step: of all processes.
-    step: the first one of this start.
+    """Progress bar and curves.
+
+    Args:
+        out: folder of the run.
+        unit: name of a sample, such as "clips".
+        samples_per_step: of all processes.
+        step: the step that the run starts or resumes at.
     """
 
     def __init__(

@@ -45,7 +45,11 @@ class SynonymStage(ImageStage):
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
         latents, context = super().prepare(loaded)
         plain = self.source.plain_context(loaded)
-        assert plain is not None
+        if plain is None:
+            raise InputError(
+                f'"scenes.source" is {self.config.scenes.source!r}, which has no plain wording of its captions; '
+                "the stage image-synonyms needs one"
+            )
         return latents, torch.cat([context, plain], dim=2)
 
     def forward(self, latents: Tensor, context: Tensor, draws: Draws) -> Tensor:

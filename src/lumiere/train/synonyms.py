@@ -47,8 +47,8 @@ class SynonymStage(ImageStage):
         plain = self.source.plain_context(loaded)
         if plain is None:
             raise InputError(
-                f'"scenes.source" is {self.config.scenes.source!r}, which has no plain wording of its captions; '
-                "the stage image-synonyms needs one"
+                f'"scenes.source" is {self.config.scenes.source!r}, which has one wording of captions only; '
+                "the stage image-synonyms needs a plain one too"
             )
         return latents, torch.cat([context, plain], dim=2)
 

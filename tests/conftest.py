@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -147,3 +149,31 @@ def inflated(family_folder, tmp_path_factory):
         return made[family]
 
     return pipeline
+
+
+@pytest.fixture(scope="session")
+def sprites() -> Path:
+    """Six animated objects of 128 pixels."""
+    return Path(__file__).parent / "sample" / "sprites"
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image model, ``unet``, for patches of 4 x 4 pixels, ``codec``."""
+    from lumiere.models.codec import PatchCodec
+
+    torch.manual_seed(2)
+    folder = tmp_path_factory.mktemp("image")
+    PatchCodec(4).save_pretrained(folder / "codec")
+    UNet2DConditionModel(
+        in_channels=48,
+        out_channels=48,
+        block_out_channels=(16, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=2,
+        norm_num_groups=8,
+        cross_attention_dim=384,
+    ).save_pretrained(folder / "unet")
+    return folder

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from lumiere import Style
+from lumiere.emoji.data.scenes import COLOURS, STYLE_BACKGROUNDS
 from lumiere.errors import InputError
 from lumiere.style import applied_style, blend, fingerprint
 from lumiere.train.style import fit
@@ -365,7 +366,10 @@ def test_a_picture_that_is_cut_out_is_seen_on_named_backgrounds(make_pipe, pictu
     monkeypatch.setattr(module, "_views", views)
     alpha = np.zeros((40, 32, 1), np.uint8)
     alpha[10:30, 8:24] = 255
-    fit(make_pipe(), [np.concatenate([pictures[0], alpha], -1)], ["a cat"], steps=1, rank=1)
+    cutout = [np.concatenate([pictures[0], alpha], -1)]
+    fit(make_pipe(), cutout, ["a cat"], steps=1, rank=1)
+    assert set(seen["said"]) == {"a cat"}
+    fit(make_pipe(), cutout, ["a cat"], steps=1, rank=1, backgrounds=STYLE_BACKGROUNDS)
     assert {view.shape for view in seen["views"]} == {(32, 32, 3)}
     assert "a cat on a red background" in seen["said"] and "a cat on a white background" in seen["said"]
     red = seen["views"][seen["said"].index("a cat on a red background")]
@@ -377,12 +381,11 @@ def test_a_picture_that_is_cut_out_is_seen_on_named_backgrounds(make_pipe, pictu
     [((0, 0, 0), {"black"}), ((250, 250, 250), {"white"}), ((90, 200, 200), set())],
 )
 def test_a_cutout_is_not_shown_where_it_cannot_be_seen(colour, missing):
-    from lumiere.emoji.data.scenes import COLOURS
     from lumiere.train.style import _views
 
     drawing = np.zeros((40, 32, 4), np.uint8)
     drawing[10:30, 8:24] = (*colour, 255)
-    _, said = _views([drawing], ["a cat"], 32, np.random.default_rng(0))
+    _, said = _views([drawing], ["a cat"], 32, np.random.default_rng(0), STYLE_BACKGROUNDS)
     assert {f"a cat on a {name} background" for name in COLOURS.keys() - missing} == set(said)
 
 

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 
 lumiere data emoji --out data/emoji --group animals-nature
-for stage in codec decoder image image-reworded temporal-motion temporal conditioned warp; do
+for stage in codec decoder image image-synonyms temporal-motion temporal conditioned warp; do
     lumiere train "configs/emoji/$stage.toml" --resume
 done
 python configs/emoji/ship.py runs/emoji-conditioned/model runs/emoji-decoder/model \

@@ -40,8 +40,8 @@ def encoder() -> Encoder:
     return Encoder(PatchCodec(4), MiniLMTextEncoder(24), CPU)
 
 
-def scenes(sprites: Path, encoder: Encoder, **options: float) -> Scenes:
-    return Scenes(Options(str(sprites), count=400, **options), encoder, 0, 128)
+def scenes(sprites: Path, encoder: Encoder, frames: int = 1, **options: float) -> Scenes:
+    return Scenes(Options(str(sprites), count=400, **options), Data(), encoder, 0, frames)
 
 
 def in_pixels(video: Tensor) -> np.ndarray:
@@ -49,8 +49,8 @@ def in_pixels(video: Tensor) -> np.ndarray:
 
 
 def test_what_is_composed_is_what_shards_hold(sprites: Path, encoder: Encoder) -> None:
-    made, by_code = scenes(sprites, encoder, several=0.5), {s.code: s for s in load_sprites(sprites)}
-    batch = made.draw(0, range(32), 5)
+    made, by_code = scenes(sprites, encoder, 5, several=0.5), {s.code: s for s in load_sprites(sprites)}
+    batch = made.draw(0, range(32))
     videos = made.video(batch)
     kinds = set()
     for i, number in enumerate(batch.scenes):
@@ -66,8 +66,8 @@ def test_what_is_composed_is_what_shards_hold(sprites: Path, encoder: Encoder) -
 
 
 def test_boxes_are_around_what_is_seen(sprites: Path, encoder: Encoder) -> None:
-    made = scenes(sprites, encoder, several=0.5)
-    batch = made.draw(0, range(24), 80)
+    made = scenes(sprites, encoder, 80, several=0.5)
+    batch = made.draw(0, range(24))
     compared = 0
     for number, box, video in zip(batch.scenes, made.boxes(batch), made.video(batch), strict=True):
         scene, seen = made.drawn[number], object_box(in_pixels(video))
@@ -82,7 +82,7 @@ def test_boxes_are_around_what_is_seen(sprites: Path, encoder: Encoder) -> None:
 
 def test_a_batch_is_a_function_of_its_samples(sprites: Path, encoder: Encoder) -> None:
     made = scenes(sprites, encoder)
-    first, again, next_ = (made.draw(0, samples, 1) for samples in (range(8), range(8), range(8, 16)))
+    first, again, next_ = (made.draw(0, samples) for samples in (range(8), range(8), range(8, 16)))
     assert torch.equal(made.video(first), made.video(again))
     assert not np.array_equal(first.scenes, next_.scenes)
 
@@ -90,7 +90,7 @@ def test_a_batch_is_a_function_of_its_samples(sprites: Path, encoder: Encoder) -
 def test_a_scene_is_never_shown_twice_alike_nor_at_a_place_in_the_batch_of_its_own(
     sprites: Path, encoder: Encoder
 ) -> None:
-    batch = scenes(sprites, encoder, several=0.5).draw(0, range(4000), 1)
+    batch = scenes(sprites, encoder, several=0.5).draw(0, range(4000))
     same = batch.scenes == batch.scenes[0]
     assert same.sum() > 3 and len(np.unique(batch.x[same])) == same.sum()
     # Timesteps go by the place in a batch.
@@ -109,11 +109,11 @@ def test_captions_say_what_they_are_to_say(sprites: Path, encoder: Encoder) -> N
 
 def test_text_states_are_those_of_the_captions(sprites: Path, encoder: Encoder) -> None:
     made = scenes(sprites, encoder)
-    for plain, texts in ((False, made.captions), (True, made.plain)):
+    for context, texts in ((made.context, made.captions), (made.plain_context, made.plain)):
         for samples in (range(6), range(6, 12), range(6)):
-            batch = made.draw(0, samples, 1)
+            batch = made.draw(0, samples)
             wanted = encoder.text([texts[number] for number in batch.scenes])
-            assert torch.allclose(made.context(batch, plain), wanted, atol=2e-3)
+            assert torch.allclose(context(batch), wanted, atol=2e-3)
 
 
 def test_the_image_model_learns_from_them(sprites: Path, image: Path) -> None:
@@ -145,14 +145,14 @@ def conditioned(sprites: Path, image: Path) -> ConditionedConfig:
         image=f"{image}/unet",
         scenes=Options(str(sprites), count=50),
         data=Data(frames=6, batch_size=2),
-        text=Text(12),
+        text=Text(length=12),
         objective=Objective(shared_noise=0.5, noise_smoothness=2.0),
     )
 
 
 @pytest.mark.parametrize("nothing", [0.0, 1.0])
 def test_the_conditioned_stage_learns_from_them(conditioned: ConditionedConfig, nothing: float) -> None:
-    stage = ConditionedStage(replace(conditioned, unconditioned=nothing), CPU)
+    stage = ConditionedStage(replace(conditioned, unconditioned_share=nothing), CPU)
     latents, context, first, told, unknown = stage.prepare(stage.load(0, range(2)))
     assert latents.shape == (2, 48, 6, 32, 32) and len(context) == len(first) == 2
     assert bool(told.any()) is not bool(nothing) and bool(unknown.all()) is bool(nothing)
@@ -163,7 +163,7 @@ def test_the_conditioned_stage_learns_from_them(conditioned: ConditionedConfig, 
 
 def test_what_guidance_says_is_learnt(conditioned: ConditionedConfig) -> None:
     objective = replace(conditioned.objective, guidance_scale=3.0, guidance_rescale=0.0, caption_dropout=0.0)
-    stage = ConditionedStage(replace(conditioned, objective=objective, unconditioned=1.0), CPU)
+    stage = ConditionedStage(replace(conditioned, objective=objective, unconditioned_share=1.0), CPU)
     latents, context, first, told, _ = stage.prepare(stage.load(0, range(2)))
     context, named = context.chunk(2, dim=2)[0], {"first_frame": first, "condition": told}
     guided = stage._guided(context, named)
@@ -183,11 +183,15 @@ def test_bad_scenes_are_refused(sprites: Path, image: Path, conditioned: Conditi
             ConditionedStage(replace(conditioned, **change), CPU)
 
     refused("has no sprites of flags", scenes=Options(str(sprites), groups=("flags",)))
-    refused("have 128 pixels; data.size says 64", data=Data(size=(64, 64), frames=6))
+    refused("have 128 pixels; data.size is 64", data=Data(size=(64, 64), frames=6))
     refused("scenes are square, of 80 frames", data=Data(frames=81))
     refused("frame_stride. is 2; scenes", data=Data(frames=6, frame_stride=2))
     refused("data.captions. is 'moving'", data=Data(frames=6, captions="moving"))
     refused('both "scenes.sprites" and shards', data=Data(clips=("x-*.tar",), frames=6))
+    refused(
+        "\"scenes.source\" is 'emojis'; the installed sources are: .*emoji",
+        scenes=Options(str(sprites), source="emojis"),
+    )
 
 
 def test_a_teacher_may_be_another_model_and_hears_plain_words(
@@ -207,7 +211,7 @@ def test_a_teacher_may_be_another_model_and_hears_plain_words(
     loaded = stage.load(0, range(2))
     latents, context, first, given, unknown = stage.prepare(loaded)
     said, plain = context.chunk(2, dim=2)
-    assert torch.equal(plain, stage.scenes.context(loaded[0], plain=True)) and not torch.equal(said, plain)
+    assert torch.equal(plain, stage.source.plain_context(loaded[0])) and not torch.equal(said, plain)
     heard: dict[str, list[torch.Tensor]] = {"teacher": [], "net": []}
     teach, predict = stage.teacher, stage.net.forward
     stage.teacher = lambda x, t, told, **more: (heard["teacher"].append(told), teach(x, t, told, **more))[1]
@@ -230,12 +234,12 @@ def test_a_teacher_must_be_told_as_much(conditioned: ConditionedConfig, tmp_path
     )
     base.export(tmp_path / "teacher")
     objective = replace(conditioned.objective, guidance_scale=2.0, teacher=str(tmp_path / "teacher"))
-    with pytest.raises(InputError, match=r"objective\.teacher is .* told 0 channels"):
+    with pytest.raises(InputError, match=r"objective\.teacher is .* 0 condition channels"):
         ConditionedStage(replace(conditioned, objective=objective), CPU)
 
 
 def test_a_teacher_must_read_as_the_net_does(conditioned: ConditionedConfig, tmp_path: Path) -> None:
-    ConditionedStage(replace(conditioned, text=Text(14)), CPU).export(tmp_path / "teacher")
+    ConditionedStage(replace(conditioned, text=Text(length=14)), CPU).export(tmp_path / "teacher")
     objective = replace(conditioned.objective, guidance_scale=2.0, teacher=str(tmp_path / "teacher"))
     with pytest.raises(InputError, match="another codec, text encoder or prediction type"):
         ConditionedStage(replace(conditioned, objective=objective), CPU)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
 from tiny_shards import COLOURS, FRAMES, SIDE, about, mp4, picture, webp, write_shard
 
-from lumiere.models.codec import PatchAutoencoder, PatchCodec
+from lumiere.models.codec import PatchAutoencoder
 
 
 @pytest.fixture(autouse=True)
@@ -36,36 +35,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sprites() -> Path:
-    """Six animated objects of 128 pixels."""
-    return Path(__file__).parents[1] / "sample" / "sprites"
-
-
-@pytest.fixture(scope="session")
 def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("codec")
     PatchAutoencoder(channels=4, widths=(8, 16), blocks=1).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An image model, ``unet``, for patches of 4 x 4 pixels, ``codec``."""
-    torch.manual_seed(2)
-    folder = tmp_path_factory.mktemp("image")
-    PatchCodec(4).save_pretrained(folder / "codec")
-    UNet2DConditionModel(
-        in_channels=48,
-        out_channels=48,
-        block_out_channels=(16, 32),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=2,
-        norm_num_groups=8,
-        cross_attention_dim=384,
-    ).save_pretrained(folder / "unet")
     return folder
 
 

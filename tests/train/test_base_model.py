@@ -11,6 +11,7 @@ from tiny_shards import about, mp4, picture, write_shard
 from lumiere.diffusion.objective import training_loss
 from lumiere.diffusion.sampling import noise_schedule
 from lumiere.errors import InputError
+from lumiere.models.text import MiniLMTextEncoder
 from lumiere.pipelines.text_to_video import LumierePipeline
 from lumiere.train.config import load
 from lumiere.train.draw import draws
@@ -55,7 +56,7 @@ def test_the_loss_is_of_what_the_model_predicts_on_its_own_schedule(family, infl
     loaded = stage.load(0, range(2))
     batch = stage.prepare(loaded)
     latents, context, first_frames = batch
-    assert torch.equal(context, pipe.text_encoder([caption for (_, caption), _ in loaded]))
+    assert torch.equal(context, pipe.text_encoder([caption for _, caption in loaded.loaded]))
     with torch.no_grad():
         loss = stage(*batch, draws(CPU, 0, range(2), 2))
         expected = training_loss(
@@ -150,15 +151,15 @@ def test_the_image_layers_train_too_where_asked(inflated, shards, tmp_path):
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_share_of_the_steps_is_text_to_video(share, inflated, shards, tmp_path):
     config = write_config(tmp_path, shards, inflated("sd1")[1], stage="conditioned")
-    stage = build(load(config, [f"unconditioned={share}"]), CPU)
+    stage = build(load(config, [f"unconditioned_share={share}"]), CPU)
     for step in range(4):
         batch = stage.prepare(stage.load(step, range(2)))
         *_, told, unknown = batch
         assert told.any() == (share == 0.0)
         assert (unknown == 1).all() or share == 0.0
         assert torch.isfinite(stage(*batch, draws(CPU, 0, range(2), 2)))
-    with pytest.raises(InputError, match=r'"unconditioned" is 1\.5; it must be from 0\.0 to 1\.0'):
-        load(config, ["unconditioned=1.5"])
+    with pytest.raises(InputError, match=r'"unconditioned_share" is 1\.5; it must be from 0\.0 to 1\.0'):
+        load(config, ["unconditioned_share=1.5"])
 
 
 def test_the_model_has_the_frame_rate_of_the_clips(inflated, tmp_path):
@@ -197,5 +198,22 @@ def test_what_is_no_model_is_refused(inflated, shards, tmp_path):
 
 def test_a_conditioned_model_is_no_start_for_the_temporal_stage(make_pipe, shards, tmp_path):
     make_pipe(conditioned=True).save_pretrained(tmp_path / "told")
-    with pytest.raises(InputError, match='is told a part of the clip; its stage is "conditioned"'):
+    with pytest.raises(InputError, match='takes a condition; its stage is "conditioned"'):
         build(load(write_config(tmp_path, shards, tmp_path / "told")), CPU)
+
+
+def test_parts_may_have_the_text_encoder_of_another_model(inflated, image_config, temporal_config, tmp_path):
+    pipe, folder = inflated("sd1")
+    stage = build(load(image_config, ["text={}", f"text.encoder={folder}/text_encoder"]), CPU)
+    assert fingerprint(stage.encode.text) == fingerprint(pipe.text_encoder)
+    assert stage.net.config.cross_attention_dim == pipe.text_encoder.dim
+    MiniLMTextEncoder(12).save_pretrained(tmp_path / "minilm")
+    named, saved = (
+        build(load(temporal_config, settings), CPU)
+        for settings in ([], ["text={}", f"text.encoder={tmp_path}/minilm"])
+    )
+    assert named.frozen() == saved.frozen()
+    with pytest.raises(InputError, match=r'"text\.encoder" is .*; give "minilm", or the folder'):
+        build(load(temporal_config, ["text={}", "text.encoder=t5"]), CPU)
+    with pytest.raises(InputError, match=r'and "text\.length" or "text\.scale" is given'):
+        load(temporal_config, ["text.encoder=t5"])

@@ -21,7 +21,7 @@ def test_there_is_one_configuration_for_each_stage():
     assert {load(path).stage for path in CONFIGS} == {
         "codec",
         "image",
-        "image-reworded",
+        "image-synonyms",
         "temporal",
         "conditioned",
         "warp",
@@ -80,7 +80,7 @@ def test_levels_must_agree(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match='"codec" is missing'):
         load(write(tmp_path, "", "image"))
-    with pytest.raises(InputError, match="one of codec, image, image-reworded, temporal"):
+    with pytest.raises(InputError, match="one of codec, image, image-synonyms, temporal"):
         load(write(tmp_path, "", "video"))
     with pytest.raises(InputError, match=r"max_steps.*max_minutes"):
         load(write(tmp_path, ""), ["run.max_steps=0"])

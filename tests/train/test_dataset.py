@@ -62,7 +62,7 @@ def test_bad_media_is_named(tmp_path, shards):
     write_shard(tmp_path / "c.tar", {"x.mp4": b"0" * 500, "x.json": about("a")})
     with pytest.raises(InputError, match="cannot be decoded"):
         Pictures([f"{tmp_path}/c.tar"], CLIPS, SIZE).read(0)
-    with pytest.raises(InputError, match=r"is 32 x 32 pixels; data.size says 64 x 32"):
+    with pytest.raises(InputError, match=r"is 32 x 32 pixels; data.size is 64 x 32"):
         Pictures([f"{shards}/train-stills-*.tar"], STILLS, (64, 32)).read(0)
 
 

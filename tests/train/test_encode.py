@@ -9,12 +9,17 @@ from lumiere.errors import InputError
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.dataset import CLIPS, STILLS, Pictures
-from lumiere.train.encode import Encoder, Source, fingerprint
+from lumiere.train.encode import EncodedPictures, Encoder, fingerprint
 
 
 @pytest.fixture(scope="module")
 def encoder(codec):
     return Encoder(PatchAutoencoder.from_pretrained(codec), MiniLMTextEncoder(length=12), torch.device("cpu"))
+
+
+def encode(encoder, batch):
+    media, texts = zip(*batch, strict=True)
+    return encoder.latents(media), encoder.context(texts)
 
 
 @pytest.fixture
@@ -28,8 +33,8 @@ def clips(shards):
 
 
 def test_a_frame_and_its_caption_become_latents_and_states(encoder, stills):
-    source = Source(stills, encoder, None, False)
-    latents, context = encoder([source.frame(1, 0.0), source.frame(4, 0.0)])
+    source = EncodedPictures(stills, encoder, None, False)
+    latents, context = encode(encoder, [source.frame(1, 0.0), source.frame(4, 0.0)])
     pixels = torch.stack([torch.from_numpy(stills.read(i)) for i in (1, 4)])
     video = pixels.permute(0, 4, 1, 2, 3) / 127.5 - 1
     assert latents.shape == (2, 4, 1, 4, 4)
@@ -39,31 +44,39 @@ def test_a_frame_and_its_caption_become_latents_and_states(encoder, stills):
 
 def test_the_cache_holds_what_would_be_computed(encoder, stills, clips, tmp_path):
     for pictures in (stills, clips):
-        fresh, cached = Source(pictures, encoder, None, False), Source(pictures, encoder, tmp_path, True)
+        fresh, cached = (
+            EncodedPictures(pictures, encoder, None, False),
+            EncodedPictures(pictures, encoder, tmp_path, True),
+        )
         for i in (0, len(pictures) - 1):
-            expected, got = encoder([fresh.frame(i, 0.6)]), encoder([cached.frame(i, 0.6)])
+            expected, got = encode(encoder, [fresh.frame(i, 0.6)]), encode(encoder, [cached.frame(i, 0.6)])
             for a, b in zip(expected, got, strict=True):
                 torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)
-    expected, got = (encoder([source.window(2, 5, 0.99)[0]])[0] for source in (fresh, cached))
+    expected, got = (encode(encoder, [source.window(2, 5, 0.99)[0]])[0] for source in (fresh, cached))
     torch.testing.assert_close(expected, got, atol=2e-3, rtol=2e-3)
     assert not list(tmp_path.glob("*.part"))
 
 
 def test_cached_and_fresh_samples_mix_in_their_order(encoder, stills, tmp_path):
-    fresh, cached = Source(stills, encoder, None, False), Source(stills, encoder, tmp_path, True)
-    mixed = encoder([cached.frame(0, 0.0), fresh.frame(1, 0.0), cached.frame(2, 0.0), fresh.frame(3, 0.0)])
-    expected = encoder([fresh.frame(i, 0.0) for i in range(4)])
+    fresh, cached = (
+        EncodedPictures(stills, encoder, None, False),
+        EncodedPictures(stills, encoder, tmp_path, True),
+    )
+    mixed = encode(
+        encoder, [cached.frame(0, 0.0), fresh.frame(1, 0.0), cached.frame(2, 0.0), fresh.frame(3, 0.0)]
+    )
+    expected = encode(encoder, [fresh.frame(i, 0.0) for i in range(4)])
     for a, b in zip(mixed, expected, strict=True):
         torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)
 
 
 def test_only_what_is_missing_is_built(encoder, stills, tmp_path, monkeypatch):
-    Source(stills, encoder, tmp_path, True)
+    EncodedPictures(stills, encoder, tmp_path, True)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.npy")}
     assert len(files) == 4  # two shards, latents and states of each
     lost = min(path for path in files if path.name.startswith("latents"))
     lost.unlink()
-    Source(stills, encoder, tmp_path, True)
+    EncodedPictures(stills, encoder, tmp_path, True)
     rebuilt = {path for path in files if path.stat().st_mtime_ns != files[path]}
     assert rebuilt == {lost}
 
@@ -71,7 +84,7 @@ def test_only_what_is_missing_is_built(encoder, stills, tmp_path, monkeypatch):
 def test_a_build_that_fails_leaves_nothing(encoder, stills, tmp_path, monkeypatch):
     monkeypatch.setattr(Pictures, "read_at", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        Source(stills, encoder, tmp_path, True)
+        EncodedPictures(stills, encoder, tmp_path, True)
     assert {path.name.partition("-")[0] for path in tmp_path.glob("[!.]*")} == {"text"}
 
 
@@ -84,7 +97,7 @@ def test_another_codec_has_another_cache(encoder, codec):
 
 
 def test_windows_lie_within_the_clip(encoder, clips):
-    source = Source(clips, encoder, None, False)
+    source = EncodedPictures(clips, encoder, None, False)
     whole = clips.read(0)
     for position in (0.0, 0.5, 0.999):
         window = source.window(0, FRAMES - 3, position)[0][0].numpy()
@@ -102,4 +115,4 @@ def test_clips_of_different_lengths_are_not_cached(encoder, tmp_path):
     )
     pictures = Pictures([f"{tmp_path}/c.tar"], CLIPS, (SIDE, SIDE))
     with pytest.raises(InputError, match=r"sample 'b' of .* differs from others of its shard in size, or"):
-        Source(pictures, encoder, tmp_path / "cache", True)
+        EncodedPictures(pictures, encoder, tmp_path / "cache", True)

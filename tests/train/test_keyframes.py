@@ -17,7 +17,7 @@ from lumiere.train.config import load
 from lumiere.train.dataset import spanned, window
 from lumiere.train.draw import draws
 from lumiere.train.loop import Trainer
-from lumiere.train.masks import keyframes_given
+from lumiere.train.masks import keyframe_mask
 from lumiere.train.stages import build
 
 
@@ -32,7 +32,7 @@ def test_a_window_is_every_so_many_frames_of_the_clip(frames, stride, more, posi
 
 
 def test_keyframes_are_given_whole_and_nothing_else():
-    known = keyframes_given(np.zeros((12, 3, 4, 3), np.uint8), 5)
+    known = keyframe_mask((12, 3, 4), 5)
     assert known.shape == (12, 3, 4)
     assert [n for n in range(12) if known[n].all()] == [0, 5, 10] and known.sum() == 3 * 12
 
@@ -42,7 +42,7 @@ def test_a_keyframe_model_sees_every_other_frame_and_says_its_rate(inflated, sha
     settings = ["data.frame_stride=2", "objective.caption_dropout=0"]
     strided, dense = (build(load(config, each), CPU) for each in (settings, ["data.frames=9"]))
     some, every = (stage.load(0, range(2)) for stage in (strided, dense))
-    for ((seen, _), _), ((all_of_them, _), _) in zip(some, every, strict=True):
+    for (seen, _), (all_of_them, _) in zip(some.loaded, every.loaded, strict=True):
         assert torch.equal(seen, all_of_them[::2])
     run = Trainer(load(config, [*settings, "data.frames=6", "run.max_steps=1"]))
     assert run.run() == 0

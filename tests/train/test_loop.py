@@ -267,13 +267,15 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     clip = pipe("a red block", condition=from_image(first, 9), num_inference_steps=1, seed=0)
     assert (clip.frames[0] == 0).all() and clip.frames[1:].any()
 
-    # Windows of chosen clips, each told where it begins
+    # Windows of chosen clips, each with the index of its first frame
     window = trainer(
         path, *settings, "data.frames=4", "data.captions=red", f"run.out={tmp_path}/windows"
     ).stage
-    captions = {window.clips.pictures.caption(i) for i in window.chosen.numbers}
+    choice = window.source.choice
+    captions = {choice.pictures.caption(i) for i in choice.numbers}
     assert captions == {"a red block moving right on a white background"}
-    starts = [first for draw in range(8) for _, first in window.load(draw, range(2 * draw, 2 * draw + 2))]
+    batches = (window.load(draw, range(2 * draw, 2 * draw + 2)) for draw in range(8))
+    starts = [first for batch in batches for first in batch.first_frames]
     assert len(set(starts)) > 3 and max(starts) <= FRAMES - 4
     given = []
     window.net.register_forward_pre_hook(lambda _, a, k: given.append(k["first_frame"]), with_kwargs=True)
@@ -284,7 +286,7 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
 
 def test_a_run_is_not_overwritten_by_mistake(codec_config, tmp_path):
     trainer(codec_config, "run.max_steps=2").run()
-    with pytest.raises(InputError, match="say --resume to go on, or --restart"):
+    with pytest.raises(InputError, match="give --resume to continue, or --restart"):
         trainer(codec_config, "run.max_steps=2")
     with pytest.raises(InputError, match=r"optim\.lr = 0\.001, not 0\.002"):
         trainer(codec_config, "optim.lr=2e-3", resume=True)

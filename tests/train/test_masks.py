@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from lumiere.train import masks
-from lumiere.train.masks import SHARES, object_box, random_given
+from lumiere.train.masks import SHARES, object_box, random_mask
 
 
 def drawn(kind, monkeypatch, seed, frames=24, height=32, width=48):
     monkeypatch.setattr(masks, "SHARES", {kind: 1.0})
     clip = with_object(frames, height, width)
-    return random_given(np.random.default_rng(seed), clip.shape[:3], lambda: object_box(clip))
+    return random_mask(np.random.default_rng(seed), clip.shape[:3], lambda: object_box(clip))
 
 
 def with_object(frames=24, height=32, width=48):
@@ -47,8 +47,8 @@ def test_holes_stand_still_or_move(monkeypatch):
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_any_length(frames):
     for seed in range(50):
-        given = random_given(np.random.default_rng(seed), (frames, 8, 8), lambda: None)
-        assert given.shape == (frames, 8, 8)
+        known = random_mask(np.random.default_rng(seed), (frames, 8, 8), lambda: None)
+        assert known.shape == (frames, 8, 8)
 
 
 def test_the_object_is_found_wherever_it_goes():

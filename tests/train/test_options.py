@@ -37,11 +37,11 @@ def test_recomputed_activations_change_no_loss(temporal_config, tmp_path):
 
 def test_some_steps_see_stills_and_all_of_a_step_the_same(temporal_config, tmp_path):
     stage = trainer(temporal_config, tmp_path, "data.still_share=0.5").stage
-    lengths = [{len(media) for (media, _), _ in stage.load(step, range(4))} for step in range(40)]
+    lengths = [{len(media) for media, _ in stage.load(step, range(4)).loaded} for step in range(40)]
     assert all(len(each) == 1 for each in lengths)
     assert {1} in lengths and {5} in lengths and 8 <= lengths.count({1}) <= 32
-    whole, half = stage.load(3, range(12, 16)), stage.load(3, range(14, 16))
-    assert [text for (_, text), _ in whole[2:]] == [text for (_, text), _ in half]
+    every, half = (stage.load(3, samples).loaded for samples in (range(12, 16), range(14, 16)))
+    assert [text for _, text in every[2:]] == [text for _, text in half]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from lumiere.errors import InputError
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import load
-from lumiere.train.dataset import CLIPS, STILLS, Choice, Pictures, Size
-from lumiere.train.encode import Encoder, Source
+from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size
+from lumiere.train.encode import EncodedPictures, Encoder
+from lumiere.train.sources.shards import Choice
 from lumiere.train.stages import build
 from movies import smooth_frames, write_movie
 
@@ -121,15 +122,18 @@ def test_clips_of_several_lengths_are_cached_as_they_would_be_computed(shards, c
     encoder = Encoder(
         PatchAutoencoder.from_pretrained(codec), MiniLMTextEncoder(length=12), torch.device("cpu")
     )
-    fresh, cached = Source(pictures, encoder, None, False), Source(pictures, encoder, tmp_path, True)
+    fresh, cached = (
+        EncodedPictures(pictures, encoder, None, False),
+        EncodedPictures(pictures, encoder, tmp_path, True),
+    )
     lengths = {pictures.entry(i).frames for i in range(len(pictures))}
     assert lengths == {10, 20}
     for i in range(len(pictures)):
         frames = pictures.entry(i).frames
-        for a, b in zip(
-            encoder([fresh.window(i, frames, 0.0)[0]]),
-            encoder([cached.window(i, frames, 0.0)[0]]),
-            strict=True,
+        expected, found = (source.window(i, frames, 0.0)[0] for source in (fresh, cached))
+        for a, b in (
+            (encoder.latents([expected[0]]), encoder.latents([found[0]])),
+            (encoder.context([expected[1]]), encoder.context([found[1]])),
         ):
             torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)
         with pytest.raises(InputError, match=f"has {frames} frames"):
@@ -159,17 +163,17 @@ def test_sizes_come_as_often_as_their_clips(shards):
 
 
 def test_sizes_that_do_not_fit_are_refused(shards, tmp_path, codec):
-    with pytest.raises(InputError, match=r"is 48 x 24 pixels; data\.size says 24 x 48, and data\.buckets"):
+    with pytest.raises(InputError, match=r"is 48 x 24 pixels; data\.size is 24 x 48, and data\.buckets"):
         Pictures([f"{shards}/clips-*.tar"], CLIPS, (24, 48))
     clip = mp4([picture((220, 30, 30), x)[:20, :20] for x in range(4)])
     write_shard(tmp_path / "a.tar", {"a.mp4": clip, "a.json": about("a")})
-    with pytest.raises(InputError, match=r"sample 'a' of .* does not say its width, height and frames"):
+    with pytest.raises(InputError, match=r"sample 'a' of .* does not state its width, height and frames"):
         Pictures([f"{tmp_path}/a.tar"], CLIPS, None)
     encoder = Encoder(
         PatchAutoencoder.from_pretrained(codec), MiniLMTextEncoder(length=12), torch.device("cpu")
     )
     with pytest.raises(InputError, match="is 20 x 20 pixels; the codec takes multiples of 8"):
-        Source(Pictures([f"{tmp_path}/a.tar"], CLIPS, (20, 20)), encoder, None, False)
+        EncodedPictures(Pictures([f"{tmp_path}/a.tar"], CLIPS, (20, 20)), encoder, None, False)
 
 
 def test_stills_and_clips_in_one_shard_have_caches_of_their_own(tmp_path):

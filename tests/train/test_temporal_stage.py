@@ -7,7 +7,7 @@ from tiny_shards import SIDE
 
 from lumiere.errors import InputError
 from lumiere.train.dataset import CLIPS, Pictures
-from lumiere.train.temporal import matching
+from lumiere.train.sources.shards import matching
 
 
 @pytest.fixture

@@ -101,8 +101,11 @@ def stylist(
     said = said or [reference.stem.replace("-", " ").replace("_", " ") for reference in references]
 
     def fitted(pipe: LumierePipeline) -> Style:
-        from lumiere.train.style import fit
+        from lumiere.emoji.data.scenes import STYLE_BACKGROUNDS
+        from lumiere.io.bundle import shipped
+        from lumiere.train.style import BACKGROUNDS, fit
 
-        return fit(pipe, pictures, said, **options)
+        backgrounds = STYLE_BACKGROUNDS if pipe.model_name in shipped() else BACKGROUNDS
+        return fit(pipe, pictures, said, backgrounds=backgrounds, **options)
 
     return fitted

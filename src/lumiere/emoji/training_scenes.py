@@ -1,17 +1,16 @@
-"""Scenes without end, composed on the training device: what ``lumiere data emoji`` writes to shards once,
-drawn anew for every batch.
+"""The training source ``emoji``: the scenes that ``lumiere data emoji`` writes to shards, composed on the
+training device for each batch.
 
-Scenes and captions are drawn beforehand, and the captions' text states kept. A step then takes some of the
-scenes, shifts and sizes each a little differently, and composes them, which on a GPU costs a small part of a
-step; decoding a clip costs several steps.
+Scenes and captions are drawn at the start, and the text states of captions are kept. A step takes some of the
+scenes, shifts and scales each at random, and composes them, which on a GPU takes a small part of a step;
+decoding a clip takes several steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -42,6 +41,7 @@ from lumiere.errors import InputError
 from lumiere.train import config
 from lumiere.train.draw import numbers
 from lumiere.train.encode import Encoder
+from lumiere.train.sources.base import Prepared, Source
 
 _MOST_OBJECTS = 3
 
@@ -51,7 +51,7 @@ class Batch:
     """Windows of some of the scenes.
 
     Attributes:
-        scenes: their numbers.
+        scenes: the numbers of the scenes.
         first_frames: where in each the window begins.
         x, y, size, angle: of each group of objects in each frame, ``b t``, as
             :func:`~lumiere.emoji.data.scenes.trajectory` gives them.
@@ -65,37 +65,51 @@ class Batch:
     angle: np.ndarray
 
 
-class Scenes:
-    """See the module.
+class Scenes(Source):
+    """Windows of composed scenes; see the module.
 
     Args:
-        options: where the sprites are, and what scenes to draw of them.
+        options: the sprites, and what scenes to draw of them.
+        data: the size that is asked for.
         encoder: the codec and text encoder that the net works with.
+        seed: of the scenes and of all draws.
+        frames: of a window; 1 for single pictures.
 
     Attributes:
         captions: of each scene.
-        plain: the same in plain words: objects by their labels.
+        plain: the captions in plain wording, with objects by their labels.
 
     Raises:
-        InputError: there are no sprites, or ``side`` is not theirs.
+        InputError: there are no sprites, or ``data`` asks for a size, length or stride that scenes lack.
     """
 
-    def __init__(self, options: config.Scenes, encoder: Encoder, seed: int, side: int):
-        self.encode, self.device = encoder, encoder.device
+    fps = FPS
+    #: a batch is composed in one go, and its noise is drawn in one go
+    draws_together = True
+
+    def __init__(self, options: config.Scenes, data: config.Data, encoder: Encoder, seed: int, frames: int):
+        if data.frame_stride != 1:
+            raise InputError(f'"data.frame_stride" is {data.frame_stride}; scenes are composed at 1')
+        if data.size[0] != data.size[1] or frames > CLIP_FRAMES:
+            raise InputError(
+                f'"data.size" is {list(data.size)} and "data.frames" {frames}; scenes are square, of '
+                f"{CLIP_FRAMES} frames"
+            )
+        self.encode, self.device, self.seed, self.frames = encoder, encoder.device, seed, frames
+        side = data.size[0]
         sprites = load_sprites(options.sprites, options.groups)
         if not sprites:
             raise InputError(f"{options.sprites} has no sprites of {', '.join(options.groups)}; name others")
         if (found := sprites[0].frames.shape[1]) != side:
-            raise InputError(f"the sprites of {options.sprites} have {found} pixels; data.size says {side}")
+            raise InputError(f"the sprites of {options.sprites} have {found} pixels; data.size is {side}")
         drawn = _draw_all(sprites, options, seed)
         self.side = side
         self.drawn = [scene for scene, _, _ in drawn]
-        self.captions = [said for _, said, _ in drawn]
+        self.captions = [worded for _, worded, _ in drawn]
         self.plain = [plain for _, _, plain in drawn]
-        self.fps = FPS
         self._number_all(sprites)
         self._paint_all(side)
-        self._read: dict[bool, _Read] = {}
+        self._states, self._plain_states = (_States(each, encoder) for each in (self.captions, self.plain))
 
     def _number_all(self, sprites: Sequence[Sprite]) -> None:
         """Scenes as arrays, and the frames of all sprites one after another, on the device."""
@@ -108,7 +122,7 @@ class Scenes:
         self._motions = np.array([MOTIONS.index(scene.motion) for scene in self.drawn])
         self._sizes = np.array([scene.size for scene in self.drawn], np.float32)
 
-        # A path is its scene's size and place times and plus what the motion alone says.
+        # Paths of the motions at size 1 and no offset, which a scene scales and shifts.
         seconds = torch.arange(CLIP_FRAMES) / FPS
         still = replace(self.drawn[0], size=1.0, offset=(0.0, 0.0))
         self._paths = np.stack(
@@ -130,9 +144,15 @@ class Scenes:
         self._backgrounds = np.array([kinds.setdefault(scene.background, len(kinds)) for scene in self.drawn])
         self._painted = torch.stack([paint(background, side) for background in kinds]).to(self.device)
 
-    def draw(self, seed: int, samples: range, frames: int) -> Batch:
-        """A window of ``frames`` frames for each of ``samples``, a function of the first one's number."""
-        rng, count = numbers("windows", seed, samples.start), len(samples)
+    def prompts(self, count: int) -> list[str]:
+        return self.captions[:count]
+
+    def draw(
+        self, step: int, samples: range, rngs: Sequence[np.random.Generator] = (), pixels: bool = False
+    ) -> Batch:
+        """A window for each of ``samples``, a function of the first one's number alone."""
+        frames = self.frames
+        rng, count = numbers("windows", self.seed, samples.start), len(samples)
         chosen = rng.integers(len(self.drawn), size=count)
         first = rng.integers(CLIP_FRAMES - frames + 1, size=count)
         shown = first[:, None] + np.arange(frames)
@@ -144,11 +164,19 @@ class Scenes:
         x, y = (paths[:, axis] + offset[:, axis, None] for axis in (0, 1))
         return Batch(chosen, first, x, y, paths[:, 2] * size[:, None], paths[:, 3])
 
-    def context(self, batch: Batch, plain: bool = False) -> Tensor:
-        """Text states of the captions, or of the plain ones, ``b l d``."""
-        if plain not in self._read:
-            self._read[plain] = _Read(self.plain if plain else self.captions, self.encode)
-        return self._read[plain](batch.scenes)
+    def shape(self, drawn: Batch) -> tuple[int, int, int]:
+        return self.frames, self.side, self.side
+
+    def prepare(self, drawn: Batch) -> Prepared:
+        video = self.video(drawn)
+        first_frames = torch.from_numpy(drawn.first_frames).to(self.device)
+        return Prepared(self.encode.codec.encode(video), first_frames, video)
+
+    def context(self, drawn: Batch) -> Tensor:
+        return self._states(drawn.scenes)
+
+    def plain_context(self, drawn: Batch) -> Tensor:
+        return self._plain_states(drawn.scenes)
 
     def video(self, batch: Batch) -> Tensor:
         """The windows, ``b 3 t h w`` in [-1, 1], on the device."""
@@ -188,9 +216,8 @@ class Scenes:
                 canvas = canvas.index_copy(0, rows, place(layer, canvas[rows], *where))
         return canvas
 
-    def boxes(self, batch: Batch) -> list[Callable[[], Box | None]]:
-        """For each window, what gives the box around all that is ever seen of its objects, in pixels."""
-        return [partial(self._box, batch, i) for i in range(len(batch.scenes))]
+    def boxes(self, drawn: Batch) -> list[Callable[[], Box | None]]:
+        return [partial(self._box, drawn, i) for i in range(len(drawn.scenes))]
 
     def _box(self, batch: Batch, i: int) -> Box | None:
         number = batch.scenes[i]
@@ -212,13 +239,16 @@ class Scenes:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, non_blocking=True)
 
 
-class _Read:
+class _States:
     """Text states of some texts, each encoded when it is first asked for."""
 
     def __init__(self, texts: Sequence[str], encode: Encoder):
         self.texts, self.encode = texts, encode
-        self.states = encode.empty.half().repeat(len(texts), 1, 1)
         self.known = np.zeros(len(texts), bool)
+
+    @cached_property
+    def states(self) -> Tensor:
+        return self.encode.empty.half().repeat(len(self.texts), 1, 1)
 
     def __call__(self, numbers: np.ndarray) -> Tensor:
         if len(new := np.unique(numbers[~self.known[numbers]])):
@@ -229,7 +259,7 @@ class _Read:
 
 
 def _bounds(frames: np.ndarray) -> list[tuple[float, float]]:
-    """Left and top, right and bottom of what is ever seen of a sprite, as shares of its side."""
+    """Left and top, right and bottom of a sprite over all its frames, as shares of its side."""
     seen = frames[..., 3].max(0) > 24
     found = [np.flatnonzero(seen.any(axis)) / len(seen) for axis in (0, 1)]
     left, top = (each[0] for each in found)
@@ -250,30 +280,6 @@ def _draw_all(sprites: Sequence[Sprite], options: config.Scenes, seed: int) -> l
             if synonyms[code] and rng.random() < options.synonyms:
                 names[code] = str(rng.choice(synonyms[code]))
         wording = int(rng.integers(2**32))
-        said, plain = (caption(scene, each, rng=np.random.default_rng(wording)) for each in (names, labels))
-        drawn.append((scene, said, plain))
+        worded, plain = (caption(scene, each, rng=np.random.default_rng(wording)) for each in (names, labels))
+        drawn.append((scene, worded, plain))
     return drawn
-
-
-def of_config(options: config.Scenes, data: config.Data, encoder: Encoder, seed: int) -> Any:
-    """:class:`Scenes`, or None if no sprites are named.
-
-    Raises :class:`InputError` for what contradicts them.
-    """
-    if not options.sprites:
-        return None
-    if data.clips or data.stills:
-        raise InputError(
-            'both "scenes.sprites" and shards are given; leave "data.stills" and "data.clips" out'
-        )
-    for key, value in (("captions", data.captions), ("buckets", data.buckets)):
-        if value:
-            raise InputError(f'"data.{key}" is {value!r}, which is for shards; with [scenes], leave it out')
-    if data.frame_stride != 1:
-        raise InputError(f'"data.frame_stride" is {data.frame_stride}; scenes are composed at 1')
-    if data.size[0] != data.size[1] or data.frames > CLIP_FRAMES:
-        raise InputError(
-            f'"data.size" is {list(data.size)} and "data.frames" {data.frames}; scenes are square, of '
-            f"{CLIP_FRAMES} frames"
-        )
-    return Scenes(options, encoder, seed, data.size[0])

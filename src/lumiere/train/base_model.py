@@ -1,4 +1,4 @@
-"""What temporal layers are trained beside: an image model with its codec, text encoder and noise schedule."""
+"""The model that temporal layers are added to: an image model, codec, text encoder and noise schedule."""
 
 from __future__ import annotations
 
@@ -10,18 +10,30 @@ from torch import Tensor
 
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule
 from lumiere.models.stunet import STUNet
-from lumiere.models.text import MiniLMTextEncoder
 from lumiere.pipelines.base import LARGE_SHARD_SIZE
 from lumiere.train.config import TemporalConfig
 from lumiere.train.image import check_fits
-from lumiere.train.stage import load_codec, load_image_model, take_temporal, temporal_weights
+from lumiere.train.stage import (
+    load_codec,
+    load_image_model,
+    load_text_encoder,
+    take_temporal,
+    temporal_weights,
+)
 
 
 @dataclass
 class BaseModel:
-    """``parts`` are a pipeline's besides its net, ``settings`` its own, ``inflation`` those of
-    :meth:`~lumiere.models.stunet.STUNet.inflate`, and ``temporal`` the weights to go on from, of the folder
-    ``trained``."""
+    """An image model before inflation, with what a pipeline needs beside it.
+
+    Attributes:
+        image: the image model.
+        parts: components of a pipeline other than its net.
+        settings: of the pipeline.
+        inflation: arguments of :meth:`~lumiere.models.stunet.STUNet.inflate`.
+        temporal: initial temporal weights, empty for fresh ones.
+        trained: the folder that they are from.
+    """
 
     image: UNet2DConditionModel
     parts: dict[str, Any]
@@ -29,20 +41,19 @@ class BaseModel:
     inflation: dict[str, Any]
     temporal: dict[str, Tensor]
     trained: str
-    #: as :meth:`~lumiere.pipelines.base.BundlePipeline.save_pretrained` has it
+    #: of :meth:`~lumiere.pipelines.base.BundlePipeline.save_pretrained`
     shard_size: str | None
 
     def net(self, condition_channels: int) -> STUNet:
-        """Inflate the image model, which is taken over. Raises :class:`InputError` for weights to go on from
-        that do not fit."""
+        """Inflate the image model in place. Raises :class:`InputError` if the temporal weights do not fit."""
         net = STUNet.inflate(self.image, condition_channels=condition_channels, **self.inflation)
         if self.temporal:
             take_temporal(net, self.temporal, self.trained)
         return net
 
     def alphas_cumprod(self) -> Tensor:
-        """a^2 for each timestep, exactly 0 at the end where the schedule ends in pure noise: samplers put a
-        little more there."""
+        """``alphas_cumprod`` of the schedule, exactly 0 at the end of a zero-SNR schedule, where samplers use
+        slightly more."""
         values: Tensor = DDIMScheduler.from_config(self.parts["scheduler"].config).alphas_cumprod
         return values
 
@@ -54,7 +65,8 @@ class BaseModel:
 
 
 def read_base_model(config: TemporalConfig) -> BaseModel:
-    """Raises :class:`InputError` if there is none, or its parts do not fit each other."""
+    """Load the model that ``config`` names. Raises :class:`InputError` if there is none, or its parts do not
+    fit each other."""
     return _of_bundle(config.bundle) if config.bundle else _of_parts(config)
 
 
@@ -78,7 +90,7 @@ def _of_bundle(folder: str) -> BaseModel:
 
 def _of_parts(config: TemporalConfig) -> BaseModel:
     codec, image = load_codec(config.codec), load_image_model(config.image)
-    text = MiniLMTextEncoder(config.text.length, config.text.scale)
+    text = load_text_encoder(config.text)
     check_fits(image, codec, text, config.image)
     parts = {
         "codec": codec,

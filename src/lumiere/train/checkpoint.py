@@ -1,8 +1,8 @@
-"""Checkpoints: folders that are there whole or not at all, without pickles.
+"""Checkpoints: folders that are written atomically, without pickles.
 
-``step-00001000/`` holds ``weights.safetensors`` and ``ema.safetensors`` (what trains, by name),
+``step-00001000/`` holds ``weights.safetensors`` and ``ema.safetensors`` (trained parameters, by name),
 ``optimizer.safetensors`` (AdamW's moments, ``{name}.{key}``) and ``state.json``: step, seconds,
-configuration, hashes of what the stage builds on and of these files.
+configuration, hashes of the frozen models and of these files.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from lumiere.io.files import replacing
 
 STATE = "state.json"
 TENSORS = ("weights", "ema", "optimizer")
-#: keys that do not change what a step computes, and may differ from one start to the next
+#: keys that do not change the computation of a step, and may differ on resume
 FREE = ("run.", "name", "init", "data.workers", "data.cache", "samples.")
-#: keys that, with the number of processes, make the samples of a step
+#: keys that, with the number of processes, determine the samples of a step
 BATCH = ("data.batch_size", "optim.accumulate")
 
 
@@ -70,9 +70,9 @@ def all_in(folder: Path) -> list[Path]:
 
 
 def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest checkpoint that is whole; None if there is none at all.
+    """The newest undamaged checkpoint; None if the folder holds none.
 
-    Raises :class:`InputError` if there are some and none is whole.
+    Raises :class:`InputError` if all of them are damaged.
     """
     paths = all_in(folder)
     for path in paths:
@@ -81,7 +81,7 @@ def load_latest(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         except (OSError, ValueError, KeyError, TypeError) as error:
             warn(f"warning: the checkpoint {path} is damaged ({error}); trying the one before it")
     if paths:
-        raise InputError(f"no checkpoint in {folder} is whole; start anew with --restart")
+        raise InputError(f"every checkpoint in {folder} is damaged; start over with --restart")
     return None
 
 
@@ -92,9 +92,9 @@ def _load(path: Path) -> Checkpoint:
             raise ValueError(f"{kind}.safetensors is truncated or altered")
     tensors = {kind: load_file(path / f"{kind}.safetensors") for kind in TENSORS}
     config = state["config"]
-    # Before checkpoints said so, a run had one process.
-    samples = state.get("samples_per_step") or config["data.batch_size"] * config["optim.accumulate"]
-    return Checkpoint(state["step"], state["seconds"], config, state["frozen"], samples, **tensors)
+    return Checkpoint(
+        state["step"], state["seconds"], config, state["frozen"], state["samples_per_step"], **tensors
+    )
 
 
 def check_same(
@@ -105,11 +105,11 @@ def check_same(
     wanted, samples = checkpoint.samples_per_step, batch_size * accumulate * processes
     if samples != wanted:
         parts, rest = divmod(wanted, batch_size * processes)
-        advice = "make them as many" if rest else f"set optim.accumulate to {parts}"
+        advice = "use as many" if rest else f"set optim.accumulate to {parts}"
         raise InputError(
             f"the checkpoint at step {checkpoint.step} was made with {wanted} samples a step, not {samples}, "
             f"as data.batch_size = {batch_size}, optim.accumulate = {accumulate} and {processes} processes "
-            f"make; {advice}, or start anew with --restart"
+            f"make; {advice}, or start over with --restart"
         )
     for key in sorted(config.keys() | checkpoint.config.keys()):
         if key.startswith(FREE) or key in BATCH:
@@ -118,11 +118,11 @@ def check_same(
         if old != new:
             raise InputError(
                 f"the checkpoint at step {checkpoint.step} was made with {key} = {old!r}, not {new!r} as the "
-                f"configuration says; set it back, or start anew with --restart"
+                f"configuration says; set it back, or start over with --restart"
             )
     for part, old in checkpoint.frozen.items():
         if frozen.get(part) != old:
             raise InputError(
                 f"the {part} has changed since the checkpoint at step {checkpoint.step} was made; put the "
-                "old one back, or start anew with --restart"
+                "old one back, or start over with --restart"
             )

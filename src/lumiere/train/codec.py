@@ -1,4 +1,4 @@
-"""The codec's stage: an autoencoder of single pictures."""
+"""The codec stage: an autoencoder of single pictures."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from lumiere.train.config import CodecConfig
 from lumiere.train.dataset import Size
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint
-from lumiere.train.stage import Mixture, Stage, load_part, open_pictures, random_crop, sheet
+from lumiere.train.sources.shards import Mixture, open_pictures
+from lumiere.train.stage import Stage, load_part, random_crop, sheet
 
 CALIBRATION = 256
 SHOWN = 8
-#: the strongest warp: smallest scale, largest shift as a share of the frame, largest angle in radians
-SMALLEST, FURTHEST, TURNED = 0.5, 0.125, 0.35
+#: limits of a warp: least scale, largest shift as a share of the frame, largest angle in radians
+MIN_SCALE, MAX_SHIFT, MAX_ANGLE = 0.5, 0.125, 0.35
 
 
 class CodecStage(Stage):
@@ -68,7 +69,7 @@ class CodecStage(Stage):
             moved = slice(0, round(loss.warped * len(frames)))
             difference = (self.net.encoder(target[moved]) - shown[moved]) / spread
             equivariance = difference.square().mean()
-        # With noise on it, the code has to be smooth: what the image model gets nearly right decodes well.
+        # Decoding noisy latents makes the decoder robust to small errors of the image model.
         noise = randn(code.shape, draws.generators, code)
         error = self.net.decoder(shown + loss.noise * spread * noise) - target
         slopes = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
@@ -82,7 +83,7 @@ class CodecStage(Stage):
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:
-        """Save the codec; an encoder that was trained, with its code's mean and deviation on the data."""
+        """Save the codec. A trained encoder gets the mean and deviation of its latents on the data."""
         if not self.config.encoder:
             rng = numbers("calibration", self.config.seed)
             codes = [self.net.encoder(self._frames(rng, 16)) for _ in range(CALIBRATION // 16)]
@@ -98,7 +99,7 @@ class CodecStage(Stage):
 
     @torch.no_grad()
     def draw_samples(self, folder: Path) -> None:
-        """Pictures above, what is left of them below."""
+        """One sheet: pictures above, their reconstructions below. The PSNR in dB is in the file name."""
         from PIL import Image
 
         frames = self._frames(numbers("shown", self.config.seed), SHOWN)
@@ -120,15 +121,15 @@ def warp_some(frames: Tensor, code: Tensor, share: float, generators: Generators
         generators: for the warps, one of each frame, or one for all.
 
     Returns:
-        Frames and latents, the others as they were.
+        All frames and latents, those after the first ``share`` unchanged.
     """
     count = round(share * len(frames))
     drawn = torch.stack([rand(len(frames), generators)[:count] for _ in range(5)]).to(frames)
     kind, size, x, y, turn = drawn
-    scale = torch.where(kind < 0.5, 1.0, SMALLEST + (1 - SMALLEST) * size)
-    angle = torch.where(kind < 0.75, 0.0, TURNED * (2 * turn - 1))
+    scale = torch.where(kind < 0.5, 1.0, MIN_SCALE + (1 - MIN_SCALE) * size)
+    angle = torch.where(kind < 0.75, 0.0, MAX_ANGLE * (2 * turn - 1))
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
-    shift = (4 * FURTHEST * (torch.stack([x, y]) - 0.5)) / scale
+    shift = (4 * MAX_SHIFT * (torch.stack([x, y]) - 0.5)) / scale
     theta = torch.stack([torch.stack([cos, -sin, shift[0]], -1), torch.stack([sin, cos, shift[1]], -1)], 1)
 
     def warped(images: Tensor) -> Tensor:
@@ -140,14 +141,14 @@ def warp_some(frames: Tensor, code: Tensor, share: float, generators: Generators
 
 
 def _fresh(config: CodecConfig) -> PatchAutoencoder:
-    """A codec of its own, or a new decoder for the encoder of another one."""
+    """A fresh codec, or a fresh decoder for the encoder of a trained one."""
     model = config.model
     decoder = {"decoder_widths": model.decoder_widths or None, "decoder_blocks": model.decoder_blocks or None}
     if not config.encoder:
         return PatchAutoencoder(model.channels, model.widths, model.blocks, **decoder)
-    told = load_part(config.encoder, "lumiere.models.codec", "PatchAutoencoder")
-    net = PatchAutoencoder(told.config.channels, told.config.widths, told.config.blocks, **decoder)
-    net.encoder.load_state_dict(told.encoder.state_dict())
-    net.mean.copy_(told.mean)
-    net.std.copy_(told.std)
+    trained = load_part(config.encoder, "lumiere.models.codec", "PatchAutoencoder")
+    net = PatchAutoencoder(trained.config.channels, trained.config.widths, trained.config.blocks, **decoder)
+    net.encoder.load_state_dict(trained.encoder.state_dict())
+    net.mean.copy_(trained.mean)
+    net.std.copy_(trained.std)
     return net

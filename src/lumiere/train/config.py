@@ -1,4 +1,4 @@
-"""What a run is: frozen dataclasses, read from TOML.
+"""The configuration of a run: frozen dataclasses, read from TOML.
 
 Every key has one place and one type; an unknown one is refused by name. The resolved configuration, defaults
 and ``--set`` included, is saved with the weights.
@@ -30,24 +30,26 @@ class Data:
 
     stills: tuple[str, ...] = ()
     clips: tuple[str, ...] = ()
-    #: height and width of every picture, pixels; with ``buckets``, of stills and of what is drawn
+    #: height and width of every picture, pixels; with ``buckets``, of stills and of samples
     size: tuple[int, int] = (128, 128)
-    #: clips have several sizes, those that their shards say; the samples of a step have one
+    #: clips have several sizes, which their shards state; the samples of a step have one
     buckets: bool = False
-    #: length of the windows cut from clips; those that their shards say are shorter are left out
+    #: length of the windows cut from clips; shorter clips are left out
     frames: int = 80
-    #: of these windows, every so many frames of the clip are one
+    #: frames of the clip from one frame of a window to the next
     frame_stride: int = 1
-    #: of the temporal stage's clips, only those whose caption this regular expression finds; all if empty
+    #: temporal stages: only clips whose caption this regular expression finds; all if empty
     captions: str = ""
-    #: of the images that stages of single pictures see, the share that are frames of clips
+    #: stages of single pictures: share of the samples that are frames of clips
     clip_share: float = 0.5
-    #: of the temporal stage's steps, the share that sees stills, as clips of one frame
+    #: stage temporal: share of the steps that see stills, as clips of one frame
     still_share: float = 0.0
     #: of one process
     batch_size: int = 32
     #: threads that read and decode ahead of the net
     workers: int = 1
+    #: clips show objects before a plain background: some random masks are placed around what differs from it
+    plain_background: bool = False
     #: folder for latents and text states computed once; none if empty
     cache: str = ""
     #: cache the latents of clips too (two bytes for each number of 80 frames)
@@ -58,7 +60,7 @@ class Data:
 class Scenes:
     """Scenes composed on the training device, in place of shards."""
 
-    #: folder of sprites that ``lumiere data emoji`` prepared; without it there are no scenes
+    #: folder of the sprites that scenes are composed of; shards are used if empty
     sprites: str = ""
     #: only sprites of these Unicode groups; all if empty
     groups: tuple[str, ...] = ()
@@ -66,8 +68,10 @@ class Scenes:
     count: int = 20_000
     #: share of the scenes with several objects
     several: float = 0.09
-    #: share of the objects that are called by another word than their label
+    #: share of the objects that the caption names by a synonym of their label
     synonyms: float = 0.15
+    #: the source that composes them: a name in the entry-point group ``lumiere.training_sources``
+    source: str = "emoji"
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,8 @@ class Optim:
 
 @dataclass(frozen=True)
 class Run:
-    """How long, how often, where: nothing here changes what a step computes, apart from the end of the
-    learning rate's schedule."""
+    """Length, intervals and place of a run. None of these changes the computation of a step, except that the
+    learning rate schedule ends with the run."""
 
     out: str = ""
     #: the run ends at the first of these two that is not 0; at least one must be given
@@ -129,17 +133,17 @@ class Objective:
     shared_noise: float = 0.0
     #: for clips: how slowly the rest of it changes, in frames
     noise_smoothness: float = 0.0
-    #: of the temporal stages: if above 1, the net learns to say at once what a teacher says with guidance of
-    #: this scale (Meng et al. 2023, arXiv 2210.03142, at one scale); [scenes] tell the teacher plain words
+    #: temporal stages: above 1, distil a teacher's guided prediction at this scale into one evaluation (Meng
+    #: et al. 2023, arXiv 2210.03142); with [scenes], the teacher reads the captions in plain wording
     guidance_scale: float = 1.0
     guidance_rescale: float = 0.7
-    #: folder of the whole model that teaches, or a shipped one's name; if empty, the net itself as it begins
+    #: bundle of the teacher, or the name of a shipped one; if empty, a copy of the initial net
     teacher: str = ""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What is drawn while training, to be looked at."""
+    """Samples that are drawn while training."""
 
     prompts: tuple[str, ...] = ()
     steps: int = 20
@@ -180,8 +184,11 @@ class CodecLoss:
 
 @dataclass(frozen=True)
 class Text:
-    """Arguments of :class:`lumiere.models.text.MiniLMTextEncoder`."""
+    """The text encoder, which is not trained."""
 
+    #: "minilm", or the folder of a text encoder that was saved with a model, such as ``MODEL/text_encoder``
+    encoder: str = "minilm"
+    #: of "minilm": see :class:`lumiere.models.text.MiniLMTextEncoder`
     length: int = 24
     scale: float = 1.0
 
@@ -216,9 +223,9 @@ class Inflation:
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank weights, which train in place of the temporal layers; see :mod:`lumiere.train.lora`."""
+    """Low-rank adapters, which are trained instead of the temporal layers; see :mod:`lumiere.train.lora`."""
 
-    #: beside which layers; none if empty
+    #: which layers get adapters; none if empty
     layers: Literal["", "temporal", "spatial"] = ""
     rank: int = 16
 
@@ -235,17 +242,17 @@ class Upscaler:
 
 @dataclass(frozen=True)
 class Degrade:
-    """How a picture becomes the small one that super-resolution is given."""
+    """How the low-resolution input of super-resolution is made from a picture."""
 
     #: side of the crops, pixels; every factor must divide it
     crop: int = 96
-    #: factors by which crops are made smaller, each as often as the others
+    #: factors by which crops are reduced, with equal probability
     factors: tuple[int, ...] = (2, 4, 8)
-    #: the largest standard deviation of the noise laid over the small picture; pixels are in [-1, 1]
+    #: largest standard deviation of the noise on the reduced picture; pixels are in [-1, 1]
     noise: float = 0.2
-    #: share of the crops without any
+    #: share of the crops without noise
     clean: float = 0.5
-    #: standard deviation of what interpolation lacks, by which the sample is scaled
+    #: standard deviation of the residual (picture minus interpolation), which the net's sample is divided by
     residual_std: float = 0.15
 
 
@@ -255,8 +262,8 @@ class CodecConfig:
     stage: Literal["codec"] = "codec"
     seed: int = 0
     init: str = ""
-    #: folder of a codec whose encoder is kept as it is, with the nets trained on its samples; of [model], the
-    #: decoder is then made
+    #: folder of a codec whose encoder is kept frozen, with all nets that use it; a new decoder of [model] is
+    #: trained
     encoder: str = ""
     data: Data = field(default_factory=Data)
     model: CodecModel = field(default_factory=CodecModel)
@@ -284,26 +291,26 @@ class ImageConfig:
 
 
 @dataclass(frozen=True)
-class RewordingConfig(ImageConfig):
-    """The image model of ``init`` once more, taught to draw of any wording what it drew of the plain one; see
-    :mod:`lumiere.train.rewording`."""
+class SynonymConfig(ImageConfig):
+    """Distils the image model of ``init`` so that synonyms in a caption act as labels do; see
+    :mod:`lumiere.train.synonyms`."""
 
-    stage: Literal["image-reworded"] = "image-reworded"  # type: ignore[assignment]
+    stage: Literal["image-synonyms"] = "image-synonyms"  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
 class TemporalConfig:
     name: str
-    #: folder of a whole model, as ``lumiere inflate`` makes one, or a shipped one's name; in place of
-    #: ``codec``, ``image``, ``init``, [text] and [model]: its temporal layers go on from where they are
+    #: folder of a bundle, as ``lumiere inflate`` writes one, or the name of a shipped one, to train further;
+    #: replaces ``codec``, ``image``, ``init``, [text] and [model]
     bundle: str = ""
     codec: str = ""
-    #: folder of the trained image model, or of a space-time net, for its own
+    #: folder of the trained image model, or of a space-time net to take its image model from
     image: str = ""
     stage: Literal["temporal"] = "temporal"
     seed: int = 0
     init: str = ""
-    #: train the image model's layers too, for what they say of a clip's words together with the temporal ones
+    #: train the image model's layers too
     train_image: bool = False
     data: Data = field(default_factory=Data)
     scenes: Scenes = field(default_factory=Scenes)
@@ -335,14 +342,13 @@ class SuperResolutionConfig:
 
 @dataclass(frozen=True)
 class ConditionedConfig(TemporalConfig):
-    """The temporal layers once more, told a part of the clip; see :mod:`lumiere.train.masks`."""
+    """Temporal layers that are conditioned on known pixels; see :mod:`lumiere.train.masks`."""
 
     stage: Literal["conditioned"] = "conditioned"  # type: ignore[assignment]
-    #: if above 0, every so many frames of a window are given, from the first on, and nothing else: temporal
-    #: super-resolution between keyframes
+    #: above 0, temporal super-resolution: every so many frames of a window are known, from the first on
     keyframe_interval: int = 0
-    #: share of the steps in which nothing is given: text to video
-    unconditioned: float = 0.15
+    #: share of the steps without a condition: text to video
+    unconditioned_share: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -355,19 +361,19 @@ class WarpModel:
 
 @dataclass(frozen=True)
 class Soften:
-    """How a real clip is made to look like a generated one; each is the most, and drawn from 0 up to it."""
+    """How a real clip is made to look like a generated one. Strengths are uniform from 0 to these."""
 
-    #: share of the mean of each place's neighbours in the sample
+    #: share by which each place of the latents is replaced by the mean of its neighbours
     blur: float = 1.0
-    #: standard deviation of noise on the sample
+    #: standard deviation of noise on the latents
     noise: float = 0.9
-    #: share of what is given that shows through where it was, as if it had not gone
+    #: opacity of the known pixels at their original place, as if they had not moved
     ghost: float = 0.3
 
 
 @dataclass(frozen=True)
 class WarpConfig:
-    """What is given of a clip is carried to where it belongs; see :mod:`lumiere.train.warping`."""
+    """Warps known pixels into the generated clip; see :mod:`lumiere.train.warping`."""
 
     name: str
     #: folder of the codec
@@ -388,7 +394,7 @@ Config = CodecConfig | ImageConfig | ConditionedConfig | TemporalConfig | WarpCo
 STAGES: dict[str, type[Config]] = {
     "codec": CodecConfig,
     "image": ImageConfig,
-    "image-reworded": RewordingConfig,
+    "image-synonyms": SynonymConfig,
     "temporal": TemporalConfig,
     "conditioned": ConditionedConfig,
     "warp": WarpConfig,
@@ -444,7 +450,7 @@ def dump(config: Config) -> str:
 
 
 def defaults(config: Config) -> dict[str, Any]:
-    """:func:`flat` values of all keys of its stage that need not be given."""
+    """:func:`flat` values of all keys of its stage that have a default."""
     needed: dict[str, Any] = {
         spec.name: ""
         for spec in dataclasses.fields(config)
@@ -464,7 +470,7 @@ def parse(cls: type, table: Mapping[str, Any], prefix: str = "") -> Any:
         where, hint = prefix + spec.name, hints[spec.name]
         if spec.name not in table:
             if spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-                raise InputError(f'the key "{where}" is missing; it must be given')
+                raise InputError(f'the key "{where}" is missing; this stage needs it')
         elif dataclasses.is_dataclass(hint):
             section = table[spec.name]
             if not isinstance(section, Mapping):
@@ -537,14 +543,21 @@ def _check(config: Config) -> None:
         if key in values and not low <= values[key] <= high:
             raise InputError(f'"{key}" is {values[key]}; it must be from {low} to {high}')
     if config.run.max_steps <= 0 and config.run.max_minutes <= 0:
-        raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; say how long to train')
+        raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; set one of them')
     _check_stills(config)
+    if isinstance(config, ImageConfig | TemporalConfig):
+        text = config.text
+        if text.encoder != "minilm" and text != Text(text.encoder):
+            raise InputError(
+                f'"text.encoder" is {text.encoder!r}, and "text.length" or "text.scale" is given; an encoder '
+                "that was saved has its own: leave them out"
+            )
     if isinstance(config, TemporalConfig):
         _check_base_model(config)
     if isinstance(config, ConditionedConfig) and config.keyframe_interval and config.scenes.sprites:
         raise InputError(
-            f'"keyframe_interval" is {config.keyframe_interval}, and "scenes.sprites" is given; what lies '
-            "between keyframes is learnt from the clips of shards"
+            f'"keyframe_interval" is {config.keyframe_interval}, and "scenes.sprites" is given; keyframes '
+            'are taken from the clips of shards: name them with "data.clips"'
         )
     if isinstance(config, CodecConfig):
         model, crop = config.model, config.loss.crop
@@ -580,13 +593,13 @@ def _check(config: Config) -> None:
 def _check_base_model(config: TemporalConfig) -> None:
     if config.objective.teacher and config.objective.guidance_scale == 1:
         raise InputError(
-            f'"objective.teacher" is {config.objective.teacher!r}, and "objective.guidance_scale" 1; a '
-            "teacher teaches guidance: give a scale above 1"
+            f'"objective.teacher" is {config.objective.teacher!r}, and "objective.guidance_scale" 1; the '
+            "guided prediction of a teacher is distilled: give a scale above 1"
         )
     if config.lora.layers and config.train_image:
         raise InputError(
-            f'"train_image" is true and "lora.layers" {config.lora.layers!r}; low-rank weights train in '
-            "place of all others: leave one of them out"
+            f'"train_image" is true and "lora.layers" {config.lora.layers!r}; adapters train alone: '
+            "leave one of them out"
         )
     if config.bundle:
         known = defaults(config)
@@ -601,8 +614,8 @@ def _check_base_model(config: TemporalConfig) -> None:
             raise InputError(f'the key "{key}" is missing; give "codec" and "image", or a "bundle"')
     if config.lora.layers and not config.init:
         raise InputError(
-            f'"lora.layers" is {config.lora.layers!r}, and they stand beside trained layers; name the '
-            'space-time net that has them with "init", or the "bundle"'
+            f'"lora.layers" is {config.lora.layers!r}, and adapters need trained layers; name the '
+            'space-time net with "init", or the "bundle"'
         )
 
 
@@ -636,7 +649,7 @@ RANGES = {
     "data.still_share": (0.0, 1.0),
     "samples.frames": (0, 10**6),
     "keyframe_interval": (0, 10**6),
-    "unconditioned": (0.0, 1.0),
+    "unconditioned_share": (0.0, 1.0),
     "optim.ema_decay": (0.0, 1.0),
     "optim.cooldown": (0.0, 1.0),
     "optim.warmup_steps": (0, 10**9),

@@ -1,9 +1,9 @@
 """Samples from WebDataset shards, by number.
 
 A shard is a tar of ``{key}.webp`` (or ``.png``, ``.jpg``) or ``{key}.mp4`` beside ``{key}.json``, which has a
-``"caption"``, and may say ``"width"``, ``"height"`` and ``"frames"``: clips may then differ in them. Shards
-are indexed once and read by offset, since a draw that is a function of the step alone
-(:mod:`lumiere.train.draw`) needs any sample at any time; nothing has to be replayed on resuming.
+``"caption"``, and may state ``"width"``, ``"height"`` and ``"frames"``: clips may then differ in them. Shards
+are indexed once and read by offset, so that any step can read any sample (:mod:`lumiere.train.draw`), and
+nothing is replayed on resume.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import io
 import json
 import logging
 import tarfile
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,8 +42,8 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """One sample: its caption, where its media lies in the shard, and what the shard says of its size, length
-    and frame rate."""
+    """One sample: its caption, the place of its media in the shard, and size, length and frame rate where the
+    shard states them."""
 
     key: str
     caption: str
@@ -57,7 +56,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Shard:
-    """``endings`` are those of its entries' media, if it holds others besides, which are not among them."""
+    """``endings`` are those of the entries' media, if the shard holds other media too; else empty."""
 
     path: Path
     entries: list[Entry] = field(repr=False)
@@ -65,7 +64,7 @@ class Shard:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file, and of which of its media are meant."""
+        """Of the file and of ``endings``."""
         digest = hashlib.sha256("".join(self.endings).encode())
         with open(self.path, "rb") as file:
             while block := file.read(1 << 20):
@@ -74,7 +73,7 @@ class Shard:
 
 
 def spanned(frames: int, stride: int) -> int:
-    """How many frames of a clip a window of ``frames`` reaches over, of which it has each ``stride``-th."""
+    """Frames of a clip from the first to the last of a window of ``frames`` at ``stride``."""
     return (frames - 1) * stride + 1
 
 
@@ -108,8 +107,8 @@ class Pictures:
         """Index all shards that match ``patterns``.
 
         Args:
-            size: height and width of every picture; None for those that the shards say of each.
-            least_frames: clips that the shards say are shorter are left out.
+            size: height and width of every picture; None for the sizes that the shards state.
+            least_frames: shorter clips are left out, where the shards state their length.
 
         Raises :class:`InputError` if there are none, one cannot be read, a sample lacks its caption, or is of
         another size.
@@ -149,15 +148,15 @@ class Pictures:
         return frames is None or frames >= least
 
     def _check_size(self, i: int) -> None:
-        said = self.entry(i).size
-        if self._size is None and said is None:
+        stated = self.entry(i).size
+        if self._size is None and stated is None:
             raise InputError(
-                f"{self.name(i)} does not say its width, height and frames, which data.buckets needs; make "
+                f"{self.name(i)} does not state its width, height and frames, which data.buckets needs; make "
                 "such shards with: lumiere data videos"
             )
-        if self._size is not None and said not in (None, self._size):
+        if self._size is not None and stated not in (None, self._size):
             raise InputError(
-                f"{self.name(i)} is {said} pixels; data.size says {self._size}, and data.buckets = true "
+                f"{self.name(i)} is {stated} pixels; data.size is {self._size}, and data.buckets = true "
                 "takes clips of several sizes"
             )
 
@@ -166,7 +165,7 @@ class Pictures:
 
     @property
     def fps(self) -> int | float | None:
-        """Frames per second, if the shards say that all have the same."""
+        """Frames per second, if the shards state one rate for all clips."""
         rates = {self.entry(i).fps for i in range(len(self))}
         return rates.pop() if len(rates) == 1 else None
 
@@ -200,8 +199,8 @@ class Pictures:
             raise InputError(f"{name} cannot be decoded: {error}") from error
         size = Size(*frames.shape[1:3])
         if size != (self._size or entry.size):
-            said = f"data.size says {self._size}" if self._size else f"its shard says {entry.size}"
-            raise InputError(f"{name} is {size} pixels; {said}")
+            expected = f"data.size is {self._size}" if self._size else f"its shard states {entry.size}"
+            raise InputError(f"{name} is {size} pixels; {expected}")
         return frames
 
     def name(self, i: int) -> str:
@@ -210,27 +209,6 @@ class Pictures:
 
     def name_at(self, shard: int, place: int) -> str:
         return f"sample {self.entry_at(shard, place).key!r} of {self.shards[shard].path}"
-
-
-class Choice:
-    """Draws of samples by their numbers, all those of a step of one size."""
-
-    def __init__(self, pictures: Pictures, numbers: Iterable[int] | None = None):
-        """Of the samples ``numbers``; of all by default."""
-        self.pictures = pictures
-        self.numbers = list(range(len(pictures)) if numbers is None else numbers)
-        self._of_size: dict[Size, list[int]] = defaultdict(list)
-        for i in self.numbers:
-            self._of_size[pictures.size(i)].append(i)
-
-    def size(self, rng: np.random.Generator) -> Size:
-        """A size, the more often the more samples have it."""
-        return self.pictures.size(self.numbers[int(rng.integers(len(self.numbers)))])
-
-    def pick(self, rng: np.random.Generator, size: Size) -> tuple[int, float]:
-        """The number of a sample of this size, and a position in it (0 to 1)."""
-        among = self._of_size[size]
-        return among[int(rng.integers(len(among)))], float(rng.random())
 
 
 def _index(path: Path, endings: tuple[str, ...]) -> Shard:
@@ -278,10 +256,10 @@ def _about(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> dict[st
 
 
 def _extent(about: dict[str, Any]) -> tuple[Size | None, int | None]:
-    """Size and frames, if both are said."""
-    said = [about.get(key) for key in ("height", "width", "frames")]
-    numbers = [number for number in said if isinstance(number, int) and number > 0]
-    return (Size(*numbers[:2]), numbers[2]) if len(numbers) == len(said) else (None, None)
+    """Size and frames, if the sample states both."""
+    values = [about.get(key) for key in ("height", "width", "frames")]
+    numbers = [number for number in values if isinstance(number, int) and number > 0]
+    return (Size(*numbers[:2]), numbers[2]) if len(numbers) == len(values) else (None, None)
 
 
 def _rate(about: dict[str, Any]) -> int | float | None:

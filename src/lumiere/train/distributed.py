@@ -1,7 +1,7 @@
-"""What accelerate leaves to its users: weights that are spread over processes, whole and back.
+"""Set up accelerate, and gather and scatter weights that are sharded over processes.
 
 DDP, and DeepSpeed's ZeRO of stages 1 and 2, keep every weight in every process; FSDP 2 makes them
-``DTensor``s. What makes something whole must be called in all processes alike.
+``DTensor``s. Functions that gather must be called in all processes alike.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from lumiere.errors import InputError
 from lumiere.train.config import Config, Run
 
-#: how long processes wait for the one that builds a cache, saves, or samples
+#: timeout of processes that wait for the one that builds a cache, saves, or samples
 PATIENCE = timedelta(hours=6)
 
 
 def make_accelerator(config: Config, **options: Any) -> Accelerator:
-    """As ``accelerate launch`` and its configuration say, and ``config``.
+    """An ``Accelerator`` from the settings of ``accelerate launch`` and ``config``.
 
     Raises:
-        InputError: they contradict each other, or ask for what the trainer does not do.
+        InputError: they contradict each other, or the trainer does not support them.
     """
     optim, precision = config.optim, _precision(config.run)
     if precision not in ("no", "bf16"):
         raise InputError(f"accelerate's mixed precision is {precision}; set run.precision to no or bf16")
-    # What FSDP and DeepSpeed do for it would cast samples, or the weights that are averaged: see autocast.
-    spreads = any(os.environ.get(f"ACCELERATE_USE_{what}") == "true" for what in ("FSDP", "DEEPSPEED"))
+    # Their own mixed precision would cast samples, or the weights that are averaged: see autocast.
+    sharded = any(os.environ.get(f"ACCELERATE_USE_{what}") == "true" for what in ("FSDP", "DEEPSPEED"))
     accelerator = Accelerator(
-        mixed_precision="no" if spreads else precision,
+        mixed_precision="no" if sharded else precision,
         gradient_accumulation_steps=optim.accumulate,
         cpu=config.run.device == "cpu",
         kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         **options,
     )
-    if _spreads(accelerator) and optim.optimizer != "AdamW":
+    if _shards_state(accelerator) and optim.optimizer != "AdamW":
         raise InputError(f'"optim.optimizer" is {optim.optimizer!r}; FSDP and DeepSpeed want AdamW')
     if accelerator.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
         raise InputError(
@@ -51,7 +51,7 @@ def make_accelerator(config: Config, **options: Any) -> Accelerator:
     if accelerator.gradient_accumulation_steps != optim.accumulate:
         raise InputError(
             f"accelerate's gradient_accumulation_steps is {accelerator.gradient_accumulation_steps}, and "
-            f"optim.accumulate is {optim.accumulate}; make them alike"
+            f"optim.accumulate is {optim.accumulate}; make them equal"
         )
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         _fit_deepspeed(accelerator.state.deepspeed_plugin.deepspeed_config, config)
@@ -60,10 +60,10 @@ def make_accelerator(config: Config, **options: Any) -> Accelerator:
 
 def _fit_deepspeed(settings: dict[str, Any], config: Config) -> None:
     if settings.get("zero_optimization", {}).get("stage", 0) not in (1, 2):
-        raise InputError("DeepSpeed's ZeRO stage must be 1 or 2; what stage 3 does, FSDP 2 does too")
+        raise InputError("DeepSpeed's ZeRO stage must be 1 or 2; use FSDP 2 in place of stage 3")
     for key in ("optimizer", "scheduler"):
         if key in settings:
-            raise InputError(f"DeepSpeed's configuration has {key!r}; leave it out, for [optim] says it")
+            raise InputError(f"DeepSpeed's configuration has {key!r}; leave it out: [optim] sets it")
     for key in ("fp16", "bf16"):
         if settings.get(key, {}).get("enabled") is True:
             raise InputError(
@@ -75,8 +75,8 @@ def _fit_deepspeed(settings: dict[str, Any], config: Config) -> None:
 
 
 def autocast(accelerator: Accelerator, run: Run) -> AbstractContextManager[Any]:
-    """What the net computes in, with FSDP and DeepSpeed; accelerate itself sees to the rest."""
-    if not _spreads(accelerator) or _precision(run) == "no":
+    """The precision of the net with FSDP and DeepSpeed; accelerate sets it otherwise."""
+    if not _shards_state(accelerator) or _precision(run) == "no":
         return nullcontext()
     return torch.autocast(accelerator.device.type, torch.bfloat16, cache_enabled=False)
 
@@ -85,22 +85,22 @@ def _precision(run: Run) -> str:
     return run.precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
 
 
-def _spreads(accelerator: Accelerator) -> bool:
+def _shards_state(accelerator: Accelerator) -> bool:
     return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
 
 
 def is_sharded(accelerator: Accelerator) -> bool:
-    """Whether a process holds but a part of the weights."""
+    """Whether each process holds only a part of the weights."""
     return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """All of what may be spread over the processes."""
+def gathered(tensor: Tensor) -> Tensor:
+    """The full tensor, gathered from all processes if it is sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def shared_as(value: Tensor, like: Tensor) -> Tensor:
-    """A copy of ``value``, with the memory layout of ``like`` and spread over the processes as it is."""
+def sharded_like(value: Tensor, like: Tensor) -> Tensor:
+    """A copy of ``value`` with the memory layout and the sharding of ``like``."""
     if isinstance(like, DTensor):
         return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
     # The fused update walks a parameter and its moments in step.

@@ -1,6 +1,6 @@
 """Randomness and order as functions of the seed and of a sample's number.
 
-There is no state to save, so that resuming is exact, and how many processes share the work changes nothing.
+There is no state to save: resuming is exact, and the number of processes does not change the draws.
 """
 
 from __future__ import annotations
@@ -21,13 +21,18 @@ T = TypeVar("T")
 
 
 def key(*parts: int | str) -> int:
-    """A 63-bit seed from what names a draw, e.g. ``("noise", seed, sample)``."""
+    """A 63-bit seed from the name of a draw, e.g. ``("noise", seed, sample)``."""
     digest = hashlib.blake2s("|".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def numbers(*parts: int | str) -> np.random.Generator:
     return np.random.default_rng(key(*parts))
+
+
+def sample_rngs(seed: int, samples: range) -> list[np.random.Generator]:
+    """A generator for each of ``samples``, numbered from the beginning of the run."""
+    return [numbers("sample", seed, n) for n in samples]
 
 
 def generator(device: torch.device | str, *parts: int | str) -> torch.Generator:
@@ -37,17 +42,17 @@ def generator(device: torch.device | str, *parts: int | str) -> torch.Generator:
 class Draws(NamedTuple):
     """The randomness of some samples of a step."""
 
-    #: each sample's own, whichever process it is in; or one for all
+    #: one for each sample, independent of the process that it is in; or one for all
     generators: Generators
-    #: the place of the first sample among those of the step, of all processes, and how many these are
+    #: index of the first sample within the step, and the number of samples of the step, of all processes
     part: tuple[int, int]
 
 
 def draws(device: torch.device, seed: int, samples: range, total: int, together: bool = False) -> Draws:
-    """Of ``samples``, numbered from the run's beginning, ``total`` to a step.
+    """The randomness of ``samples``, numbered from the beginning of the run, ``total`` to a step.
 
-    ``together``: of one generator, which is faster on a GPU where samples are many and small. What is drawn
-    then depends on how many samples a process takes at once.
+    ``together``: use one generator for the batch, which is faster on a GPU for many small samples. Draws then
+    depend on the batch size.
     """
     part = samples.start % total, total
     if together:

@@ -1,8 +1,8 @@
-"""Pictures and captions as the net meets them: latents and text states, computed or read from a cache.
+"""Pictures and captions as inputs of the net: latents and text states, computed or read from a cache.
 
 The cache has one file for each shard and each of the two, named by the hash of the shard and of the encoder's
-weights, so that it never goes stale. A file appears when it is complete; building goes on where it stopped,
-and one process at a time builds.
+weights, so that it is never stale. Files are written atomically; an interrupted build resumes, and one
+process at a time builds.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from lumiere.errors import InputError
 from lumiere.io.pixels import from_uint8
 from lumiere.train.dataset import Entry, Pictures, Shard, Size, window
 
-Loaded = tuple[
-    Tensor, "str | Tensor"
-]  # pixels uint8 t h w 3, or latents float16 t c h w; a caption or its states
+#: pixels uint8 ``t h w 3`` or latents float16 ``t c h w``; a caption or its states ``l d``
+Loaded = tuple[Tensor, "str | Tensor"]
 
 BATCH = 32
 FRAMES_AT_ONCE = 64
-#: axes of the latents of clips of several lengths, one after another; stacked, they have one more
+#: axes of the latents of clips of several lengths, concatenated; those of one length are stacked, with 5 axes
 RAGGED = 4
 
 
@@ -59,11 +58,8 @@ class Encoder:
         self.empty = self.text([""])
 
     @torch.no_grad()
-    def __call__(self, batch: Sequence[Loaded]) -> tuple[Tensor, Tensor]:
-        """Latents ``b c t h w`` and context ``b l d`` of what :meth:`Source.load` gave, float32."""
-        return self._latents([media for media, _ in batch]), self._context([text for _, text in batch])
-
-    def _latents(self, media: Sequence[Tensor]) -> Tensor:
+    def latents(self, media: Sequence[Tensor]) -> Tensor:
+        """Latents ``b c t h w``, float32, of pixels or cached latents as in :data:`Loaded`."""
         raw = [i for i, item in enumerate(media) if item.dtype == torch.uint8]
         ready = [i for i, item in enumerate(media) if item.dtype != torch.uint8]
         parts = []
@@ -77,7 +73,9 @@ class Encoder:
         # Backward through frozen spatial layers crashes in channels-last memory (torch 2.13, CPU).
         return latents.contiguous()
 
-    def _context(self, texts: Sequence[str | Tensor]) -> Tensor:
+    @torch.no_grad()
+    def context(self, texts: Sequence[str | Tensor]) -> Tensor:
+        """Text states ``b l d``, float32, of captions or cached states as in :data:`Loaded`."""
         states: list[Any] = list(texts)
         captions = [text for text in texts if isinstance(text, str)]
         if captions:
@@ -103,8 +101,8 @@ class Ragged:
 Encoded = np.ndarray | Ragged
 
 
-class Source:
-    """The samples of ``pictures``, each part read from the cache if it has one."""
+class EncodedPictures:
+    """The samples of ``pictures``, with latents and text states read from the cache where it has them."""
 
     def __init__(
         self,
@@ -115,7 +113,7 @@ class Source:
         *,
         builds: bool = True,
     ):
-        """``builds``: whether this process writes what the cache lacks (one of several does)."""
+        """``builds``: whether this process fills the cache (one of several does)."""
         self.pictures = pictures
         self.latents: list[Encoded] | None = None
         self.states: list[Encoded] | None = None
@@ -160,8 +158,8 @@ def _check_sides(pictures: Pictures, factor: int) -> None:
         size = pictures.size(i)
         if size.height % factor or size.width % factor:
             raise InputError(
-                f"{pictures.name(i)} is {size} pixels; the codec takes multiples of {factor}: make the clips "
-                f"anew with `lumiere data videos --multiple-of`"
+                f"{pictures.name(i)} is {size} pixels; the codec takes multiples of {factor}: prepare the "
+                f"clips again with `lumiere data videos --multiple-of`"
             )
 
 
@@ -170,7 +168,7 @@ class _Cache:
         self.folder, self.pictures, self.encoder, self.builds = folder, pictures, encoder, builds
 
     def all(self, what: str, encoder: str, compute: Any) -> list[Encoded]:
-        """What each sample of each shard is encoded to, memory-mapped; what is missing is built first."""
+        """The encoding of each sample of each shard, memory-mapped; missing files are built first."""
         paths = [self._path(shard, what, encoder) for shard in self.pictures.shards]
         if self.builds and not all(path.exists() for path in paths):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -206,13 +204,13 @@ class _Cache:
                     if part.shape != room.shape:
                         raise InputError(
                             f"{self.pictures.name_at(shard, place)} differs from others of its shard in "
-                            "size, or in a length that the shard does not say; the cache takes no such "
+                            "size, or in a length that the shard does not state; the cache takes no such "
                             "clips: set data.cache_clips = false"
                         )
                     room[...] = part
                 bar.update(len(places))
             assert array is not None
-            del array, room  # which writes it out
+            del array, room  # flushes it to disk
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
@@ -231,7 +229,8 @@ class _Cache:
 
 
 def _starts(entries: Sequence[Entry]) -> list[int] | None:
-    """Where each clip's frames begin if all are one after another, and the end; None if no clip is longer."""
+    """Index of the first frame of each clip in one array of all frames, and the end; None if all clips have
+    one length."""
     frames = [entry.frames for entry in entries]
     if None in frames or len(set(frames)) == 1:
         return None

@@ -1,4 +1,4 @@
-"""What a run will take, measured on its first steps."""
+"""Estimate the memory and time of a run from its first steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WARM_UP, MEASURED = 1, 2
 
 
 def estimate(trainer: Trainer) -> str:
-    """Train a few steps, and say how many parameters there are, and what memory and time they take.
+    """Train a few steps, and report the numbers of parameters, the memory and the time.
 
     Must be called in all processes alike.
     """

@@ -1,4 +1,4 @@
-"""The image model's stage: a 2-D U-Net on the latents of stills and of frames."""
+"""The image stage: a 2-D U-Net on the latents of stills and of frames."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from torch import Tensor
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.objective import drop_captions
 from lumiere.diffusion.sampling import noise_schedule, sample
-from lumiere.emoji import training_scenes as scenes
 from lumiere.errors import InputError
-from lumiere.models.text import MiniLMTextEncoder
 from lumiere.train.config import ImageConfig
-from lumiere.train.draw import Draws, numbers
-from lumiere.train.encode import Encoder, Source, fingerprint
+from lumiere.train.draw import Draws, sample_rngs
+from lumiere.train.encode import Encoder, fingerprint
+from lumiere.train.sources.registry import picture_source
 from lumiere.train.stage import (
-    Mixture,
     Stage,
-    default_prompts,
     denoising_loss,
     load_codec,
     load_part,
+    load_text_encoder,
     make_unet,
-    open_pictures,
     sheet,
 )
 
@@ -40,30 +37,14 @@ class ImageStage(Stage):
     def __init__(self, config: ImageConfig, device: torch.device, builds_cache: bool = True):
         super().__init__()
         self.config, self.device = config, device
-        text = MiniLMTextEncoder(config.text.length, config.text.scale)
-        self.encode = Encoder(load_codec(config.codec), text, device)
-        self.scenes = scenes.of_config(config.scenes, config.data, self.encode, config.seed)
-        self.prompts = list(config.samples.prompts)
-        if self.scenes:
-            self.draws_together = True
-            self.prompts = self.prompts or self.scenes.captions[:SHOWN]
-        else:
-            self.mixture = self._mixture(builds_cache)
+        self.encode = Encoder(load_codec(config.codec), load_text_encoder(config.text), device)
+        self.source = picture_source(config, self.encode, builds_cache)
+        self.draws_together = self.source.draws_together
+        self.prompts = list(config.samples.prompts) or self.source.prompts(SHOWN)
         self.schedule: Any = noise_schedule()
         self.alphas_cumprod = self.schedule.alphas_cumprod.to(device)
         # The CPU's convolutions are faster in this layout.
         self.net = self._net().to(device, memory_format=torch.channels_last).train()
-
-    def _mixture(self, builds_cache: bool) -> Mixture:
-        data = self.config.data
-        stills, clips = open_pictures(data)
-        cache = Path(data.cache) if data.cache else None
-
-        def source(pictures: Any, cache_latents: bool) -> Source | None:
-            return pictures and Source(pictures, self.encode, cache, cache_latents, builds=builds_cache)
-
-        self.prompts = self.prompts or default_prompts(stills or clips, self.config.seed, SHOWN)
-        return Mixture(source(stills, True), source(clips, data.cache_clips), data.clip_share)
 
     def _net(self) -> Any:
         codec, text = self.encode.codec, self.encode.text
@@ -85,18 +66,10 @@ class ImageStage(Stage):
         return {"codec": fingerprint(self.encode.codec), "text": fingerprint(self.encode.text)}
 
     def load(self, step: int, samples: range) -> Any:
-        seed = self.config.seed
-        if self.scenes:
-            return self.scenes.draw(seed, samples, 1)
-        size = self.mixture.size(numbers("size", seed, step))
-        picks = [self.mixture.pick(numbers("sample", seed, n), size) for n in samples]
-        return [source.frame(i, position) for source, i, position in picks]
+        return self.source.draw(step, samples, sample_rngs(self.config.seed, samples))
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
-        if self.scenes:
-            return self.encode.codec.encode(self.scenes.video(loaded))[:, :, 0], self.scenes.context(loaded)
-        latents, context = self.encode(loaded)
-        return latents[:, :, 0], context
+        return self.source.prepare(loaded).latents[:, :, 0], self.source.context(loaded)
 
     def forward(self, latents: Tensor, context: Tensor, draws: Draws) -> Tensor:
         objective = self.config.objective

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back where stopping would tear something."""
+"""Ctrl-C and SIGTERM, deferred while a step or a save is in progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received: int | None = None
-        #: a second signal broke into what was held
+        #: a second signal interrupted a held section
         self.forced = False
         self._holding = False
         self._before: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""What a run tells: a progress line, and curves for accelerate's trackers."""
+"""Progress of a run: a line on the terminal, and curves for accelerate's trackers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import math
 import sys
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
 from lumiere.errors import InputError
-from lumiere.train.config import Run
-
-if TYPE_CHECKING:
-    from lumiere.train.loop import Trainer
+from lumiere.train.config import Config, Run, flat
 
 PROJECT = "lumiere"
 
 
 class Diverged(InputError):
-    """The weights hold no numbers any more."""
+    """The loss is not finite."""
 
 
 def say(message: str) -> None:
@@ -30,10 +29,10 @@ def say(message: str) -> None:
 
 
 def installed_trackers(run: Run) -> list[str]:
-    """Those that ``run`` names; without TensorBoard, which it names by itself, if that is missing.
+    """The trackers that ``run`` names, without TensorBoard, the default, where it is not installed.
 
     Raises:
-        InputError: another one is not installed.
+        InputError: another tracker is not installed.
     """
     missing = [name for name in run.trackers if find_spec(name) is None]
     for name in missing:
@@ -43,26 +42,41 @@ def installed_trackers(run: Run) -> list[str]:
     return [name for name in run.trackers if name not in missing]
 
 
+class Status(NamedTuple):
+    """Where a run stands: steps done, seconds trained, share of the run (0 to 1), and the learning rate."""
+
+    step: int
+    seconds: float
+    progress: float
+    lr: float
+
+
 class Log:
-    def __init__(self, trainer: Trainer):
-        config = trainer.config
+    """Progress bar and curves.
+
+    Args:
+        out: folder of the run.
+        unit: name of a sample, such as "clips".
+        samples_per_step: of all processes.
+        step: the step that the run starts or resumes at.
+    """
+
+    def __init__(
+        self, config: Config, accelerator: Accelerator, out: Path, unit: str, samples_per_step: int, step: int
+    ):
         self.bar = tqdm(
             total=config.run.max_steps or None,
-            initial=trainer.step,
+            initial=step,
             desc=config.name,
             unit="step",
-            disable=not trainer.main,
+            disable=not accelerator.is_main_process,
             mininterval=0.5 if sys.stderr.isatty() else 30,
         )
-        self.accelerator = trainer.accelerator
+        self.accelerator, self.unit, self.samples_per_step = accelerator, unit, samples_per_step
+        self.log_steps = config.run.log_steps
         options = {
-            "tensorboard": {"purge_step": trainer.step},
-            "wandb": {
-                "name": config.name,
-                "group": config.name,
-                "dir": str(trainer.out),
-                "config": trainer.flat,
-            },
+            "tensorboard": {"purge_step": step},
+            "wandb": {"name": config.name, "group": config.name, "dir": str(out), "config": flat(config)},
         }
         self.accelerator.init_trackers(PROJECT, init_kwargs=options)
         self.losses: list[Tensor] = []
@@ -71,29 +85,32 @@ class Log:
     def restart_clock(self) -> None:
         self.clock, self.steps = time.monotonic(), 0
 
-    def step(self, trainer: Trainer, loss: Tensor) -> None:
-        """Must be called in all processes alike. Raises :class:`Diverged`."""
+    def step(self, loss: Tensor, status: Status) -> None:
+        """Add the loss of one step of this process. Must be called in all processes alike.
+
+        Raises :class:`Diverged`.
+        """
         self.losses.append(loss)
         self.steps += 1
-        if trainer.step % trainer.config.run.log_steps == 0:
-            self._write(trainer)
+        if status.step % self.log_steps == 0:
+            self._write(status)
         self.bar.update()
 
-    def _write(self, trainer: Trainer) -> None:
+    def _write(self, status: Status) -> None:
         loss: Any = self.accelerator.reduce(torch.stack(self.losses).mean(), "mean")
         mean = float(loss)
         self.losses.clear()
         if not math.isfinite(mean):
             raise Diverged(
-                f"the loss is {mean} at step {trainer.step}; lower optim.lr and start anew with --restart"
+                f"the loss is {mean} at step {status.step}; lower optim.lr and start over with --restart"
             )
-        rate = trainer.samples_per_step * self.steps / (time.monotonic() - self.clock)
+        rate = self.samples_per_step * self.steps / (time.monotonic() - self.clock)
         self.restart_clock()
-        unit = trainer.stage.unit
-        left = trainer.seconds * (1 / max(trainer.progress(), 1e-9) - 1) / 60
+        unit = self.unit
+        left = status.seconds * (1 / max(status.progress, 1e-9) - 1) / 60
         self.bar.set_postfix_str(f"loss {mean:.4f}, {rate:.3g} {unit}/s, {left:.0f} min left", refresh=False)
-        values = {"loss": mean, "lr": trainer.lr, f"{unit} per second": rate}
-        self.accelerator.log(values, step=trainer.step)
+        values = {"loss": mean, "lr": status.lr, f"{unit} per second": rate}
+        self.accelerator.log(values, step=status.step)
 
     def close(self) -> None:
         self.bar.close()

@@ -1,8 +1,8 @@
-"""One loop for all stages, on one process or many.
+"""The training loop of all stages, on one process or many.
 
-What a step computes is a function of the configuration, the step and the state that a checkpoint holds:
-samples and noise are drawn by the samples' numbers (:mod:`lumiere.train.draw`). So an interrupted run and an
-uninterrupted one end in the same weights, and, up to rounding, a run on one process and one on several.
+A step is a function of the configuration, the step number and the state that a checkpoint holds: samples and
+noise are drawn by sample number (:mod:`lumiere.train.draw`). So an interrupted run ends in the same weights
+as an uninterrupted one, and, up to rounding, a run on several processes in those of a run on one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from lumiere.errors import InputError
 from lumiere.io.files import replacing
 from lumiere.train import checkpoint, optimizer
 from lumiere.train.config import Config, Optim, defaults, dump, flat
-from lumiere.train.distributed import autocast, is_sharded, make_accelerator, shared_as, whole
+from lumiere.train.distributed import autocast, gathered, is_sharded, make_accelerator, sharded_like
 from lumiere.train.draw import Draws, ahead, draws, key
 from lumiere.train.interrupts import Interrupts
-from lumiere.train.log import Diverged, Log, installed_trackers, say
+from lumiere.train.log import Diverged, Log, Status, installed_trackers, say
 from lumiere.train.stages import build
 from lumiere.train.temporal import LORA
 from lumiere.train.usage import USAGE, Usage, in_words
@@ -50,7 +50,7 @@ def learning_rate(optim: Optim, step: int, progress: float) -> float:
 
 
 class Trainer:
-    """A run: its stage, its optimiser, its folder."""
+    """A run: its stage, its optimizer, its folder."""
 
     def __init__(self, config: Config, *, resume: bool = False, restart: bool = False, dry_run: bool = False):
         """Make or resume the run of ``config``; with ``dry_run``, without its folder.
@@ -90,14 +90,14 @@ class Trainer:
         self.parameter_counts = tuple(
             sum(n for n, trains in sizes if trains is which) for which in (True, False)
         )
-        # What samples and is exported, where a process has but a part of the net that trains
+        # Samples and export need the full net, of which a process may train only a shard.
         self.whole_net: Any = None
         if is_sharded(self.accelerator):
             self.whole_net = deepcopy(self.stage.net.cpu())
             # FSDP wants weights contiguous.
             self.stage.net.to(self.accelerator.device, memory_format=torch.contiguous_format)
-        made = optimizer.make_optimizer(optim, self.stage.trained().values())
-        self.model, self.optimizer = self.accelerator.prepare(self.stage, made)
+        raw_optimizer = optimizer.make_optimizer(optim, self.stage.trained().values())
+        self.model, self.optimizer = self.accelerator.prepare(self.stage, raw_optimizer)
         self.trained = self.stage.trained()
         self.ema = EMAModel(self.trained.values(), decay=optim.ema_decay, foreach=True)
         self.step, self.seconds, self.lr = 0, 0.0, 0.0
@@ -114,7 +114,7 @@ class Trainer:
     def _open_folder(self, resume: bool, restart: bool) -> None:
         if checkpoint.all_in(self.out / CHECKPOINTS) and not (resume or restart):
             raise InputError(
-                f"{self.out} holds checkpoints; say --resume to go on, or --restart to start anew"
+                f"{self.out} holds checkpoints; give --resume to continue, or --restart to start over"
             )
         if not self.main:
             return
@@ -133,7 +133,7 @@ class Trainer:
     def run(self) -> int:
         """Train to the end and return 0, or to an interruption and return the shell's status for it.
 
-        Everything that was learnt is saved either way.
+        The weights are saved either way.
         """
         if self._is_finished():
             self._say(f"{self.out} is finished: {self.step} steps; the model is in {self.out / MODEL}")
@@ -143,7 +143,8 @@ class Trainer:
         stopping = self.interrupts.held() if self.processes > 1 else nullcontext()
         device = self.accelerator.device
         self.usage = Usage(self.out / USAGE, device, self.processes, self.step) if self.main else None
-        with self.interrupts, stopping, closing(batches), closing(Log(self)) as log:
+        log = Log(self.config, self.accelerator, self.out, self.stage.unit, self.samples_per_step, self.step)
+        with self.interrupts, stopping, closing(batches), closing(log):
             try:
                 self._train(batches, log)
                 self._save()
@@ -152,7 +153,7 @@ class Trainer:
             except KeyboardInterrupt:
                 self._save_unless(self.interrupts.forced)
                 saved = f"step {self.saved_step} is saved in {self.out}"
-                self._say(f"interrupted at step {self.step}; {saved}; --resume goes on")
+                self._say(f"interrupted at step {self.step}; {saved}; continue with --resume")
                 return 128 + (self.interrupts.received or signal.SIGINT)
             except InputError as error:
                 self._save_unless(isinstance(error, Diverged))
@@ -187,7 +188,7 @@ class Trainer:
                 return
             with self.interrupts.held():
                 loss = self.one_step(loaded, learning_rate(self.config.optim, self.step, progress))
-            log.step(self, loss)
+            log.step(loss, Status(self.step, self.seconds, self.progress(), self.lr))
             if self.step % run.checkpoint_steps == 0 or (
                 run.checkpoint_minutes and self.seconds - saved > run.checkpoint_minutes * 60
             ):
@@ -200,23 +201,23 @@ class Trainer:
                 self._sample(log)
 
     def progress(self) -> float:
-        """How much of the run is over, from 0 to 1."""
+        """Share of the run that is done, from 0 to 1."""
         run = self.config.run
         steps = self.step / run.max_steps if run.max_steps else 0.0
         return max(steps, self.seconds / 60 / run.max_minutes if run.max_minutes else 0.0)
 
     def _agree(self, seconds: float, failure: InputError | None) -> None:
-        """Set the clock, the same in all processes; where one was interrupted or failed, all stop."""
+        """Set the clock to the first process's, and stop all processes if one was interrupted or failed."""
         stop = self.interrupts.received is not None
         if self.processes > 1:
-            told = torch.tensor(
+            state = torch.tensor(
                 [seconds * self.main, stop, failure is not None], device=self.accelerator.device
             )
-            clock, stops, failures = self.accelerator.reduce(told, "sum").tolist()
+            clock, stops, failures = self.accelerator.reduce(state, "sum").tolist()
             seconds, stop = clock, stops > 0
             if failures:
-                said = [each for each in gather_object([failure and str(failure)]) if each]
-                failure = InputError(said[0])
+                messages = [each for each in gather_object([failure and str(failure)]) if each]
+                failure = InputError(messages[0])
         self.seconds = seconds
         if failure is not None:
             raise failure
@@ -224,7 +225,7 @@ class Trainer:
             raise KeyboardInterrupt
 
     def batches(self) -> Any:
-        """What this process loads, from the present step on."""
+        """The batches of this process from the current step on, each with its sample numbers."""
         config, rank = self.config, self.accelerator.process_index
         size, accumulate = config.data.batch_size, config.optim.accumulate
 
@@ -236,7 +237,7 @@ class Trainer:
         return ahead(load, self.step * accumulate, config.data.workers)
 
     def one_step(self, loaded: list[tuple[range, Any]], lr: float) -> Tensor:
-        """Go one step on; gives this process's loss."""
+        """Take one step, and return the loss of this process."""
         config, device = self.config, self.accelerator.device
         self.lr = lr
         for group in self.optimizer.param_groups:
@@ -268,7 +269,7 @@ class Trainer:
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The net, whole, with its averaged weights, in evaluation mode."""
+        """Swap in the full net with averaged weights, in evaluation mode."""
         if self.whole_net is None:
             parameters = list(self.trained.values())
             self.ema.store(parameters)
@@ -283,7 +284,7 @@ class Trainer:
         own, parameters_by_name = self.stage.net, dict(self.whole_net.named_parameters())
         with torch.no_grad():
             for name, average in zip(self.trained, self.ema.shadow_params, strict=True):
-                parameters_by_name[name].copy_(whole(average))
+                parameters_by_name[name].copy_(gathered(average))
         self.stage.net = self.whole_net.to(self.accelerator.device).eval()
         try:
             yield
@@ -306,8 +307,8 @@ class Trainer:
                     self.stage.draw_samples(folder)
         log.restart_clock()
 
-    def _save_unless(self, torn: bool) -> None:
-        if not torn:
+    def _save_unless(self, incomplete: bool) -> None:
+        if not incomplete:
             with self.interrupts.held():
                 self._save()
 
@@ -320,8 +321,10 @@ class Trainer:
             self.flat,
             self.frozen,
             self.samples_per_step,
-            weights={name: whole(parameter) for name, parameter in self.trained.items()},
-            ema={name: whole(each) for name, each in zip(self.trained, self.ema.shadow_params, strict=True)},
+            weights={name: gathered(parameter) for name, parameter in self.trained.items()},
+            ema={
+                name: gathered(each) for name, each in zip(self.trained, self.ema.shadow_params, strict=True)
+            },
             optimizer=optimizer.state_of(self.optimizer, self.trained),
         )
         if self.main:
@@ -335,5 +338,5 @@ class Trainer:
         self.step, self.seconds = found.step, found.seconds
         self.ema.optimization_step = self.step // self.config.optim.ema_every
         for name, average in zip(self.trained, self.ema.shadow_params, strict=True):
-            average.copy_(shared_as(found.ema[name], average))
+            average.copy_(sharded_like(found.ema[name], average))
         optimizer.restore(self.optimizer, self.trained, found.optimizer)

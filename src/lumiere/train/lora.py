@@ -1,6 +1,6 @@
-"""Low-rank weights (Hu et al. 2021) beside the layers of a space-time net, which stay as they are.
+"""LoRA (Hu et al. 2021) for the layers of a space-time net, which are frozen.
 
-Beside the temporal layers they learn a motion from a few clips; beside the image model's attention, a look.
+Adapters of the temporal layers learn a motion from a few clips, those of the image model's attention a look.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from lumiere.style import PREFIX, WEIGHTS
 from lumiere.train.config import Lora
 
 ADAPTER = "default"
-#: of the image model, those that diffusers' own scripts adapt
+#: the layers of the image model that diffusers' own scripts adapt
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 
 
 def add_lora(net: STUNet, lora: Lora) -> None:
-    """Freeze ``net`` but for low-rank weights, which begin as no change.
+    """Freeze ``net`` and add trainable adapters, whose initial output is zero.
 
     Raises:
-        InputError: the net has no layers to stand beside.
+        InputError: the net has no layers to adapt.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -46,7 +46,7 @@ def add_lora(net: STUNet, lora: Lora) -> None:
 
 
 def merged(net: STUNet) -> STUNet:
-    """A copy of ``net`` with the low-rank weights added to those that they stand beside."""
+    """A copy of ``net`` with the adapters merged into its layers."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     net = deepcopy(net)
@@ -57,10 +57,10 @@ def merged(net: STUNet) -> STUNet:
 
 
 def save_lora(net: STUNet, layers: str, folder: Path) -> None:
-    """Write the low-rank weights, as diffusers names those of a pipeline's ``unet``.
+    """Write the adapters under the names that diffusers gives those of a pipeline's ``unet``.
 
-    Those beside the image model are a style that :class:`lumiere.style.Style` reads, and a LoRA of the image
-    model for any other program.
+    Adapters of the image model are a style that :class:`lumiere.style.Style` reads, and a LoRA of the image
+    model for other programs.
     """
     from peft import get_peft_model_state_dict
 

@@ -1,4 +1,4 @@
-"""Random masks for training the conditioned model, of all the kinds that its applications give it."""
+"""Random masks of known pixels for the conditioned model, of the kinds that its applications use."""
 
 from __future__ import annotations
 
@@ -18,53 +18,48 @@ SHARES = {
     "hole": 0.33,
     "region": 0.17,
 }
-#: of holes and regions, how many lie around what is to be seen, for all of that to be made
+#: share of holes and regions that lie around the objects, so that the whole of an object is generated
 _AROUND_OBJECT = 0.4
 _MOST_BOXES = 3
-#: difference from the background that makes an object, of 255
+#: least difference from the background of an object's pixels, of 255
 _STANDS_OUT = 24
 
 HoleShape = Literal["boxes", "stroke"]
 
 
-def random_given(
-    rng: np.random.Generator, size: tuple[int, ...], around: Callable[[], Box | None]
-) -> np.ndarray:
-    """Which pixels of a clip are given: bool, t x h x w as ``size``.
+def random_mask(rng: np.random.Generator, size: tuple[int, ...], box: Callable[[], Box | None]) -> np.ndarray:
+    """A random mask of known pixels: bool, t x h x w as ``size``.
 
-    The first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or of
-    brush strokes, still or moving, or around the object; or the first frame and all outside a region.
+    Known are the first frame; some frames, evenly spaced or not; the first few; all but a hole, of boxes or
+    of brush strokes, static or moving, or around the objects; or the first frame and all outside a region.
 
     Args:
-        around: gives the box around all that there is to be seen, as :func:`object_box` does.
+        box: gives the box around the clip's objects, in pixels, or None where they are not known: masks then
+            lie anywhere.
     """
     frames = size[0]
-    given = np.zeros(size, bool)
+    known = np.zeros(size, bool)
     kind = list(SHARES)[rng.choice(len(SHARES), p=list(SHARES.values()))]
     if kind in ("first frame", "region"):
-        given[0] = True
+        known[0] = True
     if kind == "some frames":
-        given[_some_frames(rng, frames)] = True
+        known[_some_frames(rng, frames)] = True
     elif kind == "past":
-        given[: int(rng.integers(1, max(2, frames // 2)))] = True
+        known[: int(rng.integers(1, max(2, frames // 2)))] = True
     elif kind in ("hole", "region"):
-        hole = _around(rng, size, around()) if rng.random() < _AROUND_OBJECT else None
+        hole = _around(rng, size, box()) if rng.random() < _AROUND_OBJECT else None
         if hole is None:
             shape: HoleShape = "boxes" if rng.random() < 0.5 else "stroke"
             hole = random_hole(rng, size, shape, kind == "hole" and rng.random() < 0.5)
-        given |= ~hole
-    return given
+        known |= ~hole
+    return known
 
 
-def keyframes_given(clip: np.ndarray, interval: int) -> np.ndarray:
-    """Which pixels are given if every ``interval``-th frame is, from the first on: bool, t x h x w.
-
-    Args:
-        clip: uint8, t x h x w x 3.
-    """
-    given = np.zeros(clip.shape[:3], bool)
-    given[::interval] = True
-    return given
+def keyframe_mask(size: tuple[int, ...], interval: int) -> np.ndarray:
+    """The mask where every ``interval``-th frame is known, from the first on: bool, t x h x w as ``size``."""
+    known = np.zeros(size, bool)
+    known[::interval] = True
+    return known
 
 
 def _some_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
@@ -77,9 +72,10 @@ def _some_frames(rng: np.random.Generator, frames: int) -> np.ndarray:
 
 
 def object_box(clip: np.ndarray) -> Box | None:
-    """Left, top, right and bottom around all that ever stands out from the colour of the clip's border.
+    """The box around the pixels that differ from the median colour of the clip's border in any frame.
 
-    None if nothing does.
+    Left, top, right and bottom, in pixels; None if none differs. An estimate of where the objects are, for
+    clips with a plain background.
 
     Args:
         clip: uint8, t x h x w x 3.
@@ -90,7 +86,8 @@ def object_box(clip: np.ndarray) -> Box | None:
 
 
 def _around(rng: np.random.Generator, size: tuple[int, ...], box: Box | None) -> np.ndarray | None:
-    """The box and somewhat more, or one half of it, where one of two objects may be."""
+    """A hole over the box and a random margin, or over its left or right half, where one of two objects may
+    be."""
     if box is None:
         return None
     left, top, right, bottom = box
@@ -108,7 +105,7 @@ def _around(rng: np.random.Generator, size: tuple[int, ...], box: Box | None) ->
 
 
 def random_hole(rng: np.random.Generator, size: tuple[int, ...], shape: HoleShape, moves: bool) -> np.ndarray:
-    """A few boxes or a brush stroke, standing still or moving: bool, t x h x w as ``size``, True inside."""
+    """A few boxes or a brush stroke, static or moving: bool, t x h x w as ``size``, True inside."""
     frames, height, width = size
     draw = _boxes(rng, height, width) if shape == "boxes" else _stroke(rng, height, width)
     if not moves:

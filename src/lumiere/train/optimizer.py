@@ -1,4 +1,4 @@
-"""The optimiser, by its name, and its state as tensors by name."""
+"""Make the optimizer that a configuration names; save and restore its state as named tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lumiere.errors import InputError
 from lumiere.train.config import Optim
-from lumiere.train.distributed import shared_as, whole
+from lumiere.train.distributed import gathered, sharded_like
 
 
 def make_optimizer(optim: Optim, parameters: Iterable[nn.Parameter]) -> Any:
@@ -32,25 +32,25 @@ def make_optimizer(optim: Optim, parameters: Iterable[nn.Parameter]) -> Any:
 
 
 def state_of(optimizer: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """``{name}.{key}`` of each parameter's state, whole."""
+    """State tensors by ``{parameter name}.{key}``, gathered from all processes."""
     if _is_zero(optimizer):
         return _zero_state_of(optimizer.optimizer.optimizer, parameters)
     return {
-        f"{name}.{key}": _whole(value, parameter)
+        f"{name}.{key}": _full(value, parameter)
         for name, parameter in parameters.items()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
 
 
-def _whole(value: Any, parameter: nn.Parameter) -> Tensor:
+def _full(value: Any, parameter: nn.Parameter) -> Tensor:
     if not isinstance(value, Tensor):
         return torch.tensor(value)
-    # What is not a parameter's own, such as bitsandbytes' tables, may be one tensor for all of them.
-    return whole(value) if value.shape == parameter.shape else value.clone()
+    # Tensors of another shape, such as bitsandbytes' tables, may be shared by all parameters.
+    return gathered(value) if value.shape == parameter.shape else value.clone()
 
 
 def restore(optimizer: Any, parameters: Mapping[str, nn.Parameter], state: Mapping[str, Tensor]) -> None:
-    """Put back what :func:`state_of` gave."""
+    """Restore the state that :func:`state_of` returned."""
     by_name: dict[str, dict[str, Tensor]] = {}
     for entry, value in state.items():
         name, _, key = entry.rpartition(".")
@@ -65,8 +65,8 @@ def restore(optimizer: Any, parameters: Mapping[str, nn.Parameter], state: Mappi
 
 def _placed(value: Tensor, parameter: nn.Parameter) -> Any:
     if value.shape == parameter.shape and value.ndim:
-        return shared_as(value, parameter)
-    # A count of steps: PyTorch's is a tensor, bitsandbytes' a number.
+        return sharded_like(value, parameter)
+    # The step count is a tensor in PyTorch, a number in bitsandbytes.
     return value.item() if value.dtype == torch.int64 else value.to(parameter.device)
 
 
@@ -75,7 +75,7 @@ def _is_zero(optimizer: Any) -> bool:
 
 
 def _zero_state_of(inner: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """DeepSpeed's: moments lie in flat partitions of all parameters, and so have no names."""
+    """DeepSpeed's state, which lies in flat partitions of all parameters, without names."""
     from deepspeed.utils import safe_get_full_optimizer_state
 
     kept: dict[str, Tensor] = next(iter(inner.state.values()), {})

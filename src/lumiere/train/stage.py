@@ -1,4 +1,4 @@
-"""What the stages have in common: a net that trains, batches as functions of a number, a loss."""
+"""The interface of a training stage, and helpers that stages share."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from lumiere.errors import InputError
 from lumiere.io.bundle import load_model, read_json
 from lumiere.io.pixels import to_uint8
 from lumiere.models.stunet import STUNet
-from lumiere.train.config import Data, Objective
-from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size, spanned
-from lumiere.train.draw import Draws, numbers
+from lumiere.models.text import MiniLMTextEncoder
+from lumiere.train.config import Objective, Text
+from lumiere.train.draw import Draws
 
 CONDITION = "temporal.condition.weight"
+TEXT_ENCODERS = ("CLIPTextEncoder", "MiniLMTextEncoder", "SDXLTextEncoder", "T5TextEncoder")
 
 
 class Stage(nn.Module, ABC):
     """A model in training. The net is a submodule; frozen helpers are not, so that they are neither
-    synchronised nor saved. Its ``forward`` is the loss, so that what wraps modules (DDP, autocast) wraps it.
+    synchronised nor saved. ``forward`` computes the loss: wrappers of modules (DDP, autocast) apply to it.
     """
 
     unit: str
     net: Any
-    #: whether randomness is a batch's, not each sample's own; see :func:`lumiere.train.draw.draws`
+    #: whether noise is drawn per batch instead of per sample; see :func:`lumiere.train.draw.draws`
     draws_together = False
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters that train, by name. The rest of ``net`` must not change."""
+        """The trainable parameters, by name. The rest of ``net`` is frozen."""
         return {
             name.replace("_checkpoint_wrapped_module.", ""): p  # of FSDP's activation checkpointing
             for name, p in self.net.named_parameters()
@@ -45,11 +46,11 @@ class Stage(nn.Module, ABC):
 
     @property
     def _no_split_modules(self) -> list[str] | None:
-        """Names of the classes that FSDP takes as units."""
+        """Class names of the modules that FSDP shards as units."""
         return getattr(self.net, "_no_split_modules", None)
 
     def checkpoint_gradients(self) -> None:
-        """Compute activations again in the backward pass. Raises :class:`InputError` if the net cannot."""
+        """Recompute activations in the backward pass. Raises :class:`InputError` if the net cannot."""
         if not getattr(self.net, "_supports_gradient_checkpointing", False):
             name = type(self.net).__name__
             raise InputError(
@@ -58,20 +59,20 @@ class Stage(nn.Module, ABC):
         self.net.enable_gradient_checkpointing()
 
     def frozen(self) -> dict[str, str]:
-        """Hashes of what the stage builds on, which a checkpoint is worthless without."""
+        """Hashes of the frozen models, by name; a checkpoint is only valid with the same ones."""
         return {}
 
     @abstractmethod
     def load(self, step: int, samples: range) -> Any:
-        """A batch of ``step``, on the CPU: ``samples`` by their numbers from the run's beginning, each a
-        function of its number and the configuration.
+        """Read a batch of ``step``, on the CPU. Called from several threads.
 
-        Called from several threads.
+        The batch is a function of the configuration and the numbers of its ``samples``, counted from the
+        beginning of the run.
         """
 
     @abstractmethod
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
-        """What ``load`` gave, as ``forward`` takes it; without gradients, on the training device."""
+        """Turn a loaded batch into the arguments of ``forward`` on the training device, without gradients."""
 
     @abstractmethod
     def forward(self, *batch: Any) -> Tensor:
@@ -83,13 +84,13 @@ class Stage(nn.Module, ABC):
 
     @abstractmethod
     def draw_samples(self, folder: Path) -> None:
-        """Write what shows a person how far training has come."""
+        """Write samples of the net for inspection."""
 
 
 def denoising_loss(
     objective: Objective, denoiser: Denoiser, clean: Tensor, alphas_cumprod: Tensor, draws: Draws, **more: Any
 ) -> Tensor:
-    """The loss as ``[objective]`` has it; ``more`` are further arguments of :func:`training_loss`."""
+    """The loss that ``[objective]`` configures; ``more`` are further arguments of :func:`training_loss`."""
     return training_loss(
         denoiser,
         clean,
@@ -101,29 +102,6 @@ def denoising_loss(
         min_snr_gamma=objective.min_snr_gamma,
         **more,
     )
-
-
-class Mixture:
-    """Single pictures out of stills and of the frames of clips."""
-
-    def __init__(self, stills: Any, clips: Any, clip_share: float):
-        if clips is None or stills is None:
-            clip_share = 0.0 if clips is None else 1.0
-        self.stills, self.clips, self.clip_share = stills, clips, clip_share
-
-    def size(self, rng: Any) -> Size:
-        """A size, the more often the more samples have it."""
-        source, i, _ = self.pick(rng)
-        size: Size = source.size(i)
-        return size
-
-    def pick(self, rng: Any, size: Size | None = None) -> tuple[Any, int, float]:
-        """A source, the number of a sample in it, of ``size`` if given, and a position in it (0 to 1)."""
-        while True:
-            source = self.clips if rng.random() < self.clip_share else self.stills
-            i, position = int(rng.integers(len(source))), float(rng.random())
-            if size in (None, source.size(i)):
-                return source, i, position
 
 
 def random_crop(rng: Any, frames: np.ndarray, side: int) -> np.ndarray:
@@ -140,44 +118,44 @@ def random_crop(rng: Any, frames: np.ndarray, side: int) -> np.ndarray:
     return np.ascontiguousarray(frames[:, y : y + side, x : x + side])
 
 
-def open_pictures(data: Data, clips_only: bool = False) -> tuple[Pictures | None, Pictures | None]:
-    """Stills and clips, None for those without a pattern.
-
-    Raises :class:`InputError` if neither has one that a stage can use.
-    """
-    if not data.clips and (clips_only or not data.stills):
-        raise InputError(
-            f"{'data.clips' if clips_only else 'data.stills and data.clips'} name no shards; give some"
-        )
-    stills = Pictures(data.stills, STILLS, data.size) if data.stills and not clips_only else None
-    clips = None
-    if data.clips:
-        size = None if data.buckets else data.size
-        least = spanned(data.frames, data.frame_stride) if clips_only else 0
-        clips = Pictures(data.clips, CLIPS, size, least)
-    return stills, clips
-
-
 def load_codec(folder: str) -> Any:
-    """The codec in a folder, whichever it is. Raises :class:`InputError`."""
+    """Load the codec in a folder, of either class. Raises :class:`InputError`."""
     try:
         name = json.loads((Path(folder) / "config.json").read_text())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"no codec at {folder!r}; give a folder that `lumiere train` made of one") from error
+        raise InputError(
+            f"no codec at {folder!r}; give the folder of one that `lumiere train` wrote"
+        ) from error
     if name not in ("PatchCodec", "PatchAutoencoder"):
         raise InputError(f"{folder} holds a {name}; the codec must be a PatchAutoencoder or a PatchCodec")
     return load_model(Path(folder), "lumiere.models.codec", name)
 
 
+def load_text_encoder(text: Text) -> Any:
+    """The text encoder that ``[text]`` names. Raises :class:`InputError` if there is none."""
+    if text.encoder == "minilm":
+        return MiniLMTextEncoder(text.length, text.scale)
+    folder = Path(text.encoder)
+    config = folder / "config.json"
+    name = read_json(config).get("_class_name") if config.is_file() else None
+    if name not in TEXT_ENCODERS:
+        raise InputError(
+            f'"text.encoder" is {text.encoder!r}; give "minilm", or the folder text_encoder of a saved model'
+        )
+    if name == "MiniLMTextEncoder":  # saved without weights
+        return MiniLMTextEncoder.from_pretrained(folder)
+    return load_model(folder, "lumiere.models.text", name)
+
+
 def load_part(folder: str, library: str, name: str) -> Any:
-    """A net from its folder. Raises :class:`InputError`."""
+    """Load a net from its folder. Raises :class:`InputError`."""
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"no {name} at {folder!r}; give the folder of one, with its config.json")
     return load_model(Path(folder), library, name)
 
 
 def load_image_model(folder: str) -> Any:
-    """A 2-D U-Net from its folder, or out of the space-time net's in it. Raises :class:`InputError`."""
+    """Load a 2-D U-Net, or the one inside a space-time net, from a folder. Raises :class:`InputError`."""
     config = Path(folder) / "config.json"
     if config.is_file() and read_json(config).get("_class_name") == "STUNet":
         return load_part(folder, "lumiere.models.stunet", "STUNet").spatial
@@ -193,18 +171,18 @@ def make_unet(**model: Any) -> UNet2DConditionModel:
 
 
 def load_temporal(net: STUNet, folder: str) -> None:
-    """Give a net the temporal weights in a folder. Raises :class:`InputError` if they do not fit."""
+    """Load the temporal weights in a folder into a net. Raises :class:`InputError` if they do not fit."""
     take_temporal(net, temporal_weights(folder), folder)
 
 
 def temporal_weights(folder: str) -> dict[str, Tensor]:
-    """Those of the space-time net in a folder. Raises :class:`InputError` if there is none."""
+    """The temporal weights of the space-time net in a folder. Raises :class:`InputError` if there is none."""
     weights: dict[str, Tensor] = load_part(folder, "lumiere.models.stunet", "STUNet").temporal_state_dict()
     return weights
 
 
 def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
-    """Give a net the temporal ``weights`` of ``folder``. They may lack the condition's, which stay zero.
+    """Load temporal ``weights``, which are from ``folder``. Those of the condition may be missing, for zeros.
 
     Raises :class:`InputError` if they do not fit.
     """
@@ -212,17 +190,11 @@ def take_temporal(net: STUNet, weights: dict[str, Tensor], folder: str) -> None:
     if CONDITION in own and CONDITION not in start:
         start[CONDITION] = own[CONDITION]
     if CONDITION in start and CONDITION not in own:
-        raise InputError(f'the model of {folder} is told a part of the clip; its stage is "conditioned"')
+        raise InputError(f'the model of {folder} takes a condition; its stage is "conditioned"')
     for name in sorted(own.keys() | start.keys()):
         if name not in own or name not in start or own[name].shape != start[name].shape:
             raise InputError(f"the weights of {folder} do not fit [model]: {name} differs")
     net.load_state_dict(start, strict=False)
-
-
-def default_prompts(pictures: Pictures | None, seed: int, count: int) -> list[str]:
-    assert pictures is not None
-    rng = numbers("prompts", seed)
-    return [pictures.caption(int(i)) for i in rng.choice(len(pictures), count, replace=len(pictures) < count)]
 
 
 def sheet(frames: Tensor, columns: int) -> np.ndarray:

@@ -11,15 +11,15 @@ from lumiere.train.config import (
     ConditionedConfig,
     Config,
     ImageConfig,
-    RewordingConfig,
     SuperResolutionConfig,
+    SynonymConfig,
     TemporalConfig,
     WarpConfig,
 )
 from lumiere.train.image import ImageStage
-from lumiere.train.rewording import RewordingStage
 from lumiere.train.stage import Stage
 from lumiere.train.superres import SuperResolutionStage
+from lumiere.train.synonyms import SynonymStage
 from lumiere.train.temporal import TemporalStage
 from lumiere.train.warping import WarpStage
 
@@ -29,8 +29,8 @@ def build(config: Config, device: torch.device, builds_cache: bool = True) -> St
     match config:
         case CodecConfig():
             return CodecStage(config, device)
-        case RewordingConfig():
-            return RewordingStage(config, device, builds_cache)
+        case SynonymConfig():
+            return SynonymStage(config, device, builds_cache)
         case ImageConfig():
             return ImageStage(config, device, builds_cache)
         case ConditionedConfig():

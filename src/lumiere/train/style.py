@@ -1,11 +1,11 @@
-"""Fitting a style: low-rank weights of the image model, trained on a few pictures.
+"""Fit a style: a LoRA of the image model, trained on a few pictures.
 
-A few pictures are soon learnt by heart, and all else that the model could draw forgotten. So a style is not
-taught as new pictures, as DreamBooth and StyleDrop do, but as a way to redraw what the model draws. Each
-reference is drawn by the model itself in the same place, more or less in its own look (SDEdit at several
-strengths, Meng et al. 2022). Below ``REDRAWN`` of the noise schedule the net is shown these and the
-references, and is to say the reference, whatever the prompt says; above it, where it is decided what is seen
-and where, it is to say what it said before (prior preservation, Ruiz et al. 2023).
+A model that is trained on a few pictures as DreamBooth and StyleDrop do overfits to them and forgets other
+objects. So a style is trained as image-to-image translation instead. The model redraws each reference in its
+own look (SDEdit at several strengths, Meng et al. 2022). Below ``REDRAWN`` of the noise schedule the net
+denoises these and the references, and the target is the reference, whatever the prompt; above it, where
+content and layout are decided, the target is the net's prediction without the LoRA (prior preservation, Ruiz
+et al. 2023).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
 from lumiere.diffusion.parametrization import add_noise, scales, signal_power, to_sample
 from lumiere.diffusion.sampling import sample
-from lumiere.emoji.data.scenes import COLOURS
 from lumiere.errors import InputError
 from lumiere.io.video import resize
 from lumiere.style import ADAPTER, FORMAT, PREFIX, Style, adapter, fingerprint
@@ -36,20 +35,23 @@ from lumiere.style import ADAPTER, FORMAT, PREFIX, Style, adapter, fingerprint
 if TYPE_CHECKING:
     from lumiere.pipelines.text_to_video import LumierePipeline
 
+#: words to append to a caption, and the colour of the background, RGB
+Background = tuple[str, tuple[int, int, int]]
+BACKGROUNDS: Sequence[Background] = (("", (245, 245, 245)), ("", (128, 128, 128)), ("", (16, 16, 16)))
 STEPS, RANK = 400, 16
-#: of the noise schedule: below it a style redraws
+#: share of the noise schedule, from the clean end, in which a style is trained
 REDRAWN = 0.6
 _THUMBNAIL = 256
 _LEARNING_RATE = 2e-3
 _BATCH = 16
 _WRONG, _DROPPED = 0.5, 0.25
 _VIEWS = 48
-#: of the noise under which the model redraws a view: low ones keep its outlines, high ones lose its look
+#: SDEdit strengths of redrawn views: low ones keep outlines, high ones lose the look of the reference
 _STRENGTHS = (0.45, 0.6, 0.75)
 _REDRAWING_STEPS = 16
-#: share of what is shown in the model's own look, the rest being the references
+#: share of the inputs that are redrawn views; the others are the references
 _OWN = 0.65
-#: of 255: a cut-out that differs less from a background cannot be seen on it
+#: least mean difference of a cut-out from its background, of 255
 _CONTRAST = 32
 
 
@@ -63,25 +65,28 @@ def fit(
     seed: int = 0,
     name: str = "style",
     keep_partial: bool = False,
+    backgrounds: Sequence[Background] = BACKGROUNDS,
 ) -> Style:
     """Fit a style to one or a few pictures.
 
-    A picture that is cut out, transparent around its object, is seen on backgrounds of many colours, each
-    named after its caption; the style then leaves backgrounds as a prompt wants them.
+    A picture that is cut out, transparent around its object, is shown on ``backgrounds`` of several colours,
+    so that the style does not include a background.
 
     Args:
         references: pictures, as :func:`lumiere.conditions.read_picture` takes them, or, cut out, uint8
             h x w x 4.
-        captions: what each shows, in the words that the model knows, without the style.
-        steps: of 16 views each, and 8 for what is to stay.
-        rank: of the weights' change in each layer.
+        captions: a prompt for each picture, without the style.
+        steps: training steps, of 16 views each, 8 of which are also used for prior preservation.
+        rank: of the LoRA.
         name: of the style.
-        keep_partial: whether an interruption ends the fitting early, with what was fitted; its ``about`` says
-            after how many steps.
+        keep_partial: whether an interruption ends the fitting early and returns the style so far; ``steps``
+            of its ``about`` is the number of steps done.
+        backgrounds: for cut-out pictures: words to append to the caption, and the colour, RGB. A model whose
+            captions name the background needs its own words here.
 
     Raises:
         InputError: there is no reference, or not one caption for each; ``steps`` or ``rank`` is below 1; or
-            what is fitted holds no numbers any more.
+            the loss is not finite.
     """
     from peft import LoraConfig, get_peft_model_state_dict
 
@@ -106,16 +111,16 @@ def fit(
     }
     pictures = [read_cutout(each) for each in references]
     rng, generator = np.random.default_rng(seed), torch.Generator(device).manual_seed(seed)
-    views, said = _views(pictures, captions, pipe.config["size"], rng)
+    views, texts = _views(pictures, captions, pipe.config["size"], rng, backgrounds)
     with torch.no_grad():
         styled = pipe._encode(np.stack(views))[0].movedim(1, 0).float()
-        wording, which = np.unique(said, return_inverse=True)
-        context = pipe.text_encoder(wording.tolist()).to(device)[torch.from_numpy(which)]
+        wordings, which = np.unique(texts, return_inverse=True)
+        context = pipe.text_encoder(wordings.tolist()).to(device)[torch.from_numpy(which)]
         empty = pipe.text_encoder([""]).to(device)
         own = torch.cat(
             [
-                _redrawn(pipe, latents, told, empty, strength, generator)
-                for latents, told, strength in zip(
+                _redrawn(pipe, latents, states, empty, strength, generator)
+                for latents, states, strength in zip(
                     tqdm(styled.split(_BATCH), "redrawing", unit="batch", disable=None),
                     context.split(_BATCH),
                     cycle(_STRENGTHS),
@@ -141,9 +146,9 @@ def fit(
                     len(styled), (2, _BATCH), generator=generator, device=device
                 ).unbind()
                 wrong = rand(_BATCH, generator) < _WRONG
-                told = torch.where(wrong[:, None, None], context[other], context[chosen])
-                told = drop_captions(told, empty, _DROPPED, generator)
-                loss = _redrawing_loss(pipe, own[chosen], styled[chosen], told, alphas_cumprod, generator)
+                states = torch.where(wrong[:, None, None], context[other], context[chosen])
+                states = drop_captions(states, empty, _DROPPED, generator)
+                loss = _redrawing_loss(pipe, own[chosen], styled[chosen], states, alphas_cumprod, generator)
                 kept = chosen[: _BATCH // 2]
                 loss = loss + _prior_loss(pipe, own[kept], context[kept], alphas_cumprod, generator)
                 if not loss.isfinite():
@@ -170,7 +175,7 @@ def _redrawn(
     strength: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """What samples show, as the image model draws it."""
+    """SDEdit: the latents as the image model redraws them at ``strength``."""
     guided = classifier_free(
         pipe._denoise,
         context,
@@ -191,7 +196,7 @@ def _redrawing_loss(
     alphas_cumprod: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """How far from the styled samples the net ends that is shown them or the model's own."""
+    """Mean squared error of clean latents predicted from noisy ``own`` or ``styled``, against ``styled``."""
     shown = torch.where((rand(len(own), generator) < _OWN)[:, None, None, None], own, styled)
     t = draw_timesteps(len(shown), len(alphas_cumprod), generator, span=(0.0, REDRAWN))
     a, s = scales(signal_power(alphas_cumprod, t, shown))
@@ -204,21 +209,21 @@ def _redrawing_loss(
 def _prior_loss(
     pipe: LumierePipeline, own: Tensor, context: Tensor, alphas_cumprod: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """How far from what it said before the net is, where it is decided what is seen."""
+    """Prior preservation: the loss against the prediction without the LoRA, above ``REDRAWN``."""
     unet = pipe.unet.spatial
 
-    def before(x: Tensor, t: Tensor) -> Tensor:
+    def without_lora(x: Tensor, t: Tensor) -> Tensor:
         unet.disable_adapters()
-        said = pipe._denoise(x, t, context)
+        prediction = pipe._denoise(x, t, context)
         unet.enable_adapters()
-        return said
+        return prediction
 
     return training_loss(
         lambda x, t: pipe._denoise(x, t, context),
         own,
         alphas_cumprod,
         generator,
-        teacher=before,
+        teacher=without_lora,
         span=(REDRAWN, 1.0),
     )
 
@@ -236,10 +241,14 @@ def _two_finest_levels(unet: UNet2DConditionModel) -> list[str]:
 
 
 def _views(
-    pictures: Sequence[np.ndarray], captions: Sequence[str], side: int, rng: np.random.Generator
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[str],
+    side: int,
+    rng: np.random.Generator,
+    backgrounds: Sequence[Background],
 ) -> tuple[list[np.ndarray], list[str]]:
     """Square views of the pictures, uint8 side x side x 3, and the caption of each."""
-    views, said = [], []
+    views, texts = [], []
     for picture, caption in zip(pictures, captions, strict=True):
         shown = [(picture, caption)]
         if picture.shape[2] == 4:
@@ -247,27 +256,26 @@ def _views(
             shown = [
                 (
                     (share * picture[..., :3] + (1 - share) * np.array(colour)).round().astype(np.uint8),
-                    f"{caption} on a {name} background",
+                    caption + suffix,
                 )
-                for name, colour in _backgrounds(picture)
+                for suffix, colour in _contrasting(picture, backgrounds)
             ]
         for number in range(_VIEWS):
             before, words = shown[number % len(shown)]
             views.append(_view(before, side, rng))
-            said.append(words)
-    return views, said
+            texts.append(words)
+    return views, texts
 
 
-def _backgrounds(cutout: np.ndarray) -> list[tuple[str, tuple[int, int, int]]]:
-    """Names and colours of backgrounds on which it can be seen; all, if it can on none."""
+def _contrasting(cutout: np.ndarray, backgrounds: Sequence[Background]) -> Sequence[Background]:
+    """The backgrounds from which the cut-out differs visibly; all, if it differs from none."""
     object_ = cutout[..., :3][cutout[..., 3] > 127]
-    backgrounds = list(COLOURS.items())
     seen = [each for each in backgrounds if len(object_) and np.abs(object_ - each[1]).mean() >= _CONTRAST]
     return seen or backgrounds
 
 
 def _view(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """The picture a little larger or smaller, to one side, or mirrored, on the colour of its border."""
+    """The picture randomly scaled, shifted and mirrored, on a canvas of the median colour of its border."""
     height, width = picture.shape[:2]
     scale = side * rng.uniform(0.5, 1.1) / max(height, width)
     height, width = max(1, round(height * scale)), max(1, round(width * scale))

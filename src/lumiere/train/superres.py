@@ -20,21 +20,20 @@ from lumiere.train.config import SuperResolutionConfig
 from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint
+from lumiere.train.sources.shards import Mixture, open_pictures
 from lumiere.train.stage import (
-    Mixture,
     Stage,
     denoising_loss,
     load_part,
     load_temporal,
     make_unet,
-    open_pictures,
     random_crop,
     sheet,
 )
 
-# Most of what interpolation lacks is nothing at all, which is easily said; v would repeat the noise there.
+# The residual is zero in most places, which is easy to predict as a sample; v would be the noise there.
 PREDICTS = "sample"
-#: mean square of a residual that counts as nothing
+#: least mean square of a residual to normalise by
 LEAST = 1e-3
 SHOWN = 6
 SHOWN_FACTOR = 2
@@ -126,11 +125,11 @@ class SuperResolutionStage(Stage):
             draws,
             prediction_type=PREDICTS,
         )
-        # Twice the size lacks a tenth of what eight times lacks, and matters as much.
+        # The residual of x2 has a tenth of the power of x8's: normalised, factors have equal weight.
         return loss / residual.square().mean().clamp(min=LEAST)
 
     def export(self, folder: Path) -> None:
-        """Save the image model, or, once it is inflated, the whole bundle."""
+        """Save the image model, or the bundle of an inflated one."""
         if not isinstance(self.net, STUNet):
             self.net.save_pretrained(folder)
             return
@@ -144,7 +143,7 @@ class SuperResolutionStage(Stage):
 
     @torch.no_grad()
     def draw_samples(self, folder: Path) -> None:
-        """Pictures as they are, enlarged by interpolation, and by the net; with the decibels of both."""
+        """One sheet: pictures, interpolations and outputs of the net. PSNRs in dB are in the file name."""
         from PIL import Image
 
         rng, side = numbers("shown", self.config.seed), min(self.config.data.size)
@@ -152,18 +151,20 @@ class SuperResolutionStage(Stage):
         pixels = torch.from_numpy(np.stack([self._crop(rng, side) for _ in range(SHOWN)]))
         video = from_uint8(pixels, self.device)
         low = enlarge(reduce(video, side // SHOWN_FACTOR, side // SHOWN_FACTOR), side, side)
-        given, level = self.codec.encode(low), torch.zeros(SHOWN, device=self.device)
-        noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(self.config.samples.seed))
+        condition, level = self.codec.encode(low), torch.zeros(SHOWN, device=self.device)
+        noise = torch.randn(
+            condition.shape, generator=torch.Generator().manual_seed(self.config.samples.seed)
+        )
         residual = sample(
-            lambda x, t: predict_residual(self.net, x, t.expand(SHOWN), given, level),
+            lambda x, t: predict_residual(self.net, x, t.expand(SHOWN), condition, level),
             noise.to(self.device),
             make_scheduler("ddim", self.schedule.config),
             self.config.samples.steps,
         )
         residual = self.config.degrade.residual_std * self.codec.decode(residual)
-        made = add_residual(low, residual).clamp(-1, 1)
-        frames = torch.cat([each[:, :, 0] for each in (video, low, made)])
-        name = f"bicubic-{_psnr(low, video):.2f}-net-{_psnr(made, video):.2f}.png"
+        restored = add_residual(low, residual).clamp(-1, 1)
+        frames = torch.cat([each[:, :, 0] for each in (video, low, restored)])
+        name = f"bicubic-{_psnr(low, video):.2f}-net-{_psnr(restored, video):.2f}.png"
         Image.fromarray(sheet(frames, SHOWN)).save(folder / name)
 
 

@@ -1,9 +1,8 @@
-"""The temporal layers' stage: the image model inflated, what inflation added trained on clips."""
+"""The temporal stage: the image model is inflated, and the temporal layers are trained on clips."""
 
 from __future__ import annotations
 
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +12,19 @@ from torch import Tensor
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.objective import drop_captions, drop_pairs
 from lumiere.diffusion.sampling import Denoiser
-from lumiere.emoji import training_scenes as scenes
 from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.train.base_model import read_base_model
 from lumiere.train.config import TemporalConfig
-from lumiere.train.dataset import Choice, Pictures, Size
-from lumiere.train.draw import Draws, numbers
-from lumiere.train.encode import Encoder, Loaded, Source, fingerprint
+from lumiere.train.draw import Draws, sample_rngs
+from lumiere.train.encode import Encoder, fingerprint
 from lumiere.train.lora import add_lora, merged, save_lora
-from lumiere.train.stage import Stage, default_prompts, denoising_loss, open_pictures
+from lumiere.train.sources.registry import clip_source
+from lumiere.train.stage import Stage, denoising_loss
 
 SHOWN = 2
-#: folder of the low-rank weights, beside the bundle's
+#: folder of the LoRA adapters, beside that of the bundle
 LORA = "lora"
-
-
-def matching(pictures: Pictures, pattern: str) -> list[int]:
-    """Numbers of the samples whose caption ``pattern`` finds. Raises :class:`InputError` if it finds none."""
-    try:
-        found = [i for i in range(len(pictures)) if re.search(pattern, pictures.caption(i))]
-    except re.error as error:
-        raise InputError(f"data.captions is {pattern!r}, no regular expression: {error}") from None
-    if not found:
-        raise InputError(f"data.captions is {pattern!r}; none of the {len(pictures)} captions matches it")
-    return found
 
 
 class TemporalStage(Stage):
@@ -49,13 +36,9 @@ class TemporalStage(Stage):
         self.base = read_base_model(config)
         parts = self.base.parts
         self.encode = Encoder(parts["codec"], parts["text_encoder"], device)
-        self.scenes = scenes.of_config(config.scenes, config.data, self.encode, config.seed)
-        self.prompts = list(config.samples.prompts)
-        if self.scenes:
-            self.draws_together = True
-            self.prompts = self.prompts or self.scenes.captions[:SHOWN]
-        else:
-            self._open_clips(builds_cache)
+        self.source = clip_source(config, self.encode, builds_cache)
+        self.draws_together = self.source.draws_together
+        self.prompts = list(config.samples.prompts) or self.source.prompts(SHOWN)
         self.alphas_cumprod = self.base.alphas_cumprod().to(device)
         self.net = self.base.net(self.condition_channels())
         frozen = {"codec": self.encode.codec, "text": self.encode.text}
@@ -84,11 +67,11 @@ class TemporalStage(Stage):
 
         pipeline = LumierePipeline.from_pretrained(folder)
         net = pipeline.unet
-        given, own = (each.config.condition_channels for each in (net, self.net))
-        if given != own:
+        theirs, own = (each.config.condition_channels for each in (net, self.net))
+        if theirs != own:
             raise InputError(
-                f"objective.teacher is {folder}, a model told {given} channels besides the text; this one is "
-                f"told {own}: give one that is told as many"
+                f"objective.teacher is {folder}, a model with {theirs} condition channels; this one has "
+                f"{own}: give one with as many"
             )
         own_kind = self.base.parts["scheduler"].config.prediction_type
         if (
@@ -102,64 +85,27 @@ class TemporalStage(Stage):
             )
         return net.to(self.device).requires_grad_(False).eval()
 
-    def _open_clips(self, builds_cache: bool) -> None:
-        config = self.config
-        stills, clips = open_pictures(config.data, clips_only=not config.data.still_share)
-        assert clips is not None
-        cache = Path(config.data.cache) if config.data.cache else None
-        self.clips = Source(clips, self.encode, cache, config.data.cache_clips, builds=builds_cache)
-        self.stills = (
-            None if stills is None else Source(stills, self.encode, cache, True, builds=builds_cache)
-        )
-        self.chosen = Choice(clips, matching(clips, config.data.captions))
-        self.prompts = self.prompts or default_prompts(clips, config.seed, SHOWN)
-
     def condition_channels(self) -> int:
-        """Of what the net is told besides the text."""
+        """Channels of the condition that the net takes beside the latents."""
         return 0
 
     def frozen(self) -> dict[str, str]:
         return self._frozen
 
     def load(self, step: int, samples: range) -> Any:
-        seed = self.config.seed
-        if self.scenes:
-            return self.scenes.draw(seed, samples, self.config.data.frames)
-        # All processes see the same kind: what is spread over them is gathered at the same layers.
-        if numbers("kind", seed, step).random() < self.config.data.still_share:
-            return [self._still(numbers("sample", seed, n)) for n in samples]
-        size = self.size(step)
-        return [self._window(numbers("sample", seed, n), size) for n in samples]
-
-    def _still(self, rng: Any) -> tuple[Loaded, int]:
-        assert self.stills is not None
-        i, place = int(rng.integers(len(self.stills))), int(rng.integers(self.config.data.frames))
-        return self.stills.frame(i, 0.0), place
-
-    def _window(self, rng: Any, size: Size) -> tuple[Loaded, int]:
-        i, position = self.chosen.pick(rng, size)
-        return self.clips.window(i, self.config.data.frames, position, self.config.data.frame_stride)
-
-    def size(self, step: int) -> Size:
-        """That of a step's clips, the same in all processes."""
-        return self.chosen.size(numbers("size", self.config.seed, step))
+        return self.source.draw(step, samples, sample_rngs(self.config.seed, samples))
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
-        if self.scenes:
-            return self._composed(loaded, self.scenes.video(loaded))
-        windows, first_frames = zip(*loaded, strict=True)
-        latents, context = self.encode(windows)
-        if self.teacher is not None:
-            context = torch.cat([context, context], dim=2)
-        return latents, context, torch.tensor(first_frames, device=self.device)
+        batch = self.source.prepare(loaded)
+        return batch.latents, self.context(loaded), batch.first_frames
 
-    def _composed(self, batch: Any, video: Tensor) -> tuple[Tensor, ...]:
-        """With a teacher the context is two, side by side: what the net is told, and the teacher."""
-        context = self.scenes.context(batch)
-        if self.teacher is not None:
-            context = torch.cat([context, self.scenes.context(batch, plain=True)], dim=2)
-        first_frames = torch.from_numpy(batch.first_frames).to(self.device)
-        return self.encode.codec.encode(video), context, first_frames
+    def context(self, drawn: Any) -> Tensor:
+        """Text states for the net ``b l d``; with a teacher ``b l 2d``, the teacher's beside the net's."""
+        context = self.source.context(drawn)
+        if self.teacher is None:
+            return context
+        plain = self.source.plain_context(drawn)
+        return torch.cat([context, context if plain is None else plain], dim=2)
 
     def forward(self, latents: Tensor, context: Tensor, first_frames: Tensor, draws: Draws) -> Tensor:
         return self.loss(latents, context, draws, first_frame=first_frames)
@@ -170,9 +116,9 @@ class TemporalStage(Stage):
         context: Tensor,
         draws: Draws,
         weight: Tensor | None = None,
-        **told: Tensor,
+        **conditions: Tensor,
     ) -> Tensor:
-        """The objective on these samples; ``told`` are further arguments of the net."""
+        """The objective on these latents; ``conditions`` are further arguments of the net."""
         objective = self.config.objective
         dropout = self.encode.empty, objective.caption_dropout, draws.generators
         teacher = None
@@ -180,10 +126,10 @@ class TemporalStage(Stage):
             context = drop_captions(context, *dropout)
         else:
             context, plain = drop_pairs(context, *dropout)
-            teacher = self._guided(plain, told)
+            teacher = self._guided(plain, conditions)
         return denoising_loss(
             objective,
-            lambda x, t: self.net(x, t, context, return_dict=False, **told)[0],
+            lambda x, t: self.net(x, t, context, return_dict=False, **conditions)[0],
             latents,
             self.alphas_cumprod,
             draws,
@@ -194,9 +140,10 @@ class TemporalStage(Stage):
             prediction_type=self.base.parts["scheduler"].config.prediction_type,
         )
 
-    def _guided(self, context: Tensor, told: dict[str, Tensor]) -> Denoiser:
-        """What the teacher says, guided."""
-        objective, twice = self.config.objective, {name: torch.cat([each] * 2) for name, each in told.items()}
+    def _guided(self, context: Tensor, conditions: dict[str, Tensor]) -> Denoiser:
+        """The guided prediction of the teacher."""
+        objective = self.config.objective
+        twice = {name: torch.cat([each] * 2) for name, each in conditions.items()}
 
         def denoise(x: Tensor, t: Tensor, context: Tensor) -> Tensor:
             prediction: Tensor = self.teacher(x, torch.cat([t, t]), context, return_dict=False, **twice)[0]
@@ -207,7 +154,7 @@ class TemporalStage(Stage):
 
     def _pipeline(self, net: STUNet) -> Any:
         data = self.config.data
-        rate = self.scenes.fps if self.scenes else self.clips.pictures.fps
+        rate = self.source.fps
         return self.base.pipeline(
             net,
             size=max(data.size),
@@ -219,7 +166,7 @@ class TemporalStage(Stage):
         )
 
     def export(self, folder: Path) -> None:
-        """Save the whole bundle, low-rank weights merged; these by themselves beside it."""
+        """Save the bundle, with LoRA adapters merged; the adapters are also saved in a folder beside it."""
         layers = self.config.lora.layers
         pipeline = self._pipeline(merged(self.net) if layers else self.net)
         pipeline.save_pretrained(folder, max_shard_size=self.base.shard_size)
@@ -227,7 +174,7 @@ class TemporalStage(Stage):
             save_lora(self.net, layers, folder.parent / LORA)
 
     def draw_samples(self, folder: Path) -> None:
-        """A clip for each prompt, made as a user would make it."""
+        """Write a clip for each prompt, sampled through the pipeline."""
         options, data = self.config.samples, self.config.data
         pipeline = self._pipeline(self.net)
         pipeline.set_progress_bar_config(disable=True)

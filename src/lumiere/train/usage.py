@@ -1,4 +1,4 @@
-"""What a run has used: which hardware, for how long, as a file beside its checkpoints."""
+"""Hardware and time that a run used, recorded in a file beside its checkpoints."""
 
 from __future__ import annotations
 

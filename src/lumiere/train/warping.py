@@ -1,4 +1,4 @@
-"""The transport net's stage: it learns to find a clip's content again in what is given of it."""
+"""The warp net's stage: it is trained to warp known pixels of a clip to where they belong in other frames."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from lumiere.models.codec import Codec
 from lumiere.models.warping import WarpNet, warp, warp_known
 from lumiere.shapes import Mask, Video
 from lumiere.train.config import Soften, WarpConfig
-from lumiere.train.dataset import Choice, window
+from lumiere.train.dataset import window
 from lumiere.train.draw import Draws, numbers
 from lumiere.train.encode import fingerprint
-from lumiere.train.masks import object_box, random_given
-from lumiere.train.stage import Stage, load_codec, load_part, open_pictures, sheet
+from lumiere.train.masks import object_box, random_mask
+from lumiere.train.sources.shards import Choice, open_pictures
+from lumiere.train.stage import Stage, load_codec, load_part, sheet
 
-#: pixels of the frame to one of the pictures on which displacements are judged
+#: factor by which frames are reduced to compare displacements
 PIXELS = 4
-#: how wide these are blurred, as shares of their side
+#: widths of the blurs, as shares of the side
 BLURS = (0.0, 0.125, 0.25, 0.5)
 SHOWN = 8
 
@@ -56,43 +57,47 @@ class WarpStage(Stage):
     def load(self, step: int, samples: range) -> Any:
         data, seen = self.config.data, self.config.seen
         size = self.choice.size(numbers("size", self.config.seed, step))
-        pixels, given, firsts = [], [], []
+        pixels, known, firsts = [], [], []
         for n in samples:
             rng = numbers("sample", self.config.seed, n)
             i, position = self.choice.pick(rng, size)
             frames, _ = window(self.clips.read(i), data.frames, position, self.clips.name(i))
-            draw = partial(random_given, rng, frames.shape[:3], partial(object_box, frames))
+            box = partial(object_box, frames) if data.plain_background else lambda: None
+            draw = partial(random_mask, rng, frames.shape[:3], box)
             mask = draw()
             while not mask.any() or mask.all():
                 mask = draw()
-            one = int(rng.choice(np.flatnonzero(~mask.all((1, 2)))))  # there is something to make in it
+            one = int(rng.choice(np.flatnonzero(~mask.all((1, 2)))))  # which has unknown pixels
             firsts.append(int(np.clip(one - rng.integers(seen), 0, data.frames - seen)))
             pixels.append(torch.from_numpy(frames))
-            given.append(torch.from_numpy(mask))
-        return torch.stack(pixels), torch.stack(given), firsts
+            known.append(torch.from_numpy(mask))
+        return torch.stack(pixels), torch.stack(known), firsts
 
     def prepare(self, loaded: Any) -> tuple[Tensor, ...]:
-        pixels, given, firsts = loaded
-        video, given = from_uint8(pixels, self.device), given[:, None].to(self.device).float()
-        parts = (fill_unknown(video, given), video, given, known_in_any_frame(given))
+        pixels, known, firsts = loaded
+        video, known = from_uint8(pixels, self.device), known[:, None].to(self.device).float()
+        parts = (fill_unknown(video, known), video, known, known_in_any_frame(known))
         seen = [slice(first, first + self.config.seen) for first in firsts]
         return tuple(
             torch.stack([clip[:, frames] for clip, frames in zip(each, seen, strict=True)]) for each in parts
         )
 
-    def forward(self, nearest: Tensor, video: Tensor, given: Tensor, known: Tensor, draws: Draws) -> Tensor:
-        made = self._made(nearest, video, given, known, draws.generators)
-        warp_net = self.net(nearest, made, given, known).float()
-        unknown = 1 - given
-        error = ((warp_known(nearest, made, warp_net, known) - video).abs() * unknown).sum()
-        return error / (3 * unknown.sum()).clamp(min=1) + misplaced(nearest, video, warp_net)
+    def forward(self, nearest: Tensor, video: Tensor, known: Tensor, in_any: Tensor, draws: Draws) -> Tensor:
+        generated = self._generated(nearest, video, known, in_any, draws.generators)
+        flow = self.net(nearest, generated, known, in_any).float()
+        unknown = 1 - known
+        error = ((warp_known(nearest, generated, flow, in_any) - video).abs() * unknown).sum()
+        return error / (3 * unknown.sum()).clamp(min=1) + misplaced(nearest, video, flow)
 
     @torch.no_grad()
-    def _made(self, nearest: Video, video: Video, given: Mask, known: Mask, generator: Generators) -> Video:
+    def _generated(
+        self, nearest: Video, video: Video, known: Mask, in_any: Mask, generator: Generators
+    ) -> Video:
+        """The clip as a model would generate it, with the known pixels put back."""
         made = softened(self.codec, video, self.config.soften, generator).float()
         ghost = self.config.soften.ghost * _for_each(made, generator)
-        made = made + ghost * known * (nearest - made)
-        return torch.where(given > 0, video, made)
+        made = made + ghost * in_any * (nearest - made)
+        return torch.where(known > 0, video, made)
 
     def export(self, folder: Path) -> None:
         """Save the net."""
@@ -100,18 +105,18 @@ class WarpStage(Stage):
 
     @torch.no_grad()
     def draw_samples(self, folder: Path) -> None:
-        """Frames as they are given, as a model would make them, and with what is given carried into them."""
+        """One sheet: rows of the filled input, the softened clip, the net's output, and the clip itself."""
         from PIL import Image
 
-        nearest, video, given, known = self.prepare(self.load(0, range(1)))
-        made = self._made(nearest, video, given, known, torch.Generator(self.device).manual_seed(0))
-        rows = [nearest, made, self.net.restore(nearest, made, given, known), video]
+        nearest, video, known, in_any = self.prepare(self.load(0, range(1)))
+        made = self._generated(nearest, video, known, in_any, torch.Generator(self.device).manual_seed(0))
+        rows = [nearest, made, self.net.restore(nearest, made, known, in_any), video]
         frames = torch.cat([row[0].transpose(0, 1)[:SHOWN] for row in rows])
         Image.fromarray(sheet(frames, min(SHOWN, video.shape[2]))).save(folder / "restored.png")
 
 
 def softened(codec: Codec, video: Video, soften: Soften, generator: Generators) -> Video:
-    """A clip as a model would make it: softer and spotted, by blur and by noise on its sample."""
+    """Imitate a generated clip: decode the latents with blur and noise on them."""
     sample = codec.encode(video)
     blur, noise = (_for_each(sample, generator) for _ in range(2))
     mean = F.avg_pool3d(sample, (1, 3, 3), stride=1, padding=(0, 1, 1), count_include_pad=False)
@@ -120,20 +125,17 @@ def softened(codec: Codec, video: Video, soften: Soften, generator: Generators) 
 
 
 def _for_each(clips: Tensor, generator: Generators) -> Tensor:
-    """A number from 0 to 1 for each clip ``b c t h w``, shaped to be multiplied with it."""
+    """Uniform numbers from 0 to 1, one for each clip ``b c t h w``, shaped ``b 1 1 1 1``."""
     return rand(len(clips), generator).view(-1, 1, 1, 1, 1)
 
 
-def misplaced(nearest: Video, video: Video, warp_net: Tensor) -> Tensor:
-    """How far what is given, displaced, is from the video, seen more and less blurred.
+def misplaced(nearest: Video, video: Video, flow: Tensor) -> Tensor:
+    """L1 between the warped known pixels and the video, mean over several widths of blur.
 
-    Blurred, what has gone far away shows at its old place, too. Without, nothing would pull it over plain
-    ground.
+    Blur gives large displacements a gradient: sharp pictures have none over a plain background.
     """
     before, after = (F.avg_pool3d(each, (1, PIXELS, PIXELS)) for each in (nearest, video))
-    errors = [
-        (warp(_blurred(before, width), warp_net) - _blurred(after, width)).abs().mean() for width in BLURS
-    ]
+    errors = [(warp(_blurred(before, width), flow) - _blurred(after, width)).abs().mean() for width in BLURS]
     return torch.stack(errors).mean()
 
 

@@ -36,6 +36,9 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "pink": (246, 158, 196),
 }
 
+#: for :func:`lumiere.train.style.fit`: how captions name each colour, and the colour
+STYLE_BACKGROUNDS = [(f" on a {name} background", colour) for name, colour in COLOURS.items()]
+
 BackgroundKind = Literal["solid", "gradient", "stripes", "checks", "dots"]
 _BACKGROUND_PHRASES: dict[BackgroundKind, str] = {
     "solid": "{0} background",

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lumiere.emoji.data import styles as drawn
-from lumiere.emoji.data.scenes import Sprite
+from lumiere.emoji.data.scenes import STYLE_BACKGROUNDS, Sprite
 from lumiere.emoji.evaluation.recogniser import Recogniser, object_crops, ranking
 from lumiere.emoji.evaluation.train_recogniser import train
 from lumiere.errors import InputError
@@ -54,7 +54,8 @@ class StyleJudges:
         folder = self.folder / name
         if not folder.exists():
             pictures = [_plain(self.drawings[name][code]) for code in self.references]
-            fit(pipe, pictures, [self.labels[code] for code in self.references]).save_pretrained(folder)
+            captions = [self.labels[code] for code in self.references]
+            fit(pipe, pictures, captions, backgrounds=STYLE_BACKGROUNDS).save_pretrained(folder)
         return Style.from_pretrained(folder)
 
     def shares(self, frames: np.ndarray) -> dict[str, float]:

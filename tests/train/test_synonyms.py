@@ -9,29 +9,29 @@ import pytest
 import torch
 
 from lumiere.errors import InputError
-from lumiere.train.config import Data, RewordingConfig, Scenes, Text
+from lumiere.train.config import Data, Scenes, SynonymConfig, Text
 from lumiere.train.draw import draws
-from lumiere.train.rewording import RewordingStage
+from lumiere.train.synonyms import SynonymStage
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def config(sprites: Path, image: Path) -> RewordingConfig:
+def config(sprites: Path, image: Path) -> SynonymConfig:
     scenes = Scenes(str(sprites), count=200, synonyms=1.0)
     data = Data(size=(128, 128), batch_size=4)
-    return RewordingConfig(
+    return SynonymConfig(
         "tiny",
         f"{image}/codec",
         init=f"{image}/unet",
         scenes=scenes,
         data=data,
-        text=Text(24, 2.0),
+        text=Text(scale=2.0),
     )
 
 
-def test_other_words_come_to_draw_what_plain_ones_do(config: RewordingConfig) -> None:
-    stage = RewordingStage(config, CPU)
+def test_other_words_come_to_draw_what_plain_ones_do(config: SynonymConfig) -> None:
+    stage = SynonymStage(config, CPU)
     assert {name.split(".attn2.")[1] for name in stage.trained()} == {"to_k.weight", "to_v.weight"}
     with torch.no_grad():  # fresh models hardly hear anything
         for name, weight in [*stage.net.named_parameters(), *stage.teacher.__self__.named_parameters()]:
@@ -55,18 +55,18 @@ def test_other_words_come_to_draw_what_plain_ones_do(config: RewordingConfig) ->
     assert gap() < 0.7 * before
 
 
-def test_nothing_is_to_be_learnt_of_plain_captions(config: RewordingConfig) -> None:
-    stage = RewordingStage(config, CPU)
+def test_nothing_is_to_be_learnt_of_plain_captions(config: SynonymConfig) -> None:
+    stage = SynonymStage(config, CPU)
     latents, context = stage.prepare(stage.load(0, range(4)))
     plain = context.chunk(2, dim=2)[1]
     assert stage(latents, torch.cat([plain, plain], dim=2), draws(CPU, 0, range(4), 4)) == 0
 
 
-def test_there_must_be_a_model_to_teach(config: RewordingConfig) -> None:
+def test_there_must_be_a_model_to_teach(config: SynonymConfig) -> None:
     with pytest.raises(InputError, match="init is empty"):
-        RewordingStage(replace(config, init=""), CPU)
+        SynonymStage(replace(config, init=""), CPU)
 
 
-def test_it_learns_from_scenes_alone(config: RewordingConfig) -> None:
+def test_it_learns_from_scenes_alone(config: SynonymConfig) -> None:
     with pytest.raises(InputError, match=r"scenes\.sprites is empty"):
-        RewordingStage(replace(config, scenes=Scenes()), CPU)
+        SynonymStage(replace(config, scenes=Scenes()), CPU)

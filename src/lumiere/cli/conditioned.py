@@ -148,11 +148,11 @@ class ConditionedOptions:
             sound: a file whose sound goes along.
             padding: make nothing but the hole and so many pixels around it, at the model's full size.
         """
-        part, box = (condition, None) if padding is None else condition.around_hole(padding)
+        part, box = (condition, None) if padding is None else condition.crop_to_unknown(padding)
         pipe = self.load()
         clip = self.sample(pipe, prompt, condition=part, fps=fps)
         if box is not None:
-            frames = condition.with_part(clip.frames, box)
+            frames = condition.paste(clip.frames, box)
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
         if (kept := clip.metadata["given_psnr"]) is not None:
             click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)

@@ -248,9 +248,10 @@ class LumierePipeline(BundlePipeline):
         if video is not None and not isinstance(video, Clip | np.ndarray):
             video = Clip.load(video)
         source = None if video is None else read_video(video)
-        like = condition.video if condition is not None else source
-        num_frames = _default(num_frames, self.config["frames"] if like is None else len(like))
-        height, width = self._size(height, width, like)
+        own = [None if condition is None else condition.num_frames, None if source is None else len(source)]
+        num_frames = _default(num_frames, next(filter(None, own), self.config["frames"]))
+        size = (condition.height, condition.width) if condition is not None else None
+        height, width = self._size(height, width, size if source is None or size else source.shape[1:3])
         fps = _default(fps, video.fps if isinstance(video, Clip) else self.config["fps"])
         steps = _default(num_inference_steps, self.config["steps"])
         guidance = _default(guidance_scale, self.config["guidance"])
@@ -436,22 +437,18 @@ class LumierePipeline(BundlePipeline):
 
         return UpscalePipeline.from_pretrained(model).to(self._execution_device)(clip, size, **options)
 
-    def _size(self, height: int | None, width: int | None, like: np.ndarray | None) -> tuple[int, int]:
+    def _size(self, height: int | None, width: int | None, like: tuple[int, int] | None) -> tuple[int, int]:
         trained = self.config["size"]
         if like is None:
             return _default(height, trained), _default(width, trained)
-        fitted = fitted_size(like.shape[1], like.shape[2], trained, self.codec.factor)
+        fitted = fitted_size(*like, trained, self.codec.factor)
         return _default(height, fitted[0]), _default(width, fitted[1])
 
     def _fitted(self, condition: Condition, num_frames: int, height: int, width: int) -> Condition:
         """The condition at the clip's size. Raises :class:`InputError` for one of another length."""
         if not self.unet.config.condition_channels:
             raise InputError("this model takes no condition; choose one that was trained to")
-        if len(condition) != num_frames:
-            raise InputError(
-                f"the condition has {len(condition)} frames and the clip {num_frames}; make them alike"
-            )
-        return condition.resized(height, width)
+        return condition.at(num_frames, height, width)
 
     def _layouts(
         self,
@@ -521,7 +518,7 @@ class LumierePipeline(BundlePipeline):
 
     def _encode_conditions(self, conditions: Sequence[Condition]) -> EncodedCondition:
         video = torch.cat([self._video(each.video) for each in conditions])
-        given = torch.stack([torch.from_numpy(each.mask == 1) for each in conditions]).to(video)
+        given = torch.stack([torch.from_numpy(each.known == 1) for each in conditions]).to(video)
         return encode_condition(self.codec, video, given[:, None])
 
     def _encode(self, frames: np.ndarray) -> Float[Tensor, "1 c t h w"]:

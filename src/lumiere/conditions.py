@@ -567,14 +567,7 @@ def read_mask(mask: MaskInput) -> np.ndarray:
     """
     if isinstance(mask, np.ndarray):
         return _mask_of_array(mask)
-    if isinstance(mask, Image.Image):
-        levels: np.ndarray | None = _white_or_opaque(mask)
-    else:
-        path = Path(mask)
-        is_video = path.suffix.lower() in _VIDEOS or path.is_dir()
-        levels = None if is_video else _open(path, _white_or_opaque_if_still)
-        if levels is None:
-            levels = Clip.load(path).frames.mean(-1, dtype=np.float32)
+    levels = _white_or_opaque(mask) if isinstance(mask, Image.Image) else _levels_of_file(Path(mask))
     return ((levels.astype(np.float32) - _NEARLY) / (255 - 2 * _NEARLY)).clip(0, 1)
 
 
@@ -601,8 +594,15 @@ def _mask_of_array(mask: np.ndarray) -> np.ndarray:
     return np.asarray(mask, np.float32)
 
 
-def _white_or_opaque_if_still(picture: Image.Image) -> np.ndarray | None:
-    return None if getattr(picture, "n_frames", 1) > 1 else _white_or_opaque(picture)
+def _levels_of_file(path: Path) -> np.ndarray:
+    """A mask's levels, 0 to 255: h x w of an image, t x h x w of a video or an animated image."""
+
+    def of_still(picture: Image.Image) -> np.ndarray | None:
+        return None if getattr(picture, "n_frames", 1) > 1 else _white_or_opaque(picture)
+
+    is_video = path.suffix.lower() in _VIDEOS or path.is_dir()
+    levels = None if is_video else _open(path, of_still)
+    return Clip.load(path).frames.mean(-1, dtype=np.float32) if levels is None else levels
 
 
 def _white_or_opaque(picture: Image.Image) -> np.ndarray:
@@ -669,7 +669,7 @@ def _resized_picture(picture: np.ndarray, known: np.ndarray, height: int, width:
         weight = resize(row.repeat(len(known), 1), height, width, how)
     else:
         weight = _resized_in_strips(weights, len(known), height, width, how)
-    mean = np.stack(_resized_in_strips(colours, len(known), height, width, how), -1)
+    mean = np.stack([*_resized_in_strips(colours, len(known), height, width, how)], -1)
     mean /= np.maximum(weight[0], 1 / 255)[..., None]
     return mean.round().clip(0, 255).astype(np.uint8)
 

@@ -204,7 +204,7 @@ class LumierePipeline(BundlePipeline):
                 second of which begins in the middle of the first. With nothing given, the clip begins where
                 it changes least, for a player's jump back to be seen least.
             first_frame: index of the clip's first frame, for a part of a longer clip.
-            num_frames: of each clip. Default: the condition's or video's, or the model's.
+            num_frames: of each clip. Default: the condition's or video's, if it has one, or the model's.
             height, width: in pixels, multiples of ``codec.factor``. Default: the model's training size, for
                 the longer side in the proportions of the condition or video.
             fps: of the clip that is returned; the net does not know it. Default: the video's, or the model's.
@@ -248,10 +248,12 @@ class LumierePipeline(BundlePipeline):
         if video is not None and not isinstance(video, Clip | np.ndarray):
             video = Clip.load(video)
         source = None if video is None else read_video(video)
-        own = [None if condition is None else condition.num_frames, None if source is None else len(source)]
-        num_frames = _default(num_frames, next(filter(None, own), self.config["frames"]))
-        size = (condition.height, condition.width) if condition is not None else None
-        height, width = self._size(height, width, size if source is None or size else source.shape[1:3])
+        own_length = self.config["frames"] if source is None else len(source)
+        if condition is not None and condition.num_frames is not None:
+            own_length = condition.num_frames
+        num_frames = _default(num_frames, own_length)
+        like = condition or (None if source is None else Clip(source, 1))
+        height, width = self._size(height, width, like)
         fps = _default(fps, video.fps if isinstance(video, Clip) else self.config["fps"])
         steps = _default(num_inference_steps, self.config["steps"])
         guidance = _default(guidance_scale, self.config["guidance"])
@@ -437,11 +439,11 @@ class LumierePipeline(BundlePipeline):
 
         return UpscalePipeline.from_pretrained(model).to(self._execution_device)(clip, size, **options)
 
-    def _size(self, height: int | None, width: int | None, like: tuple[int, int] | None) -> tuple[int, int]:
+    def _size(self, height: int | None, width: int | None, like: Condition | Clip | None) -> tuple[int, int]:
         trained = self.config["size"]
         if like is None:
             return _default(height, trained), _default(width, trained)
-        fitted = fitted_size(*like, trained, self.codec.factor)
+        fitted = fitted_size(like.height, like.width, trained, self.codec.factor)
         return _default(height, fitted[0]), _default(width, fitted[1])
 
     def _fitted(self, condition: Condition, num_frames: int, height: int, width: int) -> Condition:

@@ -28,8 +28,6 @@ VideoInput: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"
 _VIDEOS = {".mp4", ".webm", ".mov", ".mkv", ".avi"}
 #: how far compression may take black and white in a mask, of 255
 _NEARLY = 8
-#: rows that are resized at once: bounds the float copies of a large picture
-_STRIP = 128
 _T = TypeVar("_T")
 Box: TypeAlias = tuple[int, int, int, int]
 
@@ -654,48 +652,21 @@ def _resized_picture(picture: np.ndarray, known: np.ndarray, height: int, width:
         return np.zeros((height, width, 3), np.uint8)
     shrinks = height < known.shape[0] or width < known.shape[1]
     how = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
-    whole = bool(known.all())
 
-    def colours(rows: slice) -> np.ndarray:
-        shown = picture[rows] if whole else picture[rows] * known[rows, :, None]
-        return shown.transpose(2, 0, 1).astype(np.float32)
+    def resized(layer: np.ndarray) -> np.ndarray:
+        # One layer at a time, and converted by Pillow: floats of a large picture take much memory.
+        return np.asarray(Image.fromarray(layer).convert("F").resize((width, height), how))
 
-    def weights(rows: slice) -> np.ndarray:
-        return known[None, rows].astype(np.float32)
-
-    if whole:
-        # All rows weigh the same: one of them is enough.
-        row = resize(weights(slice(1)), 1, width, how)
-        weight = resize(row.repeat(len(known), 1), height, width, how)
-    else:
-        weight = _resized_in_strips(weights, len(known), height, width, how)
-    mean = np.stack([*_resized_in_strips(colours, len(known), height, width, how)], -1)
-    mean /= np.maximum(weight[0], 1 / 255)[..., None]
+    shown = picture if known.all() else picture * known[..., None]
+    mean = np.stack([resized(shown[..., channel]) for channel in range(3)], -1)
+    mean /= np.maximum(resized(known.astype(np.uint8)), 1 / 255)[..., None]
     return mean.round().clip(0, 255).astype(np.uint8)
 
 
 def _resized_region(known: np.ndarray, height: int, width: int) -> np.ndarray:
     if (known == 1).all():
         return _everywhere((height, width))
-    how = Image.Resampling.BOX
-    resized = _resized_in_strips(lambda rows: known[None, rows], len(known), height, width, how)
-    return resized[0].round(4).clip(0, 1)
-
-
-def _resized_in_strips(
-    layers: Callable[[slice], np.ndarray], rows: int, height: int, width: int, how: Image.Resampling
-) -> np.ndarray:
-    """What :func:`resize` makes of all rows of ``layers``, without all of them in memory.
-
-    Pillow resizes every row by itself, and then every column, so that rows can come in strips.
-
-    Args:
-        layers: float32, n x h x w, of a slice of its rows.
-        rows: how many there are in all.
-    """
-    strips = (layers(slice(top, min(top + _STRIP, rows))) for top in range(0, rows, _STRIP))
-    narrow = np.concatenate([resize(strip, strip.shape[1], width, how) for strip in strips], axis=1)
-    return resize(narrow, height, width, how)
+    return resize(known[None], height, width, Image.Resampling.BOX)[0].round(4).clip(0, 1)
 
 
 def _everywhere(size: tuple[int, int]) -> np.ndarray:

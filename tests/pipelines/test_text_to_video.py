@@ -351,6 +351,16 @@ def test_a_condition_of_another_size_is_fitted(told):
     )
 
 
+def test_a_condition_without_a_length_takes_the_calls(make_pipe, told, source):
+    condition = conditions.from_frames({0: source[0], -1: source[1]})
+    clip = told("a cat", condition=condition, num_frames=4, seed=3)
+    assert len(clip) == 4 and (clip.frames[0] == source[0]).all() and (clip.frames[-1] == source[1]).all()
+    same = told("a cat", condition=conditions.from_frames({0: source[0], 3: source[1]}, 4), seed=3)
+    assert (clip.frames == same.frames).all()
+    assert len(make_pipe(conditioned=True, frames=3)("a cat", condition=condition, seed=3)) == 3
+    assert len(told("a cat", video=source, condition=conditions.from_image(source[0]), seed=3)) == len(source)
+
+
 def test_conditions_that_do_not_fit_are_refused(pipe, told, source):
     condition = conditions.from_image(source[0], 6)
     with pytest.raises(InputError, match="this model takes no condition"):

@@ -1,4 +1,4 @@
-"""What the verbs of the conditioned model have in common: their options, and a condition made into a file."""
+"""Options and output that the verbs of the conditioned model share: from a condition to a file."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _OPTIONS = (
     click.option(
         "--no-composite",
         is_flag=True,
-        help="Leave what is given as the model made it, instead of putting it back exactly.",
+        help="Keep the known pixels as generated; by default the source's are put over them.",
     ),
     model_option,
     device_option,
@@ -142,21 +142,22 @@ class ConditionedOptions:
         sound: Path | None = None,
         padding: int | None = None,
     ) -> None:
-        """Make the clip of a condition, and print the name of its file.
+        """Generate the clip of a condition, save it, and print the name of its file.
 
         Args:
-            fps: if none is asked for.
-            sound: a file whose sound goes along.
-            padding: make nothing but the hole and so many pixels around it, at the model's full size.
+            fps: frame rate without ``--fps``. Default: the model's.
+            sound: a file whose sound is copied.
+            padding: generate only a crop, the unknown region and this many pixels around it, at the model's
+                full size. Default: the whole frame.
         """
-        part, box = (condition, None) if padding is None else condition.around_hole(padding)
+        part, box = (condition, None) if padding is None else condition.crop_to_unknown(padding)
         pipe = self.load()
         clip = self.sample(pipe, prompt, condition=part, fps=fps)
         if box is not None:
-            frames = condition.with_part(clip.frames, box)
+            frames = condition.paste(clip.frames, box)
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
-        if (kept := clip.metadata["known_psnr"]) is not None:
-            click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
+        if (psnr := clip.metadata["known_psnr"]) is not None:
+            click.echo(f"known pixels as generated: {psnr:.1f} dB", err=True)
         self.write(self.at_size(clip, condition), path, sound)
 
     def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
@@ -175,7 +176,7 @@ class ConditionedOptions:
         click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
 
     def at_size(self, clip: Clip, condition: Condition) -> Clip:
-        """The clip at the size that was asked for, and what is given, at that size, in its place."""
+        """The clip at the size of ``--size``, with the known pixels of the source at that size."""
         from lumiere.io import bundle
         from lumiere.io.video import resize
         from lumiere.pipelines.superres import UpscalePipeline
@@ -218,7 +219,7 @@ def conditioned_options(size: str | None = None) -> Callable[[Callable[..., None
     size_option = click.option(
         "--size",
         default=size,
-        help="Longer side in pixels, WIDTHxHEIGHT, or source: that of what is given."
+        help="Longer side in pixels, WIDTHxHEIGHT, or source: the size of the input."
         + f"  [default: {size or 'that of the model'}]",
     )
 
@@ -262,7 +263,7 @@ def read_region(
     A mask in the frame's proportions is resized to it.
 
     Raises:
-        InputError: not exactly one of the three is given, or it does not fit the frame.
+        InputError: not exactly one of the three is set, or it does not fit the frame.
     """
     from lumiere import conditions
 

@@ -1,4 +1,4 @@
-"""``lumiere inpaint``: a part of a video is made anew."""
+"""``lumiere inpaint``: generate a masked region of a video."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from lumiere.cli.options import path_type
     "--padding-mask-crop",
     type=click.IntRange(0),
     metavar="PIXELS",
-    help="Make only the part and so many pixels around it, as large as the model can; the size stays.",
+    help="Generate only the region and this many pixels around it, at the model's full size.",
 )
 @conditioned_options()
 def command(
     video: Path, prompt: str, padding_mask_crop: int | None, options: ConditionedOptions, **region: Any
 ) -> None:
-    """Make a part of VIDEO anew, as PROMPT says, and print the name of the new file.
+    """Inpaint a masked region of VIDEO, as PROMPT describes, and print the name of the new file.
 
-    The part is white in a --mask, a picture or a video of as many frames, or inside a --box or a --polygon.
-    All else stays as it is.
+    The region is white in a --mask, an image or a video of as many frames, or inside a --box or a --polygon.
+    All other pixels stay as they are.
 
     \b
     lumiere inpaint frog.mp4 "a crab on a purple background" --box 32,32,96,96
     lumiere inpaint pond.mp4 "a frog on a green background" --box 16,64,80,128 --padding-mask-crop 8
-    lumiere inpaint frog.mp4 --mask hole.png --size source --out clean.mp4
+    lumiere inpaint frog.mp4 --mask mask.png --size source --out clean.mp4
     """
     path = options.output(video, "inpainted")
     from lumiere.conditions import inpaint
     from lumiere.io.video import Clip
 
     clip = Clip.load(video)
-    hole = read_region(clip.height, clip.width, **region)
-    options.make(inpaint(clip, hole), prompt, path, clip.fps, sound=video, padding=padding_mask_crop)
+    mask = read_region(clip.height, clip.width, **region)
+    options.make(inpaint(clip, mask), prompt, path, clip.fps, sound=video, padding=padding_mask_crop)

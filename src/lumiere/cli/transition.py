@@ -25,4 +25,4 @@ def command(first: Path, last: Path, prompt: str, frames: int, options: Conditio
     path = options.output(first, "transition")
     from lumiere.conditions import from_frames
 
-    options.make(from_frames({0: first, frames - 1: last}, frames), prompt, path)
+    options.make(from_frames({0: first, -1: last}, frames), prompt, path)

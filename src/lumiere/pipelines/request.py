@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lumiere import conditions
@@ -132,8 +131,9 @@ def prepare_request(
     if video is not None and not isinstance(video, Clip | np.ndarray):
         video = Clip.load(video)
     source = None if video is None else read_video(video)
-    like = condition.video if condition is not None else source
-    num_frames = default(num_frames, config["frames"] if like is None else len(like))
+    like = condition or (None if source is None else Clip(source, 1))
+    own_length = condition.num_frames if condition is not None else None if source is None else len(source)
+    num_frames = default(num_frames, default(own_length, config["frames"]))
     height, width = _size(pipe, height, width, like)
     fps = default(fps, video.fps if isinstance(video, Clip) else config["fps"])
     interval = default(guidance_interval, config["guidance_interval"])
@@ -242,19 +242,10 @@ def _condition(
     if image is not None:
         if mask_image is None:
             return conditions.from_image(image), None
-        return conditions.cinemagraph(image, _region(mask_image)), None
+        return conditions.cinemagraph(image, region=mask_image), None
     if mask_image is not None and video is not None:
-        return conditions.inpaint(video, _region(mask_image)), None
+        return conditions.inpaint(video, mask=mask_image), None
     return condition, video
-
-
-def _region(mask_image: Any) -> np.ndarray:
-    """White (1) where to generate, as diffusers has it: float32."""
-    if isinstance(mask_image, np.ndarray):
-        return mask_image
-    if isinstance(mask_image, Image.Image):
-        return np.asarray(mask_image.convert("L"), np.float32) / 255
-    return conditions.read_mask(mask_image)
 
 
 def _regions(
@@ -276,12 +267,12 @@ def _regions(
 
 
 def _size(
-    pipe: LumierePipeline, height: int | None, width: int | None, like: np.ndarray | None
+    pipe: LumierePipeline, height: int | None, width: int | None, like: Condition | Clip | None
 ) -> tuple[int, int]:
     trained = pipe.config["size"]
     if like is None:
         return default(height, trained), default(width, trained)
-    fitted = fitted_size(like.shape[1], like.shape[2], trained, pipe.codec.factor)
+    fitted = fitted_size(like.height, like.width, trained, pipe.codec.factor)
     return default(height, fitted[0]), default(width, fitted[1])
 
 
@@ -291,11 +282,7 @@ def _fitted(
     """The condition at the clip's size. Raises :class:`InputError` for one of another length."""
     if not pipe.unet.config.condition_channels:
         raise InputError("this model takes no condition; choose one that was trained to")
-    if len(condition) != num_frames:
-        raise InputError(
-            f"the condition has {len(condition)} frames and the clip {num_frames}; make them alike"
-        )
-    return condition.resized(height, width)
+    return condition.at(num_frames, height, width)
 
 
 def _generators(

@@ -293,7 +293,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         video = torch.cat(
             [from_uint8(each.video, self._execution_device, self.codec.dtype)[None] for each in conditions]
         )
-        known = torch.stack([torch.from_numpy(each.mask == 1) for each in conditions]).to(video)
+        known = torch.stack([torch.from_numpy(each.known == 1) for each in conditions]).to(video)
         return encode_condition(self.codec, video, known[:, None])
 
     def _step_callback(

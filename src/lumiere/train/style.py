@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lumiere import __version__
-from lumiere.conditions import Picture, read_cutout, read_picture
+from lumiere.conditions import ImageInput, read_cutout, read_picture
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
@@ -57,7 +57,7 @@ _CONTRAST = 32
 
 def fit(
     pipe: LumierePipeline,
-    references: Sequence[Picture],
+    references: Sequence[ImageInput],
     captions: Sequence[str],
     *,
     steps: int = STEPS,

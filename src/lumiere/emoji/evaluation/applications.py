@@ -111,10 +111,10 @@ def add(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple[Fi
     )
     text = caption(alone, dict(bench.labels))
     condition = conditions.inpaint(before, conditions.rectangle(height, width, (left, top, right, bottom)))
-    part, place = condition.around_hole(_PADDING if beside else max(height, width))
+    part, place = condition.crop_to_unknown(_PADDING if beside else max(height, width))
     part = part.resized(*fitted_size(part.height, part.width, max(height, width), bench.pipe.codec.factor))
     made, kept = bench.make(text, part, seed)
-    made = condition.composite(condition.with_part(made, place))
+    made = condition.composite(condition.paste(made, place))
     inside = (slice(None), slice(top, bottom), slice(left, right))
     named = bench.names(made[inside], code)
     return {

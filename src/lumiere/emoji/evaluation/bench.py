@@ -65,11 +65,11 @@ class Bench:
         height, width = condition.height, condition.width
         options = {"height": height, "width": width, "seed": seed, **self.sampling}
         clip = self.pipe(prompt, condition=condition, **options)
-        given = condition.mask == 1
+        known = condition.known == 1
         return clip.frames, {
             "raw_psnr": clip.metadata["known_psnr"],
             "codec_psnr": condition.psnr(self.through_codec(condition.video)),
-            "exact": bool((clip.frames[given] == condition.video[given]).all()),
+            "exact": bool((clip.frames[known] == condition.video[known]).all()),
         }
 
     def through_codec(self, frames: np.ndarray) -> np.ndarray:

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from lumiere.conditions import Box
 from lumiere.errors import InputError
+from lumiere.io.pixels import from_uint8
 from lumiere.train.config import Data
 from lumiere.train.dataset import CLIPS, STILLS, Pictures, Size, spanned, window
 from lumiere.train.draw import numbers
-from lumiere.train.encode import EncodedPictures, Encoder, Loaded, to_video
+from lumiere.train.encode import EncodedPictures, Encoder, Loaded
 from lumiere.train.masks import object_box
 from lumiere.train.sources.base import Prepared, Source
 
@@ -141,7 +142,7 @@ class _Shards(Source):
     def prepare(self, drawn: Windows) -> Prepared:
         latents = self.encoder.latents([media for media, _ in drawn.loaded])
         first_frames = torch.tensor(drawn.first_frames, device=self.encoder.device)
-        video = None if drawn.pixels is None else to_video(drawn.pixels, self.encoder.device)
+        video = None if drawn.pixels is None else from_uint8(drawn.pixels, self.encoder.device)
         return Prepared(latents, first_frames, video)
 
     def context(self, drawn: Windows) -> Tensor:

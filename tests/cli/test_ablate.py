@@ -93,7 +93,7 @@ def test_bad_input_is_one_line(
         assert message in said and "\n" not in said.split("error: ")[-1]
         assert not (tmp_path / "out").exists()
     assert ablate(tiny_upscaler, tmp_path / "full", clips[0]) == 2
-    assert "holds figures already" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
 
 

@@ -142,7 +142,7 @@ BAD = [
     (["a cat", "--alpha", "inf"], "'--alpha': 'inf' is not a finite number"),
     (["a cat", "--layout", "a cat |"], "the layout 'a cat |' has an empty prompt; say what is to be seen"),
     (["a cat", "--layout", "a | b / c"], "the layout's rows have 2, 1 prompts; give each as many, from 1"),
-    (["a", "red", "cat"], 'a prompt of several words needs quotes, such as "a red frog"'),
+    (["a", "red", "cat"], 'quote a prompt of several words, such as "a red frog"'),
     (["a cat", "--count", "1000000000000"], "is not in the range 1<=x<=100000"),
     (["a cat", "--count", "0"], "'--count': 0 is not in the range"),
     (["a cat", "--seed", "-1"], "'--seed': -1 is not in the range"),

@@ -82,7 +82,7 @@ def test_a_loop_an_edit_and_a_style_in_one_go(run, style, picture, tmp_path):
 def test_an_alpha_above_1_has_to_be_asked_for(run, style, tmp_path):
     arguments = ("generate", "a cat", *QUICK, "--style", style, "--alpha", "1.5", "--out", "more.webp")
     code, _, err = run(*arguments)
-    assert code == 2 and "--alpha is 1.5; give 0 to 1, or say --extrapolate" in err
+    assert code == 2 and "--alpha is 1.5; give 0 to 1, or add --extrapolate" in err
     assert run(*arguments, "--extrapolate")[0] == 0
     assert read_metadata(tmp_path / "more.webp")["alpha"] == 1.5
 

@@ -1,6 +1,6 @@
-"""What verbs share that are called one after another in one process, as ``lumiere batch`` calls them.
+"""State that verbs share when they run one after another in one process, as in ``lumiere batch``.
 
-It lies in the ``meta`` of click's context, which is the caller's, and is gone with it.
+It is kept in the ``meta`` of click's context, and lives as long as the caller's context.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _CALL = "call"
 
 
 def note_call(context: click.Context, settings: dict[str, Any]) -> None:
-    """Have the clips that are made in ``context`` say in their metadata how it was called."""
+    """Record the settings of a call, for the metadata of the clips that are generated in ``context``."""
     context.meta[_CALL] = settings
 
 
 def noted(metadata: dict[str, Any]) -> dict[str, Any]:
-    """A clip's metadata, with what :func:`note_call` says."""
+    """A clip's metadata, with the settings recorded by :func:`note_call`."""
     meta = click.get_current_context().meta
     return {**metadata, _CALL: meta[_CALL]} if _CALL in meta else metadata
 
 
 def noted_call(metadata: dict[str, Any]) -> dict[str, Any] | None:
-    """What :func:`noted` wrote, or None."""
+    """The settings that :func:`noted` added, or None."""
     return metadata.get(_CALL)
 
 
 def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
-    """``make()``; or what it gave the last time that it was called by this name, if that was of the same."""
+    """The result of ``make()``, cached under ``name`` until it is called with another key ``of``."""
     meta = click.get_current_context().meta
     if name not in meta or meta[name][0] != of:
         meta.pop(name, None)  # two models at once may be more than the memory holds
@@ -45,13 +45,13 @@ def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
 
 
 def load(kind: type[T], model: str | Path, device: str | None, dtype: str, **components: Any) -> T:
-    """A model on a device, loaded once. What is set on it, such as a scheduler, is the caller's alone.
+    """A shallow copy of a model on a device, loaded once; setting its scheduler affects that copy alone.
 
     Args:
-        kind: of pipeline.
-        device: None for the fastest.
-        dtype: what the nets compute in, by torch's name for it.
-        components: to use in place of the bundle's.
+        kind: class of the pipeline.
+        device: None for the fastest one.
+        dtype: precision of the networks, by its name in torch.
+        components: replace those of the bundle.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""``lumiere loop``: a prompt becomes a clip without a seam."""
+"""``lumiere loop``: generate a seamless loop from a prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lumiere.cli.generate import generate_options, make_clips, style_option
 @click.command()
 @generate_options(style_option)
 def command(**arguments: Any) -> None:
-    """Make a clip of what PROMPT says whose last frame leads into its first, and print the name of its file.
+    """Generate a seamless loop from PROMPT, whose last frame leads into its first, and print its path.
 
     \b
     lumiere loop "a frog on a purple background" --out frog.gif

@@ -1,4 +1,4 @@
-"""``lumiere upscale``: a video becomes a larger one."""
+"""``lumiere upscale``: upscale a video with MultiDiffusion."""
 
 from __future__ import annotations
 
@@ -27,36 +27,41 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
     "--model",
     default="emoji-upscaler",
     show_default=True,
-    help="A shipped super-resolution model, or a model's folder.",
+    help="Shipped super-resolution model, or a model's folder.",
 )
 @click.option("--size", default="1024", show_default=True, help="Longer side in pixels, or WIDTHxHEIGHT.")
 @click.option(
     "--out",
     type=path_type,
-    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: FILE-SIZE.mp4]",
+    help="Write to this file (.mp4, .webm, .gif or .webp), or to a folder for PNG frames.  "
+    "[default: FILE-SIZE.mp4]",
 )
-@click.option("--window", type=click.IntRange(1), help="Frames denoised together.  [default: the model's]")
-@click.option("--overlap", type=click.IntRange(0), help="Frames windows share.  [default: the model's]")
+@click.option("--window", type=click.IntRange(1), help="Frames per window.  [default: the model's]")
+@click.option(
+    "--overlap", type=click.IntRange(0), help="Overlap of windows, in frames.  [default: the model's]"
+)
 @click.option(
     "--weights",
     type=click.Choice(WEIGHTS),
     default="flat",
     show_default=True,
-    help="How predictions that overlap are averaged.",
+    help="Weights that average overlapping predictions.",
 )
 @click.option(
     "--tile",
     type=click.IntRange(1),
-    help="Longest side of tiles in pixels; less takes less memory.  [default: the model's]",
+    help="Longest side of a spatial tile in pixels; smaller tiles need less memory.  [default: the model's]",
 )
 @steps_option
-@click.option("--prompt", help="What it shows, for a model that reads it.  [default: what the file says]")
+@click.option("--prompt", help="Prompt, for a text-conditioned model.  [default: from the file's metadata]")
 @click.option(
     "--noise-level",
     type=FloatRange(0, 1),
-    help="Noise that hides flaws of the source.  [default: the model's]",
+    help="Noise added to the source (noise conditioning augmentation).  [default: the model's]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of the noise."
+)
 @device_option
 @dtype_option
 @overwrite_option
@@ -77,10 +82,10 @@ def command(
     dtype: str,
     overwrite: bool,
 ) -> None:
-    """Enlarge the video FILE, and print the name of the new one.
+    """Upscale the video FILE with MultiDiffusion, and print the new path.
 
-    Frames are read, enlarged and written as they come, so that memory does not grow with the length. The
-    frame rate stays, and so does the sound in .mp4 and .webm.
+    Frames are streamed, so that memory does not grow with the length. The frame rate is kept, and so is the
+    sound in .mp4 and .webm.
 
     \b
     lumiere upscale frog.mp4 --size 1024 --out large.mp4

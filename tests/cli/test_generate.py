@@ -257,3 +257,27 @@ def test_help_has_an_example_and_imports_nothing_heavy():
     )
     assert 'lumiere generate "a frog growing on a purple background"' in done.stdout
     assert done.stdout.endswith("set()\n")
+
+
+def test_a_precision_has_a_short_name(run, tiny_bundle):
+    arguments = ("a red cat", "--model", tiny_bundle, "--seed", 7, "--frames", 2, "--steps", 1)
+    assert run(*arguments, "--dtype", "bf16", "--out", "short")[0] == 0
+    assert Clip.load("short").metadata["dtype"] == "bfloat16"
+    code, _, err = run(*arguments, "--dtype", "bf8")
+    assert code == 2 and "'bf8' is not one of 'float32', 'float16', 'bfloat16'" in err
+
+
+@pytest.mark.parametrize("kind", ["model", "sequential"])
+def test_offloading_makes_the_same_clip(run, tiny_bundle, monkeypatch, kind):
+    monkeypatch.setattr(generate, "check_offload", lambda *_: None)  # hooks work on a CPU as well
+    arguments = ("a red cat", "--model", tiny_bundle, "--seed", 7, "--frames", 4, "--steps", 2)
+    assert run(*arguments, "--device", "cpu", "--out", "plain")[0] == 0
+    code, _, err = run(*arguments, "--device", "cpu", "--offload", kind, "--count", 2, "--out", "saved")
+    assert code == 0, err
+    assert (Clip.load("saved-7").frames == Clip.load("plain").frames).all()
+
+
+def test_offloading_needs_a_gpu(run, elsewhere):
+    code, out, err = run("a red cat", "--model", "none", "--device", "cpu", "--offload", "model")
+    assert (code, out) == (2, "") and not list(elsewhere.iterdir())
+    assert err == "error: --offload model needs a GPU, and the device is cpu; leave it out\n"

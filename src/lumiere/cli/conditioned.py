@@ -14,12 +14,15 @@ from lumiere.cli.loading import load, noted
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
+    check_offload,
     check_style,
     device_option,
     dtype_option,
     guidance_option,
+    lora_options,
     model_option,
     negative_option,
+    offload_option,
     overwrite_option,
     parse_size,
     path_type,
@@ -27,6 +30,7 @@ from lumiere.cli.options import (
     steps_option,
     style_options,
     upscaler_option,
+    with_lora,
 )
 from lumiere.errors import InputError
 
@@ -58,6 +62,7 @@ _OPTIONS = (
     negative_option,
     seed_option,
     *style_options,
+    *lora_options,
     click.option(
         "--no-composite",
         is_flag=True,
@@ -65,6 +70,7 @@ _OPTIONS = (
     ),
     model_option,
     device_option,
+    offload_option,
     dtype_option,
     overwrite_option,
 )
@@ -88,11 +94,13 @@ class ConditionedOptions:
     no_composite: bool
     model: str
     device: str | None
+    offload: str | None
     dtype: str
     overwrite: bool
 
     def __post_init__(self) -> None:
         check_style(self.style, self.alpha, self.extrapolate)
+        check_offload(self.offload, self.device, self.style is not None)
 
     def output(self, source: Path, verb: str) -> Path:
         """The output path. Raises :class:`InputError`, before any work, if it cannot be written."""
@@ -117,7 +125,7 @@ class ConditionedOptions:
         """Load the model. Raises :class:`InputError` if there is none."""
         from lumiere.pipelines.text_to_video import LumierePipeline
 
-        pipe = load(LumierePipeline, self.model, self.device, self.dtype)
+        pipe = load(LumierePipeline, self.model, self.device, self.dtype, self.offload)
         pipe.set_progress_bar_config(desc="sampling", unit="step")
         return pipe
 
@@ -183,7 +191,8 @@ class ConditionedOptions:
         if (height, width) == (clip.height, clip.width):
             return clip
         if height >= clip.height and width >= clip.width:
-            larger = load(UpscalePipeline, self.upscaler or "emoji-upscaler", self.device, self.dtype)
+            upscaler = self.upscaler or "emoji-upscaler"
+            larger = load(UpscalePipeline, upscaler, self.device, self.dtype, self.offload)
             clip = larger(clip, (height, width))
         frames = resize(clip.frames, height, width)
         if not self.no_composite:
@@ -219,6 +228,7 @@ def conditioned_options(size: str | None = None) -> Callable[[Callable[..., None
     def decorated(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def called(**arguments: Any) -> None:
+            arguments = with_lora(arguments)
             own = {name: value for name, value in arguments.items() if name not in names}
             function(**own, options=ConditionedOptions(**{name: arguments[name] for name in names}))
 

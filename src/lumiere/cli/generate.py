@@ -17,13 +17,16 @@ from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
     check_alpha,
+    check_offload,
     check_style,
     device_option,
     dtype_option,
     guidance_option,
     interval_option,
+    lora_options,
     model_option,
     negative_option,
+    offload_option,
     overwrite_option,
     parse_size,
     path_type,
@@ -32,6 +35,7 @@ from lumiere.cli.options import (
     steps_option,
     style_options,
     upscaler_option,
+    with_lora,
 )
 from lumiere.errors import InputError
 
@@ -44,6 +48,8 @@ SCHEDULERS = ["ddim", "dpm++", "euler"]
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 style_option, *_alpha_options = style_options
+#: of the verbs that sample with a finished style
+sampling_options = (style_option, *lora_options, offload_option)
 _OPTIONS = (
     click.option(
         "--out",
@@ -114,7 +120,7 @@ def generate_options(*others: Callable[..., Any]) -> Callable[[Callable[..., Non
 
 
 @click.command()
-@generate_options(style_option)
+@generate_options(*sampling_options)
 def command(**arguments: Any) -> None:
     """Generate a clip from PROMPT, and print its path.
 
@@ -127,7 +133,7 @@ def command(**arguments: Any) -> None:
     lumiere generate "a cat to the left of an owl on a green background"
     lumiere generate "an owl on a yellow background" --style line-art --alpha 0.8
     """
-    make_clips(**arguments, loop=False)
+    make_clips(**with_lora(arguments), loop=False)
 
 
 def make_clips(
@@ -156,6 +162,7 @@ def make_clips(
     dtype: str,
     overwrite: bool,
     loop: bool,
+    offload: str | None = None,
 ) -> None:
     """Generate clips, and print their paths.
 
@@ -171,6 +178,7 @@ def make_clips(
         check_alpha(alpha, extrapolate)
     else:
         check_style(style, alpha, extrapolate)
+    check_offload(offload, device, style is not None)
     seed = secrets.randbelow(2**32) if seed is None else seed
     seeds = range(seed, seed + count)
 
@@ -211,9 +219,9 @@ def make_clips(
             from lumiere.pipelines.superres import UpscalePipeline, target_size
 
             target_size(height, width, target)
-            larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place, dtype)
+            larger = load(UpscalePipeline, upscaler or "emoji-upscaler", place, dtype, offload)
             larger.check_memory(frames, target)
-    pipe = load(LumierePipeline, folder, place, dtype, codec=codec)
+    pipe = load(LumierePipeline, folder, place, dtype, offload, codec=codec)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
     applied_style = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import DTYPES, path_type
+from lumiere.cli.options import Dtype, path_type
 from lumiere.errors import InputError
 
 
@@ -30,9 +30,7 @@ from lumiere.errors import InputError
     help="Prediction type of a single-file checkpoint.  [default: v_prediction for Stable Diffusion 2.x, "
     "else epsilon]",
 )
-@click.option(
-    "--dtype", type=click.Choice(DTYPES), help="Precision of the stored weights.  [default: the checkpoint's]"
-)
+@click.option("--dtype", type=Dtype(), help="Precision of the stored weights.  [default: the checkpoint's]")
 @click.option(
     "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of the temporal layers."
 )

@@ -44,13 +44,21 @@ def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
     return made
 
 
-def load(kind: type[T], model: str | Path, device: str | None, dtype: str, **components: Any) -> T:
+def load(
+    kind: type[T],
+    model: str | Path,
+    device: str | None,
+    dtype: str,
+    offload: str | None = None,
+    **components: Any,
+) -> T:
     """A shallow copy of a model on a device, loaded once; setting its scheduler affects that copy alone.
 
     Args:
         kind: class of the pipeline.
         device: None for the fastest one.
         dtype: precision of the networks, by its name in torch.
+        offload: ``"model"`` or ``"sequential"``, diffusers' kinds of CPU offload, which need a GPU.
         components: replace those of the bundle.
     """
     import torch
@@ -59,6 +67,12 @@ def load(kind: type[T], model: str | Path, device: str | None, dtype: str, **com
 
     def make() -> T:
         pipeline = cast(Any, kind).from_pretrained(model, getattr(torch, dtype), **components)
-        return cast(T, pipeline.to(place))
+        if offload == "model":
+            pipeline.enable_model_cpu_offload(device=place)
+        elif offload == "sequential":
+            pipeline.enable_sequential_cpu_offload(device=place)
+        else:
+            pipeline.to(place)
+        return cast(T, pipeline)
 
-    return copy(kept(kind.__name__, (str(model), place, dtype), make))
+    return copy(kept(kind.__name__, (str(model), place, dtype, offload), make))

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from lumiere.cli.generate import generate_options, make_clips, style_option
+from lumiere.cli.generate import generate_options, make_clips, sampling_options
+from lumiere.cli.options import with_lora
 
 
 @click.command()
-@generate_options(style_option)
+@generate_options(*sampling_options)
 def command(**arguments: Any) -> None:
     """Generate a seamless loop from PROMPT, whose last frame leads into its first, and print its path.
 
@@ -18,4 +19,4 @@ def command(**arguments: Any) -> None:
     lumiere loop "a frog on a purple background" --out frog.gif
     lumiere loop "a crab on a blue background" --frames 160
     """
-    make_clips(**arguments, loop=True)
+    make_clips(**with_lora(arguments), loop=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -44,19 +45,38 @@ class GuidanceInterval(click.ParamType):
         return low, high
 
 
+class Dtype(click.Choice):  # type: ignore[type-arg]
+    """A precision by torch's name, or short: "bf16" for "bfloat16"."""
+
+    SHORT: ClassVar = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+    def __init__(self) -> None:
+        super().__init__(list(self.SHORT.values()))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name: str = super().convert(self.SHORT.get(value, value), param, ctx)
+        return name
+
+
 #: more than any memory holds
 MOST_FRAMES = 1_000_000
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
-DTYPES = ["float32", "float16", "bfloat16"]
+
 dtype_option = click.option(
     "--dtype",
-    type=click.Choice(DTYPES),
+    type=Dtype(),
     default="float32",
     show_default=True,
-    help="Precision of the networks.",
+    help="Precision of the networks; fp32, fp16 and bf16 for short.",
 )
 device_option = click.option(
     "--device", help="Device: cpu, cuda, cuda:1, mps, ...  [default: the fastest one]"
+)
+offload_option = click.option(
+    "--offload",
+    type=click.Choice(["model", "sequential"]),
+    help="Keep networks in CPU memory and move one network (model) or one layer (sequential, slower) to the "
+    "GPU at a time.",
 )
 steps_option = click.option(
     "--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"
@@ -105,6 +125,44 @@ style_options = (
     ),
     click.option("--extrapolate", is_flag=True, help="Allow a style's strength above 1."),
 )
+
+
+lora_options = (
+    click.option(
+        "--lora", metavar="FILE", type=path_type, help="LoRA for the image model, instead of a style."
+    ),
+    click.option("--lora-scale", type=FloatRange(0), help="Scale of the LoRA, from 0 to 1.  [default: 1]"),
+)
+
+
+def with_lora(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the arguments ``lora`` and ``lora_scale`` by ``style`` and ``alpha``.
+
+    Raises:
+        InputError: they contradict --style or --alpha, or there is a scale without a LoRA.
+    """
+    others = dict(arguments)
+    lora, scale = others.pop("lora"), others.pop("lora_scale")
+    if lora is None:
+        if scale is not None:
+            raise InputError(f"--lora-scale {scale:g} needs a --lora")
+        return others
+    if others["style"] is not None:
+        raise InputError(f"--style {others['style']} and --lora {lora} exclude each other; give one of them")
+    if others["alpha"] is not None:
+        raise InputError(f"--alpha {others['alpha']:g} goes with --style; give --lora-scale with --lora")
+    return {**others, "style": lora, "alpha": scale}
+
+
+def check_offload(offload: str | None, device: str | None, styled: bool) -> None:
+    """Raise :class:`InputError` for offloading without a GPU, or of layers whose weights a style changes."""
+    if offload is None:
+        return
+    if offload == "sequential" and styled:
+        raise InputError("--offload sequential cannot apply a style; give --offload model")
+    place = pick_device(device)
+    if place == "cpu":
+        raise InputError(f"--offload {offload} needs a GPU, and the device is {place}; leave it out")
 
 
 def check_style(style: Path | None, alpha: float | None, extrapolate: bool) -> None:

@@ -9,8 +9,10 @@ import click
 from lumiere.cli.loading import load, noted
 from lumiere.cli.options import (
     FloatRange,
+    check_offload,
     device_option,
     dtype_option,
+    offload_option,
     overwrite_option,
     parse_size,
     path_type,
@@ -63,6 +65,7 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
     "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of the noise."
 )
 @device_option
+@offload_option
 @dtype_option
 @overwrite_option
 def command(
@@ -79,6 +82,7 @@ def command(
     noise_level: float | None,
     seed: int,
     device: str | None,
+    offload: str | None,
     dtype: str,
     overwrite: bool,
 ) -> None:
@@ -95,6 +99,7 @@ def command(
     from lumiere.io.video import ENDINGS, stream
     from lumiere.pipelines.superres import UpscalePipeline, target_size
 
+    check_offload(offload, device, styled=False)
     width, height = parse_size(size)
     info, frames = stream(file)
     target = target_size(info.height, info.width, (height, width) if "x" in size.lower() else width)
@@ -102,7 +107,7 @@ def command(
     if path.resolve() == file.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, ENDINGS)
-    pipe = load(UpscalePipeline, model, device, dtype)
+    pipe = load(UpscalePipeline, model, device, dtype, offload)
     pipe.set_progress_bar_config(desc="upscaling", unit="window")
     written = pipe.write(
         path,

@@ -1,4 +1,4 @@
-"""Nets that turn a clip into a row of numbers: the project's own, or one of the user's from a local path.
+"""Feature networks for clips: the shipped recogniser, or a network from a local path.
 
 No pickle is loaded: a file must be a TorchScript archive, a folder of transformers must hold safetensors.
 """
@@ -32,7 +32,7 @@ Extract = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 @dataclass(frozen=True)
 class Features:
-    """A net, and all that must be known to compute its numbers again.
+    """A feature network, and everything needed to reproduce its features.
 
     Attributes:
         kind: ``recogniser``, ``torchscript``, ``torchscript classifier`` or ``videomae``.

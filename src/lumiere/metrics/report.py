@@ -1,4 +1,4 @@
-"""All metrics of a set of clips, and of two sets, each with its interval and what it was computed with."""
+"""All metrics of one or two sets of clips, each with its interval and how it was computed."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def frechet_ratio(ours: Seen, true: Seen, net: Features) -> Value:
 
     Half of the prompts, drawn at random, give the clips, the other half the true clips that both are compared
     with. So all distances are of equally many clips, which makes them too large alike, and 1 is what clips
-    reach that nothing tells from true ones. It is the mean over draws; for the interval, clips are drawn anew
+    reach that nothing tells from true ones. It is the mean over draws; for the interval, clips are resampled
     within each half, too.
 
     Args:

@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins, and frames at another rate."""
+"""Shot detection, and resampling of frames to another rate."""
 
 from __future__ import annotations
 

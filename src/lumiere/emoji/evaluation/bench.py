@@ -60,7 +60,7 @@ class Bench:
         return render(scene, dict(self.sprites), CLIP_FRAMES)
 
     def make(self, prompt: str, condition: Condition, seed: int) -> tuple[np.ndarray, Figures]:
-        """The frames that a user gets, and how well what is given was kept."""
+        """The composited frames, and how well the known region was kept."""
         height, width = condition.height, condition.width
         options = {"height": height, "width": width, "seed": seed, **self.sampling}
         clip = self.pipe(prompt, condition=condition, **options)

@@ -1,7 +1,7 @@
-"""How well a style is fitted and worn: is it the reference's, is the object there, and does it still move?
+"""Evaluation of styles: does the clip have the reference's style, show the object, and still move?
 
-Two judges are trained on real pictures: one tells the styles apart, the model's own among them; the other
-names objects in all of these styles, since a recogniser of the model's own style knows no line art.
+Two classifiers are trained on real images: one of the style (the model's own included), and one of the object
+in all of these styles, since the shipped recogniser was trained on the model's own style only.
 """
 
 from __future__ import annotations

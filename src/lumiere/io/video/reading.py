@@ -265,7 +265,7 @@ def _refuse_corrupt(packet: av.Packet[Any], path: Path) -> None:
 
 
 def _refuse_missing_end(container: InputContainer, track: _Track, path: Path) -> None:
-    """Matroska files and GIFs that were cut short read without complaint, but can be told by other signs."""
+    """Detect truncated Matroska files and GIFs, which PyAV reads without an error."""
     if container.format.name == "gif":
         with path.open("rb") as file:
             file.seek(-min(64, path.stat().st_size), os.SEEK_END)

@@ -140,7 +140,7 @@ class Ablation:
         )
         figures = {
             "kind": "ablation",
-            "title": "One pass, or keyframes and the frames between",
+            "title": "One pass, or a keyframe cascade",
             "about": dict(self.settings),
             "tables": tables,
             "pictures": list(self._pictures()),

@@ -19,7 +19,7 @@ from lumiere.research.study.plan import FILE as STUDY
 
 FIGURES = "figures.json"
 _KINDS = (evaluations, ablations, metrics, studies, slices)
-# Parts of a file of figures that are shown, and so are not told again of where they come from.
+# parts of a file of figures that are shown, and so are left out of its provenance
 _SHOWN = {"figures", "questions", "tables", "pictures", "clips", "values", "pairs", "preferences", "checks"}
 
 
@@ -64,7 +64,7 @@ def _read(file: Path, folder: str) -> Section:
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration) as error:
-        raise InputError(f"{file} is damaged ({error!r}); measure anew") from None
+        raise InputError(f"{file} is damaged ({error!r}); measure again") from None
     if section is None:
         raise InputError(f"{file} holds no figures that lumiere writes; `lumiere report --help` lists them")
     name = folder if file.name in (FIGURES, STUDY) else f"{folder}/{file.name}"

@@ -146,7 +146,7 @@ def _by_stem(sources: Sequence[Source]) -> dict[str, Source]:
 
 
 def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = False) -> list[str | None]:
-    """Each clip's prompt: what ``file`` says, else what the clip's own metadata say, None where they do not.
+    """Each clip's prompt: from ``file``, else from the clip's metadata, else None.
 
     Args:
         file: .jsonl, one object a line with ``clip`` (a name, or its last part) and ``prompt``; .json, one
@@ -167,7 +167,7 @@ def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = Fals
         prompts = [source.prompt() for source in sources]
     missing = [source.name for source, prompt in zip(sources, prompts, strict=True) if not prompt]
     if missing and (file is not None or needed):
-        where = f"in {file}" if file else "in their metadata; say them with --prompts"
+        where = f"in {file}" if file else "in their metadata; give --prompts"
         raise InputError(f"{len(missing)} of {len(sources)} clips have no prompt {where}: {_some(missing)}")
     return prompts
 

@@ -161,7 +161,7 @@ def test_without_the_detector_it_says_what_to_install(tmp_path, movie, alone, ca
     (tmp_path / "in" / "a.mp4").write_bytes(movie)
     monkeypatch.setitem(sys.modules, "scenedetect", None)
     assert _run(tmp_path / "in", tmp_path / "out") == 2
-    assert "pip install 'lumiere-video[videos]', or say --no-scenes" in capsys.readouterr().err
+    assert "pip install 'lumiere-video[videos]', or add --no-scenes" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(folder, tmp_path, alone):

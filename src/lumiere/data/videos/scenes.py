@@ -45,7 +45,7 @@ def check_detector() -> None:
     except ImportError as error:
         raise InputError(
             f"cuts are found by PySceneDetect, which cannot be used ({error}): pip install "
-            "'lumiere-video[videos]', or say --no-scenes if every video is one shot"
+            "'lumiere-video[videos]', or add --no-scenes if every video is one shot"
         ) from error
 
 

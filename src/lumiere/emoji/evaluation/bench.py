@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lumiere.emoji.evaluation.styles import StyleJudges
 
 Figures = dict[str, float | bool | None]
-#: clips to look at, under their names; the first is the one that was made
+#: clips to look at, under their names; the first is the generated one
 Shown = dict[str, np.ndarray]
 
 

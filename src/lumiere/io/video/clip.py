@@ -30,7 +30,7 @@ class Clip:
         frames: uint8, T x H x W x 3, red green blue, T >= 1.
         fps: frames per second, over 0 and up to 1000; kept as the nearest fraction with a denominator up to
             1001, so that 23.976 and 29.97 mean 24000/1001 and 30000/1001.
-        metadata: the settings that made it (prompt, seed, ...); values that JSON can hold.
+        metadata: the generation settings (prompt, seed, ...); values that JSON can hold.
 
     Raises :class:`InputError` if one of them is not so.
     """

@@ -182,7 +182,7 @@ def _stack(pictures: Iterator[np.ndarray], cut: Cut | None, path: Path) -> np.nd
 def _uniform(track: _Track) -> tuple[Fraction, list[int]]:
     """A uniform frame rate, and which picture is on the screen at each of its ticks.
 
-    The rate is the one that the note or the container declares, if every picture starts at one of its ticks;
+    The rate is that of the note or the container, if every picture starts at one of its ticks;
     else the mean of the usual intervals, those within half of their median. Times that are missing or do not
     grow (AVI with B-frames) mean nothing: the pictures come in the right order, at the declared rate.
     """

@@ -1,5 +1,5 @@
-"""One pass, or keyframes and what lies between them? Models that were trained alike make the same prompts
-(section 1 of arXiv 2401.12945).
+"""Ablation of one-pass generation against a keyframe cascade, with models trained alike (section 1 of arXiv
+2401.12945).
 
 Two sets of prompts that training never said: the evaluation's, and bounces, which near keyframes can tell and
 distant ones cannot.

@@ -1,4 +1,4 @@
-"""Super-resolution with and without MultiDiffusion (section 3.2): the same clips and seeds, other windows."""
+"""Ablation of MultiDiffusion in super-resolution (section 3.2): same clips and seeds, different windows."""
 
 from __future__ import annotations
 

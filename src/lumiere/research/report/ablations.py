@@ -1,4 +1,4 @@
-"""What ``lumiere ablate`` wrote: of MultiDiffusion, and tables of any other ablation."""
+"""Output of ``lumiere ablate``: MultiDiffusion, and tables of any other ablation."""
 
 from __future__ import annotations
 

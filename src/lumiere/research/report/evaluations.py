@@ -1,4 +1,4 @@
-"""What ``lumiere evaluate`` wrote: text to video on held-out prompts, and the other tasks."""
+"""Output of ``lumiere evaluate``: text to video on held-out prompts, and the other tasks."""
 
 from __future__ import annotations
 

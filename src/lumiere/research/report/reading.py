@@ -1,4 +1,4 @@
-"""Files and folders of figures are recognised by what they hold."""
+"""Read files and folders of figures, recognised by their content."""
 
 from __future__ import annotations
 

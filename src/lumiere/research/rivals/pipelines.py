@@ -188,7 +188,7 @@ def find_rival(folder: Path, options: Mapping[str, Any], motion_adapter: Path | 
 
     Args:
         options: of its call, by diffusers' names; ``num_frames`` and ``fps`` are also those that it calls
-            otherwise, and ``fps`` is that of the clips even if it is not told any.
+            otherwise, and ``fps`` is that of the clips even if its call takes none.
         motion_adapter: makes AnimateDiff of the Stable Diffusion in the folder.
 
     Raises:

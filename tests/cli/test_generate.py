@@ -158,10 +158,13 @@ BAD = [
     (["a cat", "--out", "c" * 300 + ".mp4"], "File name too long"),
     (
         ["a cat", "--out", "there", "--overwrite"],
-        "there is a file, but without an ending it is to be a folder",
+        "there is a file; add an ending such as .mp4",
     ),
     (["a cat", "--device", "meta"], "device 'meta' cannot be used"),
-    (["a cat", "--model", "emoji-upscaler", "--size", "64"], "is a UpscalePipeline's; it must be a Lumiere"),
+    (
+        ["a cat", "--model", "emoji-upscaler", "--size", "64"],
+        "is a UpscalePipeline's; give a bundle of",
+    ),
     (["a cat", "--scheduler", "heun"], "'heun' is not one of 'ddim', 'dpm++', 'euler'"),
     (["a cat", "--device", "abacus"], "device 'abacus' cannot be used"),
     (["a cat", "--model", "nowhere"], "no model at nowhere"),

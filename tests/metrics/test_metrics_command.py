@@ -155,7 +155,7 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
         (["clips", "{tmp}/broken"], "broken.mp4 is no video"),
         (["clips", "{tmp}/short"], "s.mp4 has 2 frames; metrics need 3"),
         (["clips", "{tmp}/clips", "--stride", "2"], "a.mp4 has 17 frames; 31 are needed"),
-        (["clips", "{tmp}/clips", "--paired", "{tmp}/other"], "they must be alike"),
+        (["clips", "{tmp}/clips", "--paired", "{tmp}/other"], "give clips of one size and length"),
         (["clips", "{tmp}/clips", "--prompts", "{tmp}/broken/broken.mp4"], "holds no prompts"),
         (["clips", "{tmp}/clips", "--json", "{tmp}/x.txt"], "'.txt' is not known"),
         (["clips", "{tmp}/no.tar"], "must be an uncompressed tar"),

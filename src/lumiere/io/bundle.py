@@ -101,7 +101,7 @@ def verify(folder: Path) -> None:
         expected[name] = digest
     for name, digest in expected.items():
         if not (folder / name).is_file():
-            raise InputError(f"{folder / name} is missing; fetch the model again")
+            raise InputError(f"{folder / name} is missing; download the model again")
         if sha256(folder / name) != digest:
             raise InputError(f"{folder / name} is truncated or altered: its SHA-256 is not {MANIFEST}'s")
     for path in _hashed_files(folder):
@@ -132,7 +132,7 @@ def check_index(folder: Path, pipeline: str) -> None:
     """
     name = index(folder).get("_class_name")
     if name != pipeline:
-        raise InputError(f"{folder / INDEX} is a {name}'s; it must be a {pipeline}'s")
+        raise InputError(f"{folder / INDEX} is a {name}'s; give a bundle of a {pipeline}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}; it must hold an object")
+        raise InputError(f"{path} holds a {type(content).__name__}; give a file with a JSON object")
     return content
 
 
@@ -225,7 +225,7 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
         try:
             state |= load_file(folder / name)
         except FileNotFoundError:
-            raise InputError(f"{folder / name} is missing; fetch the model again") from None
+            raise InputError(f"{folder / name} is missing; download the model again") from None
         except SafetensorError as error:
             raise InputError(f"{folder / name} is not a whole safetensors file: {one_line(error)}") from None
     return state

@@ -34,7 +34,7 @@ def check_output(path: Path, overwrite: bool = False, endings: Collection[str] |
         if not overwrite:
             raise InputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
         if endings is not None and not ending and path.is_file():
-            raise InputError(f"{path} is a file, but without an ending it is to be a folder; add .mp4, say")
+            raise InputError(f"{path} is a file; add an ending such as .mp4, or choose another folder")
         if path.is_dir() and (ending or not _is_frame_folder(path)):
             raise InputError(f"{path} is a folder that holds more than a clip's frames; choose another name")
     check_parent(path)

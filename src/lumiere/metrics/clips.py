@@ -103,9 +103,7 @@ def _in_shard(path: Path) -> list[Source]:
         with tarfile.open(path, "r:") as shard:
             names = [member.name for member in shard if Path(member.name).suffix in MOVIES - {".webp"}]
     except (OSError, tarfile.TarError) as error:
-        raise InputError(
-            f"the shard {path} cannot be read: {error}; it must be an uncompressed tar"
-        ) from error
+        raise InputError(f"the shard {path} cannot be read: {error}; give an uncompressed tar") from error
     return [Source(f"{path.name}:{name}", path, name) for name in names]
 
 
@@ -186,7 +184,7 @@ def _read_prompts(file: Path) -> Mapping[str, str]:
             '{"clip": "000.mp4", "prompt": "a crab"}'
         ) from None
     if not isinstance(told, dict) or not all(isinstance(prompt, str) for prompt in told.values()):
-        raise InputError(f"{file} holds no prompts; it must hold an object, clips' names to their prompts")
+        raise InputError(f"{file} holds no prompts; give a JSON object of prompts by clip name")
     return told
 
 

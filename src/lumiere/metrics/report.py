@@ -51,9 +51,9 @@ Figures = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Value:
-    """A number with its 95 % interval (None where too few clips give one), and of how many clips it is.
+    """A number with its 95 % interval (None for too few clips), and the number of clips.
 
-    ``about`` says what it was computed with, ``warnings`` why it is to be doubted.
+    ``about`` records how it was computed, ``warnings`` its limitations.
     """
 
     title: str
@@ -67,7 +67,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A clip that is read when something of it is not in the cache."""
+    """A clip that is read lazily, when a measurement is not cached."""
 
     source: Source
 
@@ -81,7 +81,7 @@ class Loaded:
 
 
 def measure(loaded: Loaded, recogniser: Recogniser, cache: Cache) -> Figures:
-    """What can be said of one clip by itself.
+    """Measure one clip by itself.
 
     Raises:
         InputError: it has fewer than 3 frames or too small a picture, or OpenCV is not installed.
@@ -112,7 +112,7 @@ def measure(loaded: Loaded, recogniser: Recogniser, cache: Cache) -> Figures:
 
 
 def measure_text(loaded: Loaded, prompt: str, recogniser: Recogniser, align: Alignment | None) -> Figures:
-    """How well a clip shows its prompt."""
+    """Measure how well a clip matches its prompt."""
     frames = loaded.clip.frames
     figures: Figures = {"object_probability": object_probability(recogniser, frames, prompt)}
     if align is not None:
@@ -121,7 +121,7 @@ def measure_text(loaded: Loaded, prompt: str, recogniser: Recogniser, align: Ali
 
 
 def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser, cache: Cache) -> Figures:
-    """How near a clip is to the true one, and how much that one flickers.
+    """Compare a clip with its reference clip, and measure the flicker of the latter.
 
     Raises:
         InputError: they differ in frames or size.
@@ -131,7 +131,7 @@ def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser, cache: C
         (t, h, w), (t2, h2, w2) = made.shape[:3], true.shape[:3]
         raise InputError(
             f"{loaded.source.name} is {t} frames of {w}x{h}, its true clip {t2} of {w2}x{h2}; "
-            "they must be alike"
+            "give clips of one size and length"
         )
     figures = measure(truth, recogniser, cache)
     return {
@@ -143,7 +143,7 @@ def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser, cache: C
 
 
 def summarise(figures: Sequence[Figures]) -> list[Value]:
-    """Means over clips; a clip without a number does not count."""
+    """Means over clips, without those that have no number."""
     found = []
     for key, title in TITLES.items():
         values = np.array([each[key] for each in figures if each.get(key) is not None], float)
@@ -168,7 +168,7 @@ def warping_ratio(figures: Sequence[Figures]) -> Value:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a net makes of a set of clips: features n x d, class probabilities n x k or None."""
+    """Output of a feature network for a set of clips: features n x d, class probabilities n x k or None."""
 
     features: np.ndarray
     probabilities: np.ndarray | None
@@ -182,7 +182,7 @@ def look(
     what: str,
     prepare: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Seen:
-    """Show clips to a net, each after ``prepare``, which ``net.preprocessing`` must tell of.
+    """Compute features of clips, each after ``prepare``, which ``net.preprocessing`` must describe.
 
     Raises:
         InputError: a clip cannot be read or is too short.
@@ -205,7 +205,7 @@ def look(
 
 
 def frechet(ours: Seen, real: Seen, net: Features) -> Value:
-    """The Frechet distance of two sets. The project's own features never bear the name FVD."""
+    """The Frechet distance of two sets. With the shipped features it is not called FVD."""
     width, least = ours.features.shape[1], min(len(ours.features), len(real.features))
     doubts = []
     if least <= width:
@@ -288,7 +288,7 @@ def inception(ours: Seen, net: Features, splits: int = 1) -> Value | None:
 
 
 def table(values: Sequence[Value]) -> str:
-    """The values as text; each one's doubts stand below it, after an exclamation mark."""
+    """The values as text; warnings follow below, after an exclamation mark."""
     width = max(len(value.title) for value in values)
     lines = [f"{'':<{width}}  {'value':>10}  {'95 % interval':>22}  {'clips':>6}"]
     for value in values:

@@ -1,4 +1,4 @@
-"""What the cases of an evaluation have in common: a model, its judge and the real clips."""
+"""Shared state of an evaluation's cases: a model, the recogniser and the real clips."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Bench:
-    """What all cases have in common.
+    """Shared state of all cases.
 
     Attributes:
         sprites: of the objects, by code; empty if a task needs no real clips.

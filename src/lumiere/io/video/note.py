@@ -39,7 +39,7 @@ class Note:
             )
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"a clip's metadata must be JSON (text, numbers, lists, ...): {error}"
+                f"a clip's metadata cannot be stored as JSON: {error}; give text, numbers, lists, ..."
             ) from error
 
 

@@ -100,7 +100,7 @@ class ConditionedOptions:
 
     def __post_init__(self) -> None:
         check_style(self.style, self.alpha, self.extrapolate)
-        check_offload(self.offload, self.device, self.style is not None)
+        check_offload(self.offload, self.device)
 
     def output(self, source: Path, verb: str) -> Path:
         """The output path. Raises :class:`InputError`, before any work, if it cannot be written."""

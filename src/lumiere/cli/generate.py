@@ -178,7 +178,7 @@ def make_clips(
         check_alpha(alpha, extrapolate)
     else:
         check_style(style, alpha, extrapolate)
-    check_offload(offload, device, style is not None)
+    check_offload(offload, device)
     seed = secrets.randbelow(2**32) if seed is None else seed
     seeds = range(seed, seed + count)
 

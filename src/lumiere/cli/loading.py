@@ -58,7 +58,7 @@ def load(
         kind: class of the pipeline.
         device: None for the fastest one.
         dtype: precision of the networks, by its name in torch.
-        offload: ``"model"`` or ``"sequential"``, diffusers' kinds of CPU offload, which need a GPU.
+        offload: ``"model"`` for diffusers' model CPU offload, which needs a GPU.
         components: replace those of the bundle.
     """
     import torch
@@ -69,8 +69,6 @@ def load(
         pipeline = cast(Any, kind).from_pretrained(model, getattr(torch, dtype), **components)
         if offload == "model":
             pipeline.enable_model_cpu_offload(device=place)
-        elif offload == "sequential":
-            pipeline.enable_sequential_cpu_offload(device=place)
         else:
             pipeline.to(place)
         return cast(T, pipeline)

@@ -45,7 +45,7 @@ class GuidanceInterval(click.ParamType):
         return low, high
 
 
-class Dtype(click.Choice):  # type: ignore[type-arg]
+class Dtype(click.Choice):
     """A precision by torch's name, or short: "bf16" for "bfloat16"."""
 
     SHORT: ClassVar = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -74,9 +74,8 @@ device_option = click.option(
 )
 offload_option = click.option(
     "--offload",
-    type=click.Choice(["model", "sequential"]),
-    help="Keep networks in CPU memory and move one network (model) or one layer (sequential, slower) to the "
-    "GPU at a time.",
+    type=click.Choice(["model"]),
+    help="Keep networks in CPU memory, and move one at a time to the GPU (model CPU offload).",
 )
 steps_option = click.option(
     "--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"
@@ -154,15 +153,10 @@ def with_lora(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**others, "style": lora, "alpha": scale}
 
 
-def check_offload(offload: str | None, device: str | None, styled: bool) -> None:
-    """Raise :class:`InputError` for offloading without a GPU, or of layers whose weights a style changes."""
-    if offload is None:
-        return
-    if offload == "sequential" and styled:
-        raise InputError("--offload sequential cannot apply a style; give --offload model")
-    place = pick_device(device)
-    if place == "cpu":
-        raise InputError(f"--offload {offload} needs a GPU, and the device is {place}; leave it out")
+def check_offload(offload: str | None, device: str | None) -> None:
+    """Raise :class:`InputError`, before any work, for offloading without a GPU."""
+    if offload is not None and pick_device(device) == "cpu":
+        raise InputError(f"--offload {offload} needs a GPU, and the device is cpu; leave it out")
 
 
 def check_style(style: Path | None, alpha: float | None, extrapolate: bool) -> None:

@@ -99,7 +99,7 @@ def command(
     from lumiere.io.video import ENDINGS, stream
     from lumiere.pipelines.superres import UpscalePipeline, target_size
 
-    check_offload(offload, device, styled=False)
+    check_offload(offload, device)
     width, height = parse_size(size)
     info, frames = stream(file)
     target = target_size(info.height, info.width, (height, width) if "x" in size.lower() else width)

@@ -55,14 +55,14 @@ def test_lossless_folder_holds_exactly_pythons_frames(run, tiny_bundle, pipe):
     assert (Clip.load("cat").frames == loaded("a red cat", num_frames=4, seed=7).frames).all()
 
 
-def test_windows_are_told_what_the_layout_says(run, tiny_bundle, elsewhere):
+def test_regions_have_their_own_prompts(run, tiny_bundle, elsewhere):
     seeded = ("--model", tiny_bundle, "--seed", 7, "--frames", 4)
-    run("two friends", *seeded, "--out", "friends", "--layout", "a cat | a dog / a fish | a bird")
+    run("two friends", *seeded, "--out", "friends", "--regions", "a cat | a dog / a fish | a bird")
     clip = LumierePipeline.from_pretrained(tiny_bundle)(
-        "two friends", num_frames=4, seed=7, layout="a cat | a dog / a fish | a bird"
+        "two friends", num_frames=4, seed=7, regions="a cat | a dog / a fish | a bird"
     )
     assert (Clip.load("friends").frames == clip.frames).all()
-    assert clip.metadata["layout"] == "a cat | a dog / a fish | a bird"
+    assert clip.metadata["regions"] == "a cat | a dog / a fish | a bird"
 
 
 def test_half_precision_makes_the_same_clip(run, tiny_bundle, tiny_upscaler, elsewhere):
@@ -140,8 +140,8 @@ BAD = [
     (["a cat", "--guidance-interval", "0.4"], "'--guidance-interval': '0.4' is not two numbers"),
     (["a cat", "--guidance-interval", "nan,1"], "'--guidance-interval': 'nan,1' is not two numbers"),
     (["a cat", "--alpha", "inf"], "'--alpha': 'inf' is not a finite number"),
-    (["a cat", "--layout", "a cat |"], "the layout 'a cat |' has an empty prompt; say what is to be seen"),
-    (["a cat", "--layout", "a | b / c"], "the layout's rows have 2, 1 prompts; give each as many, from 1"),
+    (["a cat", "--regions", "a cat |"], "the layout 'a cat |' has an empty prompt; say what is to be seen"),
+    (["a cat", "--regions", "a | b / c"], "the layout's rows have 2, 1 prompts; give each as many, from 1"),
     (["a", "red", "cat"], 'quote a prompt of several words, such as "a red frog"'),
     (["a cat", "--count", "1000000000000"], "is not in the range 1<=x<=100000"),
     (["a cat", "--count", "0"], "'--count': 0 is not in the range"),

@@ -73,13 +73,13 @@ _OPTIONS = (
     negative_option,
     seed_option,
     click.option(
-        "--image-prompt",
+        "--first-frame-prompt",
         metavar="TEXT",
         help='Prompt for a generated first frame that conditions the clip; "" to disable.  '
         "[default: PROMPT without its motion, with the shipped model]",
     ),
     click.option(
-        "--layout",
+        "--regions",
         metavar="TEXTS",
         help='Prompts of regions, side by side "LEFT | RIGHT" or stacked "TOP / BOTTOM"; "" for one region.  '
         "[default: with the shipped model, one region per object of PROMPT]",
@@ -149,8 +149,8 @@ def make_clips(
     guidance_interval: tuple[float, float] | None,
     negative: str,
     seed: int | None,
-    image_prompt: str | None,
-    layout: str | None,
+    first_frame_prompt: str | None,
+    regions: str | None,
     style: Path | Callable[[LumierePipeline], Style] | None,
     alpha: float | None,
     extrapolate: bool,
@@ -202,7 +202,7 @@ def make_clips(
     from lumiere.pipelines.text_to_video import LumierePipeline
     from lumiere.style import Style
 
-    arrangement = Layout.parse(layout) if layout else layout
+    arrangement = Layout.parse(regions) if regions else regions
     place = pick_device(device)
     folder = bundle.resolve(model)
     codec = kept(
@@ -236,8 +236,8 @@ def make_clips(
         guidance_scale=guidance,
         guidance_interval=guidance_interval,
         negative_prompt=negative,
-        image_prompt=image_prompt,
-        layout=arrangement,
+        first_frame_prompt=first_frame_prompt,
+        regions=arrangement,
         loop=loop,
         style=applied_style,
     )

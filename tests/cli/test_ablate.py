@@ -82,7 +82,7 @@ def test_bad_input_is_one_line(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     cases = [
-        ([clips[0], "--source", "32", "--frames", "8"], "the true clip is 32x32, and must be larger"),
+        ([clips[0], "--source", "32", "--frames", "8"], "--source is 32; give less than the clip's 32x32"),
         ([clips[0]], "clip.mp4 has 14 frames; --frames asks for 80"),
         ([str(tmp_path / "bad.tar")], "bad.tar cannot be read"),
         ([str(tmp_path / "none.mp4")], "none.mp4"),
@@ -93,7 +93,7 @@ def test_bad_input_is_one_line(
         assert message in said and "\n" not in said.split("error: ")[-1]
         assert not (tmp_path / "out").exists()
     assert ablate(tiny_upscaler, tmp_path / "full", clips[0]) == 2
-    assert "holds figures already" in capsys.readouterr().err
+    assert "is not empty" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
 
 

@@ -72,7 +72,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["shwo"], "no verb 'shwo'; there are generate, loop, animate"),
+        (["shwo"], "unknown verb 'shwo'; choose from generate, loop, animate"),
         (["--bad"], "No such option '--bad'"),
         (["show"], "Missing argument 'FILE' (see lumiere show --help)"),
         (["xt-slice", "a.mp4", "--out", "b.png", "--row", "x"], "'x' is not a valid integer"),

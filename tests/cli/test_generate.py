@@ -55,14 +55,14 @@ def test_lossless_folder_holds_exactly_pythons_frames(run, tiny_bundle, pipe):
     assert (Clip.load("cat").frames == loaded("a red cat", num_frames=4, seed=7).frames).all()
 
 
-def test_windows_are_told_what_the_layout_says(run, tiny_bundle, elsewhere):
+def test_regions_have_their_own_prompts(run, tiny_bundle, elsewhere):
     seeded = ("--model", tiny_bundle, "--seed", 7, "--frames", 4)
-    run("two friends", *seeded, "--out", "friends", "--layout", "a cat | a dog / a fish | a bird")
+    run("two friends", *seeded, "--out", "friends", "--regions", "a cat | a dog / a fish | a bird")
     clip = LumierePipeline.from_pretrained(tiny_bundle)(
-        "two friends", num_frames=4, seed=7, layout="a cat | a dog / a fish | a bird"
+        "two friends", num_frames=4, seed=7, regions="a cat | a dog / a fish | a bird"
     )
     assert (Clip.load("friends").frames == clip.frames).all()
-    assert clip.metadata["layout"] == "a cat | a dog / a fish | a bird"
+    assert clip.metadata["regions"] == "a cat | a dog / a fish | a bird"
 
 
 def test_half_precision_makes_the_same_clip(run, tiny_bundle, tiny_upscaler, elsewhere):
@@ -140,9 +140,9 @@ BAD = [
     (["a cat", "--guidance-interval", "0.4"], "'--guidance-interval': '0.4' is not two numbers"),
     (["a cat", "--guidance-interval", "nan,1"], "'--guidance-interval': 'nan,1' is not two numbers"),
     (["a cat", "--alpha", "inf"], "'--alpha': 'inf' is not a finite number"),
-    (["a cat", "--layout", "a cat |"], "the layout 'a cat |' has an empty prompt; say what is to be seen"),
-    (["a cat", "--layout", "a | b / c"], "the layout's rows have 2, 1 prompts; give each as many, from 1"),
-    (["a", "red", "cat"], 'a prompt of several words needs quotes, such as "a red frog"'),
+    (["a cat", "--regions", "a cat |"], "the layout 'a cat |' has an empty prompt; say what is to be seen"),
+    (["a cat", "--regions", "a | b / c"], "the layout's rows have 2, 1 prompts; give each as many, from 1"),
+    (["a", "red", "cat"], 'quote a prompt of several words, such as "a red frog"'),
     (["a cat", "--count", "1000000000000"], "is not in the range 1<=x<=100000"),
     (["a cat", "--count", "0"], "'--count': 0 is not in the range"),
     (["a cat", "--seed", "-1"], "'--seed': -1 is not in the range"),
@@ -158,10 +158,13 @@ BAD = [
     (["a cat", "--out", "c" * 300 + ".mp4"], "File name too long"),
     (
         ["a cat", "--out", "there", "--overwrite"],
-        "there is a file, but without an ending it is to be a folder",
+        "there is a file; add an ending such as .mp4",
     ),
     (["a cat", "--device", "meta"], "device 'meta' cannot be used"),
-    (["a cat", "--model", "emoji-upscaler", "--size", "64"], "is a UpscalePipeline's; it must be a Lumiere"),
+    (
+        ["a cat", "--model", "emoji-upscaler", "--size", "64"],
+        "is a UpscalePipeline's; give a bundle of",
+    ),
     (["a cat", "--scheduler", "heun"], "'heun' is not one of 'ddim', 'dpm++', 'euler'"),
     (["a cat", "--device", "abacus"], "device 'abacus' cannot be used"),
     (["a cat", "--model", "nowhere"], "no model at nowhere"),
@@ -257,3 +260,26 @@ def test_help_has_an_example_and_imports_nothing_heavy():
     )
     assert 'lumiere generate "a frog growing on a purple background"' in done.stdout
     assert done.stdout.endswith("set()\n")
+
+
+def test_a_precision_has_a_short_name(run, tiny_bundle):
+    arguments = ("a red cat", "--model", tiny_bundle, "--seed", 7, "--frames", 2, "--steps", 1)
+    assert run(*arguments, "--dtype", "bf16", "--out", "short")[0] == 0
+    assert Clip.load("short").metadata["dtype"] == "bfloat16"
+    code, _, err = run(*arguments, "--dtype", "bf8")
+    assert code == 2 and "'bf8' is not one of 'float32', 'float16', 'bfloat16'" in err
+
+
+def test_offloading_makes_the_same_clip(run, tiny_bundle, monkeypatch):
+    monkeypatch.setattr(generate, "check_offload", lambda *_: None)  # hooks work on a CPU as well
+    arguments = ("a red cat", "--model", tiny_bundle, "--seed", 7, "--frames", 4, "--steps", 2)
+    assert run(*arguments, "--device", "cpu", "--out", "plain")[0] == 0
+    code, _, err = run(*arguments, "--device", "cpu", "--offload", "model", "--count", 2, "--out", "saved")
+    assert code == 0, err
+    assert (Clip.load("saved-7").frames == Clip.load("plain").frames).all()
+
+
+def test_offloading_needs_a_gpu(run, elsewhere):
+    code, out, err = run("a red cat", "--model", "none", "--device", "cpu", "--offload", "model")
+    assert (code, out) == (2, "") and not list(elsewhere.iterdir())
+    assert err == "error: --offload model needs a GPU, and the device is cpu; leave it out\n"

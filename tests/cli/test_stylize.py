@@ -79,10 +79,32 @@ def test_a_loop_an_edit_and_a_style_in_one_go(run, style, picture, tmp_path):
     assert run("generate", "a cat", *QUICK, *again)[0] == 0
 
 
+def test_a_lora_is_a_style_by_another_name(run, style, tmp_path):
+    file = f"{style}/pytorch_lora_weights.safetensors"
+    assert run("generate", "a cat", *QUICK, "--style", file, "--alpha", "0.5", "--out", "style")[0] == 0
+    assert run("generate", "a cat", *QUICK, "--lora", file, "--lora-scale", "0.5", "--out", "lora")[0] == 0
+    assert (Clip.load(tmp_path / "lora").frames == Clip.load(tmp_path / "style").frames).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (("--lora", "a", "--style", "b"), "--style b and --lora a exclude each other; give one of them"),
+        (("--lora", "a", "--alpha", "0.5"), "--alpha 0.5 goes with --style; give --lora-scale with --lora"),
+        (("--lora-scale", "0.5"), "--lora-scale 0.5 needs a --lora"),
+        (("--lora", "a"), "no style at a; give a folder of `lumiere style fit`, or a LoRA file"),
+    ],
+)
+def test_a_lora_and_a_style_exclude_each_other(run, arguments, what):
+    for verb in (["generate", "a cat"], ["edit", "clip.mp4", "a cat"]):
+        code, out, err = run(*verb, *arguments)
+        assert (code, out) == (2, "") and what in err, err
+
+
 def test_an_alpha_above_1_has_to_be_asked_for(run, style, tmp_path):
     arguments = ("generate", "a cat", *QUICK, "--style", style, "--alpha", "1.5", "--out", "more.webp")
     code, _, err = run(*arguments)
-    assert code == 2 and "--alpha is 1.5; give 0 to 1, or say --extrapolate" in err
+    assert code == 2 and "--alpha is 1.5; give 0 to 1, or add --extrapolate" in err
     assert run(*arguments, "--extrapolate")[0] == 0
     assert read_metadata(tmp_path / "more.webp")["alpha"] == 1.5
 

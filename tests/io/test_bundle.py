@@ -133,7 +133,7 @@ def test_missing_file(copy, name):
 
 def test_missing_weights_even_if_the_manifest_was_renewed(copy):
     (copy / UNET).unlink()
-    refused(resigned(copy), "is missing; fetch the model again")
+    refused(resigned(copy), "is missing; download the model again")
 
 
 def test_missing_manifest(copy):
@@ -183,7 +183,7 @@ def test_configuration_that_makes_no_net(copy):
 def test_another_pipelines_bundle(copy):
     index = json.loads((copy / bundle.INDEX).read_text())
     (copy / bundle.INDEX).write_text(json.dumps(index | {"_class_name": "StableDiffusionPipeline"}))
-    refused(resigned(copy), "is a StableDiffusionPipeline's; it must be a LumierePipeline's")
+    refused(resigned(copy), "is a StableDiffusionPipeline's; give a bundle of a LumierePipeline")
 
 
 @pytest.mark.parametrize("entry", [["os", "system"], ["lumiere.models.stunet", "Nothing"], "STUNet"])

@@ -255,7 +255,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, ending: str, share: float) 
     path = tmp_path / f"cut{ending}"
     path.write_bytes(data[: int(len(data) * share)])
     for reader in (Clip.load, probe):
-        with pytest.raises(InputError, match=r"cut short|no video in it"):
+        with pytest.raises(InputError, match=r"cut short|no video stream"):
             reader(path)
 
 
@@ -272,7 +272,7 @@ def test_files_that_hold_no_video_are_refused(tmp_path: Path) -> None:
     for path, complaint in (
         (tmp_path / "missing.mp4", "does not exist"),
         (text, "is no video"),
-        (sound, "has no video in it"),
+        (sound, "has no video stream"),
         (folder, r"without the clip\.json"),
     ):
         for reader in (Clip.load, probe):

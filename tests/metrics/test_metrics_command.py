@@ -173,7 +173,7 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
             ["clips", "{tmp}/clips", "--recogniser", "emoji", "--stride", "2"],
             "a.mp4 has 17 frames; 31 are needed",
         ),
-        (["clips", "{tmp}/clips", "--paired", "{tmp}/other"], "they must be alike"),
+        (["clips", "{tmp}/clips", "--paired", "{tmp}/other"], "give clips of one size and length"),
         (
             ["clips", "{tmp}/clips", "--recogniser", "emoji", "--prompts", "{tmp}/broken/broken.mp4"],
             "holds no prompts",

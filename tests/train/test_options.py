@@ -136,5 +136,5 @@ def test_what_is_no_time_is_refused(text):
     result = CliRunner().invoke(command, ["c.toml", "--max-train-time", text])
     assert (
         result.exit_code == 2
-        and f"{text!r} is no time; give minutes, such as 90, or h:mm:ss" in result.output
+        and f"{text!r} is not a duration; give minutes, such as 90, or h:mm:ss" in result.output
     )

@@ -18,38 +18,38 @@ import click
 from lumiere.errors import InputError
 
 VERBS = {
-    "generate": ("lumiere.cli.generate", "Make a clip from a prompt."),
-    "loop": ("lumiere.cli.loop", "Make a clip whose end leads into its beginning."),
-    "animate": ("lumiere.cli.animate", "Make a clip that begins with an image."),
-    "transition": ("lumiere.cli.transition", "Make a clip from one image to another."),
-    "cinemagraph": ("lumiere.cli.cinemagraph", "Move a region of an image."),
-    "inpaint": ("lumiere.cli.inpaint", "Make a part of a video anew."),
-    "outpaint": ("lumiere.cli.outpaint", "Make what lies around a video."),
-    "extend": ("lumiere.cli.extend", "Go on with a video."),
-    "edit": ("lumiere.cli.edit", "Make a video anew, as a prompt says."),
-    "stylize": ("lumiere.cli.stylize", "Make a clip in the style of a picture."),
-    "style": ("lumiere.cli.style", "Fit a style to pictures."),
-    "upscale": ("lumiere.cli.upscale", "Enlarge a video."),
-    "batch": ("lumiere.cli.batch", "Make the clips of a file of prompts or calls."),
-    "rival": ("lumiere.cli.rival", "Make another video model's clips of the same prompts."),
-    "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
-    "xt-slice": ("lumiere.cli.xt_slice", "Picture and measure one line of pixels over time."),
-    "metrics": ("lumiere.cli.metrics", "Measure clips, and how far they are from real ones."),
-    "data": ("lumiere.cli.data", "Fetch and compose training data."),
-    "inflate": ("lumiere.cli.inflate", "Make a video model of an image model."),
+    "generate": ("lumiere.cli.generate", "Generate a clip from a prompt."),
+    "loop": ("lumiere.cli.loop", "Generate a seamless loop."),
+    "animate": ("lumiere.cli.animate", "Animate an image (first-frame conditioning)."),
+    "transition": ("lumiere.cli.transition", "Interpolate between a first and a last frame."),
+    "cinemagraph": ("lumiere.cli.cinemagraph", "Animate a region of an image (cinemagraph)."),
+    "inpaint": ("lumiere.cli.inpaint", "Inpaint a masked region of a video."),
+    "outpaint": ("lumiere.cli.outpaint", "Outpaint a video onto a larger canvas."),
+    "extend": ("lumiere.cli.extend", "Extend a video."),
+    "edit": ("lumiere.cli.edit", "Edit a video with a prompt (SDEdit)."),
+    "stylize": ("lumiere.cli.stylize", "Generate a clip in the style of a reference image."),
+    "style": ("lumiere.cli.style", "Fit a style to reference images."),
+    "upscale": ("lumiere.cli.upscale", "Upscale a video with MultiDiffusion."),
+    "batch": ("lumiere.cli.batch", "Generate a clip for every line of a file."),
+    "rival": ("lumiere.cli.rival", "Generate clips with another video model from the same prompts."),
+    "show": ("lumiere.cli.show", "Show a clip's properties and generation settings."),
+    "xt-slice": ("lumiere.cli.xt_slice", "Plot and measure an x-t slice of videos."),
+    "metrics": ("lumiere.cli.metrics", "Measure clips and their distance from real clips."),
+    "data": ("lumiere.cli.data", "Prepare training data."),
+    "inflate": ("lumiere.cli.inflate", "Inflate an image model into a video model."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
-    "evaluate": ("lumiere.cli.evaluate", "Measure a model on held-out prompts."),
-    "study": ("lumiere.cli.study", "Ask people which of two clips is better."),
-    "ablate": ("lumiere.cli.ablate", "Measure what a part of the method does, by leaving it out."),
-    "report": ("lumiere.cli.report", "Put what was measured into one page."),
-    "bench": ("lumiere.cli.bench", "Time one denoising step beside other networks."),
+    "evaluate": ("lumiere.cli.evaluate", "Evaluate a model on held-out prompts."),
+    "study": ("lumiere.cli.study", "Run a user study: which of two clips is better."),
+    "ablate": ("lumiere.cli.ablate", "Ablate a part of the method and measure the effect."),
+    "report": ("lumiere.cli.report", "Collect measured figures into one HTML page."),
+    "bench": ("lumiere.cli.bench", "Benchmark one denoising step against other networks."),
 }
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 USERS_TO_MEND = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 
 
 class LazyGroup(click.Group):
-    """A group whose verbs are listed without importing them, and whose users see no traceback."""
+    """A group that lists its verbs without importing them, and prints errors without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            raise click.UsageError(f"no verb {args[0]!r}; there are {', '.join(VERBS)}", ctx)
+            raise click.UsageError(f"unknown verb {args[0]!r}; choose from {', '.join(VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -86,7 +86,7 @@ class LazyGroup(click.Group):
             where = exception.ctx.command_path if exception.ctx else "lumiere"
             said = exception.format_message().rstrip(".")
             if "unexpected extra argument" in said and exception.ctx and _takes_prompt(exception.ctx):
-                said += '; a prompt of several words needs quotes, such as "a red frog"'
+                said += '; quote a prompt of several words, such as "a red frog"'
             _fail(f"{said} (see {where} --help)")
         except click.ClickException as exception:
             _fail(exception.format_message())

@@ -1,4 +1,4 @@
-"""``lumiere ablate``: what a part of the method does, by leaving it out."""
+"""``lumiere ablate``: ablate a part of the method and measure the effect."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from lumiere.research.ablations.cascade import Material
 
 EXPLAINED = """\
-warped: difference from the frame before, moved along the true clip's optical flow (of 255)
-change: error of the frame-to-frame change (of 255); seam: that at the windows' borders over that elsewhere;
-control: the seam that one window for all frames has at the same places, where there is no border
-time, work: on the clock, and frames that the net is run on, over one window's"""
+warped: warping error along the reference clip's optical flow (of 255)
+change: error of the frame-to-frame change (of 255); seam: its ratio between window borders and elsewhere;
+control: the same ratio for one window over all frames, which has no borders
+time, work: wall time, and frames the network runs on, relative to one window over all frames"""
 
 
 @click.group()
 def command() -> None:
-    """Measure what a part of the method does, by leaving it out."""
+    """Ablate a part of the method and measure the effect."""
 
 
 @command.command()
@@ -38,19 +38,31 @@ def command() -> None:
     "--model",
     default="emoji-upscaler",
     show_default=True,
-    help="A shipped super-resolution model, or a model's folder.",
+    help="Shipped super-resolution model, or a model's folder.",
 )
 @click.option(
-    "--source", type=click.IntRange(8), default=128, show_default=True, help="Longer side to reduce to."
+    "--source",
+    type=click.IntRange(8),
+    default=128,
+    show_default=True,
+    help="Longer side of the downscaled input.",
 )
 @click.option(
-    "--frames", type=click.IntRange(3), default=80, show_default=True, help="Of each clip, the first."
+    "--frames",
+    type=click.IntRange(3),
+    default=80,
+    show_default=True,
+    help="First frames of each clip to use.",
 )
 @click.option("--count", type=click.IntRange(1), help="Clips to measure.  [default: all]")
-@click.option("--window", type=click.IntRange(2), help="Frames denoised together.  [default: the model's]")
+@click.option("--window", type=click.IntRange(2), help="Frames per window.  [default: the model's]")
 @steps_option
-@click.option("--noise-level", type=click.FloatRange(0, 1), help="Of the source.  [default: the model's]")
-@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
+@click.option(
+    "--noise-level", type=click.FloatRange(0, 1), help="Noise added to the source.  [default: the model's]"
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of the noise."
+)
 @click.option(
     "--out",
     type=path_type,
@@ -74,12 +86,12 @@ def multidiffusion(
     device: str | None,
     overwrite: bool,
 ) -> None:
-    """Enlarge each CLIP, made smaller, in windows that do not overlap, that do, and all frames at once.
+    """Upscale each downscaled CLIP without overlap, with MultiDiffusion, and with one window for all frames.
 
-    A CLIP is a video file, or a shard (.tar) of them. It is what the result should be: its frames are
-    reduced, enlarged again with the same noise in every way, and compared with it; beside bicubic and
-    Lanczos. The folder gets results.jsonl, a line for each clip and way; figures.json; and slices.png, the
-    x-t slices of the first clip.
+    A CLIP is a video, or a shard (.tar) of videos. It is the reference: its frames are downscaled, upscaled
+    with the same noise by every method, and compared with it, next to bicubic and Lanczos. The folder
+    receives results.jsonl (a line per clip and method), figures.json, and slices.png (x-t slices of the first
+    clip).
 
     \b
     lumiere ablate multidiffusion data/emoji-256/heldout-clips-00000.tar --count 12
@@ -92,7 +104,7 @@ def multidiffusion(
     from lumiere.research.ablations.multidiffusion import run, table, true_clips
 
     if out.exists() and any(out.iterdir()) and not overwrite:
-        raise InputError(f"{out} holds figures already; give another folder, or say --overwrite")
+        raise InputError(f"{out} is not empty; give another folder, or add --overwrite")
     pipe = UpscalePipeline.from_pretrained(model).to(pick_device(device))
     pipe.set_progress_bar_config(desc="upscaling", unit="window", leave=False)
     rows = run(
@@ -111,21 +123,25 @@ def multidiffusion(
 @command.command()
 @model_option
 @click.option(
-    "--data", type=path_type, required=True, help="What `lumiere data emoji` made: clips and sprites."
+    "--data", type=path_type, required=True, help="Folder of `lumiere data emoji`, with clips and sprites."
 )
 @click.option(
     "--train-steps",
     type=click.IntRange(1),
     default=600,
     show_default=True,
-    help="Of the one-pass model; the others train for as many operations.",
+    help="Training steps of the one-pass model; the others train for as many operations.",
 )
 @steps_option
 @click.option(
-    "--prompts", type=click.IntRange(2), default=100, show_default=True, help="Of either set, held out."
+    "--prompts", type=click.IntRange(2), default=100, show_default=True, help="Held-out prompts of each set."
 )
-@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
-@click.option("--out", type=path_type, default=Path("out/ablate-cascade"), show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of training and noise."
+)
+@click.option(
+    "--out", type=path_type, default=Path("out/ablate-cascade"), show_default=True, help="Folder to write."
+)
 @dtype_option
 @device_option
 def cascade(
@@ -139,16 +155,15 @@ def cascade(
     dtype: str,
     device: str | None,
 ) -> None:
-    """Compare one pass with keyframes and temporal super-resolution, and with parts of itself left out.
+    """Compare one-pass generation with a keyframe cascade, and with ablations of the network.
 
-    From the layers of --model, as far as they fit, each goes on training, on the clips of --data, with as
-    many operations: the space-time net; keyframe models, of every 5th and of every 10th frame, and the models
-    of the frames between; the net without temporal resampling; the net with convolution in place of
-    attention; and, from nothing, begun as the identity or at random. Beside them stand the image model frame
-    by frame and the real clips.
+    Each variant is fine-tuned from --model on the clips of --data, for the same number of operations: the
+    STUNet; keyframe models of every 5th and every 10th frame, with temporal super-resolution between; the
+    STUNet without temporal resampling; with convolution instead of attention; and from scratch, with identity
+    or random initialisation. The image model applied frame by frame and real clips are measured too.
 
-    The folder gets the models, the clips, results.jsonl, figures.json (for `lumiere report`) and x-t slices.
-    What is finished is kept: the same command goes on after a stop.
+    The folder receives the models, the clips, results.jsonl, figures.json (for `lumiere report`) and x-t
+    slices. Run the same command again to resume.
 
     \b
     lumiere ablate cascade --data data/emoji
@@ -162,8 +177,8 @@ def cascade(
     kind = getattr(torch, dtype)
     material = _emoji(model, data, prompts)
     figures = run(model, material, train_steps, out, seed, steps, kind, pick_device(device))
-    for told in figures["tables"]:
-        click.echo(table(told) + "\n")
+    for each in figures["tables"]:
+        click.echo(table(each) + "\n")
 
 
 def _emoji(model: str, data: Path, count: int) -> Material:

@@ -1,4 +1,4 @@
-"""``lumiere animate``: an image becomes a clip that begins with it."""
+"""``lumiere animate``: animate an image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lumiere.cli.options import path_type
 @frames_option
 @conditioned_options()
 def command(image: Path, prompt: str, frames: int, options: ConditionedOptions) -> None:
-    """Make a clip whose first frame is IMAGE, of what PROMPT says, and print the name of its file.
+    """Animate IMAGE (first-frame conditioning), following PROMPT, and print the clip's path.
 
     \b
     lumiere animate frog.png

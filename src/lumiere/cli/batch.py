@@ -1,4 +1,4 @@
-"""``lumiere batch``: a file of calls becomes a folder of clips."""
+"""``lumiere batch``: generate a clip for every line of a file."""
 
 from __future__ import annotations
 
@@ -47,33 +47,33 @@ PROGRAM = Program(VERBS, find_verb)
 
 @click.command()
 @click.argument("file", type=path_type)
-@click.option("--out", "folder", required=True, type=path_type, help="The folder of the clips.")
+@click.option("--out", "folder", required=True, type=path_type, help="Folder for the clips.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(list(FORMATS)),
     default="mp4",
     show_default=True,
-    help="Of the clips; png is a folder each.",
+    help="Format of the clips; png writes a folder of frames per clip.",
 )
 @click.option(
     "--verb",
     type=click.Choice(VERBS),
     default="generate",
     show_default=True,
-    help="What lines without a verb call.",
+    help="Verb of lines that name none.",
 )
 @line_seed_option
 @click.option(
     "--ray",
     "address",
     metavar="ADDRESS",
-    help="Make them on a Ray cluster: HOST:PORT, auto for the one that runs here, local for a new one.",
+    help="Run on a Ray cluster: HOST:PORT, auto (the running one), or local (a new one).",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Clips made at a time, with --ray.  [default: one a GPU; without GPUs, one a machine]",
+    help="Parallel workers, with --ray.  [default: one per GPU; without GPUs, one per machine]",
 )
 @device_option
 @overwrite_option
@@ -89,14 +89,14 @@ def command(
     overwrite: bool,
     **given: Any,
 ) -> int:
-    """Make the clip of every line of FILE, and print the names of their files.
+    """Generate a clip for every line of FILE, and print their paths.
 
-    FILE is a .jsonl, a .csv or a .txt. A line of JSON, or a row under its header, holds the options of a verb
-    by their names, and may hold the verb, and an id to call the clip by; a line of text is a prompt. Options
-    given here are for all lines that do not name them.
+    FILE is a .jsonl, a .csv or a .txt. A JSON line or a CSV row holds the options of a verb by name, and
+    optionally the verb and an id (the clip's file name); a line of text is a prompt. Options on the command
+    line are defaults for all lines.
 
-    A clip that is there, made with the same settings, is not made again: call it once more to go on. What
-    became of each line is in manifest.jsonl.
+    Existing clips with the same settings are kept: run the same command again to resume. manifest.jsonl
+    records the result of every line.
 
     \b
     lumiere batch prompts.txt --out clips --frames 40
@@ -111,7 +111,7 @@ def command(
     from lumiere.io.files import check_parent
 
     if workers is not None and address is None:
-        raise InputError(f"--workers {workers} needs --ray, such as --ray local")
+        raise InputError(f"--workers {workers} needs --ray; add --ray local")
     if address is not None and device not in (None, "cpu", "cuda"):
         raise InputError(f"--device is {device!r}; with --ray, give cpu or cuda, or leave it out")
     given = {
@@ -151,7 +151,7 @@ def command(
             if result.error is not None:
                 bar.write(f"error: {file}:{result.job.line}: {result.error}", file=sys.stderr)
             if result.hopeless:
-                bar.write("the others would fail as well; mend that, and call it again", file=sys.stderr)
+                bar.write("stopped: other lines would fail too; fix this, and run it again", file=sys.stderr)
                 break
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     click.echo(f"{len(jobs)} clips: {said}; see {folder / MANIFEST}", err=True)
@@ -159,14 +159,14 @@ def command(
 
 
 def _plain(value: Any) -> Any:
-    """A value of the command line as a line would say it."""
+    """A value of the command line as a line of a file would hold it."""
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def _for_all_lines() -> list[click.Option]:
-    """Every option of the verbs, for the lines that do not name it."""
+    """Every option of the verbs, as a default for all lines."""
     options: dict[str, click.Option] = {}
     for verb in VERBS:
         for name, parameter in PROGRAM.options(verb).items():

@@ -1,4 +1,4 @@
-"""``lumiere bench``: what one denoising step costs, beside other nets."""
+"""``lumiere bench``: benchmark one denoising step against other networks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HEAD = (
 
 
 def run(cases: Sequence[tuple[str, int]], repeats: int, threads: int | None = None) -> list[Cost]:
-    """Measure each case in turns; medians, in the order of the cases."""
+    """Measure the cases in turns, ``repeats`` times; return medians in the order of the cases."""
     from tqdm import tqdm
 
     from lumiere.research.denoising_cost import median, rounds
@@ -57,7 +57,7 @@ def _row(cost: Cost, first: Cost) -> tuple[str, ...]:
 
 
 def table(costs: Sequence[Cost]) -> str:
-    """One line per net. The last two columns are the first net's cost over this one's."""
+    """One line per network. The last two columns are the first network's cost over this one's."""
     rows = [HEAD, *(_row(cost, costs[0]) for cost in costs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     first = widths.pop(0)
@@ -69,20 +69,19 @@ def table(costs: Sequence[Cost]) -> str:
 
 @click.command()
 @click.option(
-    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Fresh processes per net."
+    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Processes per network."
 )
 @click.option("--frames", type=click.IntRange(1), default=80, show_default=True, help="Frames of the clip.")
 @click.option(
-    "--growth", is_flag=True, help=f"Our net alone, at {', '.join(map(str, GROWTH_FRAMES))} frames."
+    "--growth", is_flag=True, help=f"Measure the STUNet alone at {', '.join(map(str, GROWTH_FRAMES))} frames."
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads per process. Default: PyTorch's choice.")
+@click.option("--threads", type=click.IntRange(1), help="Threads per process.  [default: PyTorch's]")
 def command(repeats: int, frames: int, growth: bool, threads: int | None) -> None:
-    """Time one denoising step of 32x32 frames beside other nets of the same widths.
+    """Benchmark one denoising step of 32x32 frames against other networks of the same widths.
 
-    Every measure is a process of its own, and the nets take turns. What is shown is the median: operations
-    counted with attention's, time on the clock and of the processor, the share of this machine's own
-    matrix-product rate that the step reaches, the process's peak memory; and the first net's operations and
-    time over each net's.
+    Each measurement runs in its own process, and the networks take turns. Prints medians: operations
+    (attention included), wall and CPU time, share of this machine's matrix-multiplication rate, peak memory
+    of the process, and the first network's operations and time relative to each network's.
 
     \b
     lumiere bench --repeats 1
@@ -94,6 +93,6 @@ def command(repeats: int, frames: int, growth: bool, threads: int | None) -> Non
     costs = run(cases, repeats, threads)
     click.echo(table(costs))
     if growth:
-        click.echo(f"\ntime grows with the frames to the power of {exponent(costs):.2f}")
+        click.echo(f"\ntime scales with frames to the power of {exponent(costs):.2f}")
     else:
         click.echo("\n" + "\n".join(f"{name}: {meaning}" for name, meaning in NETS.items()))

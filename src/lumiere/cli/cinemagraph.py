@@ -1,4 +1,4 @@
-"""``lumiere cinemagraph``: a region of an image begins to move."""
+"""``lumiere cinemagraph``: animate a region of an image."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from lumiere.cli.options import path_type
 @frames_option
 @conditioned_options()
 def command(image: Path, prompt: str, frames: int, options: ConditionedOptions, **region: Any) -> None:
-    """Make a clip of IMAGE in which a region moves and the rest stands still, and print the name of its file.
+    """Animate a region of IMAGE (cinemagraph), and print the clip's path.
 
-    The region is white in a --mask, or inside a --box or a --polygon.
+    Give the region as a --mask, a --box or a --polygon. The rest of the image stays still.
 
     \b
     lumiere cinemagraph frog.png --mask region.png

@@ -1,4 +1,4 @@
-"""Options and output that the verbs of the conditioned model share: from a condition to a file."""
+"""Options of the verbs that condition a clip on an image or a video, and sampling it into a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from lumiere.cli.loading import load
 from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
+    check_offload,
     check_style,
     device_option,
     dtype_option,
     guidance_option,
+    lora_options,
     model_option,
     negative_option,
+    offload_option,
     overwrite_option,
     parse_size,
     path_type,
@@ -28,6 +31,7 @@ from lumiere.cli.options import (
     steps_option,
     style_options,
     upscaler_option,
+    with_lora,
 )
 from lumiere.errors import InputError
 
@@ -44,27 +48,30 @@ frames_option = click.option(
 _OUT = click.option(
     "--out",
     type=path_type,
-    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: NAME-VERB.mp4]",
+    help="Write to this file (.mp4, .webm, .gif or .webp), or to a folder for PNG frames.  "
+    "[default: NAME-VERB.mp4]",
 )
 _OPTIONS = (
     upscaler_option,
     click.option(
         "--fps",
         type=FloatRange(0, 1000, min_open=True),
-        help="Frames per second.  [default: the source's, or the model's]",
+        help="Frame rate in frames per second.  [default: the source's, or the model's]",
     ),
     steps_option,
     guidance_option,
     negative_option,
     seed_option,
     *style_options,
+    *lora_options,
     click.option(
         "--no-composite",
         is_flag=True,
-        help="Keep the known pixels as generated; by default the source's are put over them.",
+        help="Keep the model's output in the known region, instead of compositing the source over it.",
     ),
     model_option,
     device_option,
+    offload_option,
     dtype_option,
     overwrite_option,
 )
@@ -72,7 +79,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True)
 class ConditionedOptions:
-    """The options that these verbs share, by their names."""
+    """The options that these verbs share."""
 
     out: Path | None
     size: str | None
@@ -88,14 +95,16 @@ class ConditionedOptions:
     no_composite: bool
     model: str
     device: str | None
+    offload: str | None
     dtype: str
     overwrite: bool
 
     def __post_init__(self) -> None:
         check_style(self.style, self.alpha, self.extrapolate)
+        check_offload(self.offload, self.device)
 
     def output(self, source: Path, verb: str) -> Path:
-        """Where the clip goes. Raises :class:`InputError`, before any work, if it could not be written."""
+        """The output path. Raises :class:`InputError`, before any work, if it cannot be written."""
         from lumiere.io import bundle
         from lumiere.io.files import check_output
         from lumiere.io.video import ENDINGS, check_rate
@@ -109,20 +118,20 @@ class ConditionedOptions:
             parse_size(self.size)
         if self.upscaler is not None:
             if self.size is None:
-                raise InputError(f"--upscaler {self.upscaler} needs a --size above the model's own")
+                raise InputError(f"--upscaler {self.upscaler} needs a --size above the base model's")
             bundle.resolve(self.upscaler)
         return path
 
     def load(self) -> LumierePipeline:
-        """The model. Raises :class:`InputError` if there is none."""
+        """Load the model. Raises :class:`InputError` if there is none."""
         from lumiere.pipelines.text_to_video import LumierePipeline
 
-        pipe = load(LumierePipeline, self.model, self.device, self.dtype)
+        pipe = load(LumierePipeline, self.model, self.device, self.dtype, self.offload)
         pipe.set_progress_bar_config(desc="sampling", unit="step")
         return pipe
 
     def sampling(self) -> dict[str, Any]:
-        """Arguments of the pipeline's call."""
+        """Keyword arguments of the pipeline's call."""
         return {
             "num_inference_steps": self.steps,
             "guidance_scale": self.guidance,
@@ -142,13 +151,12 @@ class ConditionedOptions:
         sound: Path | None = None,
         padding: int | None = None,
     ) -> None:
-        """Generate the clip of a condition, save it, and print the name of its file.
+        """Sample a conditioned clip, save it, and print its path.
 
         Args:
-            fps: frame rate without ``--fps``. Default: the model's.
+            fps: frame rate without --fps.
             sound: a file whose sound is copied.
-            padding: generate only a crop, the unknown region and this many pixels around it, at the model's
-                full size. Default: the whole frame.
+            padding: sample only the unknown region and this many pixels around it, at the model's full size.
         """
         part, box = (condition, None) if padding is None else condition.crop_to_unknown(padding)
         pipe = self.load()
@@ -157,26 +165,26 @@ class ConditionedOptions:
             frames = condition.paste(clip.frames, box)
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
         if (psnr := clip.metadata["known_psnr"]) is not None:
-            click.echo(f"known pixels as generated: {psnr:.1f} dB", err=True)
+            click.echo(f"PSNR of the known region before compositing: {psnr:.1f} dB", err=True)
         self.write(self.at_size(clip, condition), path, sound)
 
     def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
-        """A clip, at the model's size.
+        """Sample a clip at the model's size.
 
         Args:
-            fps: if none is asked for.
-            options: of the pipeline's call.
+            fps: frame rate without --fps.
+            options: keyword arguments of the pipeline's call.
         """
         clip: Clip = pipe(prompt, fps=self.fps or fps, **self.sampling(), **options)
         return clip
 
     def write(self, clip: Clip, path: Path, sound: Path | None = None) -> None:
-        """Save a clip, with a file's sound if its rate is that file's, and print the name of its file."""
+        """Save a clip and print its path; the sound of a file is copied unless --fps changes the rate."""
         clip = replace(clip, metadata=noted(clip.metadata))
         click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
 
     def at_size(self, clip: Clip, condition: Condition) -> Clip:
-        """The clip at the size of ``--size``, with the known pixels of the source at that size."""
+        """Resize the clip to --size, and composite the known region at that size."""
         from lumiere.io import bundle
         from lumiere.io.video import resize
         from lumiere.pipelines.superres import UpscalePipeline
@@ -185,12 +193,11 @@ class ConditionedOptions:
         if (height, width) == (clip.height, clip.width):
             return clip
         if height >= clip.height and width >= clip.width:
-            if (
-                upscaler := self.upscaler or bundle.index(bundle.resolve(self.model)).get("upscaler")
-            ) is None:
+            upscaler = self.upscaler or bundle.index(bundle.resolve(self.model)).get("upscaler")
+            if upscaler is None:
                 click.echo(f"{self.model} has no upscaler: resizing to {width}x{height}", err=True)
             else:
-                larger = load(UpscalePipeline, upscaler, self.device, self.dtype)
+                larger = load(UpscalePipeline, upscaler, self.device, self.dtype, self.offload)
                 clip = larger(clip, (height, width))
         frames = resize(clip.frames, height, width)
         if not self.no_composite:
@@ -210,22 +217,23 @@ class ConditionedOptions:
 
 
 def conditioned_options(size: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the options of :class:`ConditionedOptions`, and them to the verb, together, as ``making``.
+    """Decorate a verb with the shared options, which it receives as a :class:`ConditionedOptions`.
 
     Args:
-        size: of the clip if nobody says.
+        size: default of --size.
     """
     names = {field.name for field in fields(ConditionedOptions)}
     size_option = click.option(
         "--size",
         default=size,
         help="Longer side in pixels, WIDTHxHEIGHT, or source: the size of the input."
-        + f"  [default: {size or 'that of the model'}]",
+        + f"  [default: {size or 'the size of the model'}]",
     )
 
     def decorated(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def called(**arguments: Any) -> None:
+            arguments = with_lora(arguments)
             own = {name: value for name, value in arguments.items() if name not in names}
             function(**own, options=ConditionedOptions(**{name: arguments[name] for name in names}))
 
@@ -238,18 +246,20 @@ def conditioned_options(size: str | None = None) -> Callable[[Callable[..., None
 
 _REGION_OPTIONS = (
     click.option(
-        "--mask", type=path_type, help="White, or opaque, there: a picture, or a video if it moves."
+        "--mask",
+        type=path_type,
+        help="Mask of the region, white or opaque inside: an image, or a video of as many frames.",
     ),
-    click.option("--box", help="There: LEFT,TOP,RIGHT,BOTTOM in pixels."),
-    click.option("--polygon", help="There: its corners in pixels, X,Y X,Y X,Y ..."),
+    click.option("--box", help="Region as a rectangle: LEFT,TOP,RIGHT,BOTTOM in pixels."),
+    click.option("--polygon", help="Region as a polygon: corners in pixels, X,Y X,Y X,Y ..."),
     click.option(
-        "--feather", type=FloatRange(0), default=0.0, help="Width of soft edges around it, in pixels."
+        "--feather", type=FloatRange(0), default=0.0, help="Width of the region's soft edge, in pixels."
     ),
 )
 
 
 def region_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that :func:`read_region` takes."""
+    """Decorate a verb with the options of :func:`read_region`."""
     for option in reversed(_REGION_OPTIONS):
         function = option(function)
     return function
@@ -258,18 +268,18 @@ def region_options(function: Callable[..., None]) -> Callable[..., None]:
 def read_region(
     height: int, width: int, *, mask: Path | None, box: str | None, polygon: str | None, feather: float
 ) -> np.ndarray:
-    """The region that the options name, float32, h x w or t x h x w, 1 inside.
+    """The mask of a region: float32, h x w or t x h x w, 1 inside.
 
-    A mask in the frame's proportions is resized to it.
+    A mask with the frame's aspect ratio is resized to it.
 
     Raises:
-        InputError: not exactly one of the three is set, or it does not fit the frame.
+        InputError: not exactly one of mask, box and polygon is set, or it does not fit the frame.
     """
     from lumiere import conditions
 
     chosen = sum(each is not None for each in (mask, box, polygon))
     if chosen != 1:
-        raise InputError(f"{chosen} of --mask, --box and --polygon are given; give one of them")
+        raise InputError(f"{chosen} of --mask, --box and --polygon are set; give exactly one")
     if mask is not None:
         region = conditions.fit_mask(conditions.read_mask(mask), height, width)
     elif box is not None:

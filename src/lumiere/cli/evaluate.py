@@ -1,4 +1,4 @@
-"""``lumiere evaluate``: a model's figures on held-out prompts, beside those of real clips."""
+"""``lumiere evaluate``: evaluate a model on held-out prompts, next to real clips."""
 
 from __future__ import annotations
 
@@ -44,32 +44,37 @@ TASKS = (
     multiple=True,
     default=[TEXT],
     show_default=True,
-    help="What to do; may be given several times.",
+    help="Task to evaluate; repeatable.",
 )
 @click.option(
-    "--prompts", type=click.IntRange(1), help="How many; at most 270.  [default: 100; of some tasks fewer]"
+    "--prompts",
+    type=click.IntRange(1),
+    help="Number of prompts, at most 270.  [default: 100; fewer for some tasks]",
 )
 @steps_option
 @guidance_option
 @interval_option
 @click.option(
-    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Of the first prompt's clip."
+    "--seed",
+    type=click.IntRange(0, 2**53),
+    default=0,
+    show_default=True,
+    help="Seed of the first prompt's clip.",
 )
 @dtype_option
 @click.option(
     "--data",
     type=path_type,
-    help="What `lumiere data emoji` made: compose and measure the real clips anew, instead of taking the "
-    "figures that were measured when the recogniser was made. All tasks but text, loop and extend need it.",
+    help="Folder of `lumiere data emoji`, to compose and measure real clips instead of using the shipped "
+    "figures. Required by all tasks except text, loop and extend.",
 )
 @click.option(
     "--one-pass",
     is_flag=True,
-    help="Make all frames at once, in one window, where the model would begin with a picture of the prompt "
-    "or make each of its objects in a window.",
+    help="Sample all frames in one pass and one region: no generated first frame, no region per object.",
 )
-@click.option("--styles", type=path_type, help="What `lumiere data styles` made; the task style needs it.")
-@click.option("--real-only", is_flag=True, help="Measure the real clips alone; needs --data.")
+@click.option("--styles", type=path_type, help="Folder of `lumiere data styles`; required by the task style.")
+@click.option("--real-only", is_flag=True, help="Measure real clips only; requires --data.")
 def command(
     model: str | None,
     out: Path | None,
@@ -85,20 +90,18 @@ def command(
     styles: Path | None,
     real_only: bool,
 ) -> None:
-    """Measure MODEL on prompts whose combinations of object, colour and motion training never showed.
+    """Evaluate MODEL on prompts whose combinations of object, colour and motion are held out from training.
 
-    Prints how often the background's colour, the direction of motion and the object are right, and how many
-    clips move, each with its 95 % interval and beside it the same figures of the real clips that the prompts
-    describe: what a perfect model would reach. The prompts are about the objects that the model was trained
-    on; which one a clip shows is asked among all that there are.
+    Prints the share of clips with the right background colour, direction of motion and object, and the share
+    that moves, with 95 % intervals, next to the same figures of the matching real clips, which a perfect
+    model would reach. The prompts name objects of the training set; the recogniser chooses among all objects.
 
-    Pairs asks for two objects, each of which must be found on its side; synonyms for an object by a tag of
-    its own, beside the same by its label. The other tasks are those of the conditioned model: it is given a
-    part of the real clip, which is put back into its own. `lumiere metrics compare` sets two evaluations side
-    by side.
+    The task pairs asks for two objects and checks each on its side; synonyms names an object by a synonym and
+    by its label. The other tasks condition the model on a part of a real clip. `lumiere metrics compare`
+    compares two evaluations.
 
-    The folder gets the clips, figures.json, a line of JSON per clip, a sheet of all clips and an x-t slice of
-    each. Finished clips are kept: the same command, once more, makes the missing ones.
+    The folder receives the clips, figures.json, a JSON line per clip, a contact sheet and x-t slices.
+    Finished clips are kept: run the same command again to resume.
 
     \b
     lumiere evaluate emoji
@@ -108,9 +111,9 @@ def command(
     lumiere evaluate --real-only --data data/emoji
     """
     if model is None and not real_only:
-        raise InputError("no model is given; name a shipped model or a model's folder, or say --real-only")
+        raise InputError("MODEL is missing; give a shipped model or a model's folder, or add --real-only")
     if real_only and data is None:
-        raise InputError("--real-only composes real clips; say with --data what `lumiere data emoji` made")
+        raise InputError("--real-only needs real clips; give --data, a folder of `lumiere data emoji`")
     if real_only and set(tasks) != {TEXT}:
         raise InputError("--real-only measures real clips; leave out --task")
 
@@ -183,7 +186,7 @@ class _Asked:
         settings: dict[str, Any] = {}
         if not real_only:
             pipe, settings = self._load()
-            # On a CPU one clip keeps all cores busy.
+            # on a CPU one clip keeps all cores busy
             batch_size = 8 if pipe.device.type == "cuda" else 1
             prompts.generate(pipe, chosen, self.out / "clips", settings, batch_size)
             judged = prompts.judge_folder(chosen, self.out / "clips", self.out / "results", self.recogniser)
@@ -198,9 +201,7 @@ class _Asked:
         click.echo(f"{len(chosen)} held-out prompts about {len(self.labels)} objects, 95 % intervals")
         click.echo(prompts.table(figures))
         if not real:
-            click.echo(
-                "No figures of these objects' real clips are at hand; --data composes and measures them."
-            )
+            click.echo("No shipped figures of real clips for these objects; give --data to measure them.")
         click.echo(self._write(self.out, figures, prompts.QUESTIONS, settings, len(chosen)))
 
     def others(self, tasks: list[str]) -> None:
@@ -212,18 +213,22 @@ class _Asked:
 
         known = known_tasks.TASKS
         if not self.sprites and (needing := [task for task in tasks if known[task].needs_real]):
-            raise InputError(f"{needing[0]} needs real clips; say with --data what `lumiere data emoji` made")
+            raise InputError(
+                f"the task {needing[0]} needs real clips; give --data, a folder of `lumiere data emoji`"
+            )
         counts = {task: self.prompts or known[task].cases for task in tasks}
         chosen = {task: known[task].choose(self.labels, self.sprites, counts[task]) for task in tasks}
         if STYLE in tasks and self.styles is None:
-            raise InputError("style needs references; say with --styles what `lumiere data styles` made")
+            raise InputError(
+                "the task style needs reference images; give --styles, a folder of `lumiere data styles`"
+            )
         if any(known[task].needs_opencv for task in tasks):
             opencv()
         check_parent(self.out / tasks[0] / "figures.json")
         pipe, settings = self._load()
         if not pipe.unet.config.condition_channels and any(known[task].needs_condition for task in tasks):
             raise InputError(
-                f"{self.model} takes no condition; of the tasks it can do text, loop, edit and style"
+                f"{self.model} is not a conditioned model; choose from the tasks text, loop, edit and style"
             )
         bench = Bench(pipe, self.recogniser, self.sprites, self.labels, settings)
         if STYLE in tasks and self.styles is not None:
@@ -245,7 +250,7 @@ class _Asked:
             click.echo(self._write(folder, summary, titles, settings, len(prompts)))
 
     def _load(self) -> tuple[LumierePipeline, dict[str, Any]]:
-        """The model, and what its clips are made with."""
+        """The model, and the settings of its clips."""
         from lumiere.cli.loading import load
         from lumiere.diffusion.sampling import scheduler_name
         from lumiere.io import bundle

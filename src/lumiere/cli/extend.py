@@ -1,4 +1,4 @@
-"""``lumiere extend``: a video goes on."""
+"""``lumiere extend``: extend a video."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ from lumiere.cli.options import MOST_FRAMES, path_type
 @click.argument("video", type=path_type)
 @click.argument("prompt", default="")
 @click.option(
-    "--frames", type=click.IntRange(2, MOST_FRAMES), default=160, show_default=True, help="Of the new video."
+    "--frames",
+    type=click.IntRange(2, MOST_FRAMES),
+    default=160,
+    show_default=True,
+    help="Frames of the extended video.",
 )
 @click.option(
-    "--given", type=click.IntRange(1, 79), default=16, show_default=True, help="Frames a window is told."
+    "--given",
+    type=click.IntRange(1, 79),
+    default=16,
+    show_default=True,
+    help="Known frames at the start of each window.",
 )
 @conditioned_options()
 def command(video: Path, prompt: str, frames: int, given: int, options: ConditionedOptions) -> None:
-    """Go on with VIDEO until it has so many frames, and print the name of the new file.
+    """Extend VIDEO to --frames frames, following PROMPT, and print the clip's path.
 
-    It goes on in windows of 80 frames, each of which is told the last frames before it.
+    The video is extended in windows of 80 frames, each conditioned on the last --given frames before it.
 
     \b
     lumiere extend frog.mp4 --frames 400

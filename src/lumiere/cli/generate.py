@@ -1,4 +1,4 @@
-"""``lumiere generate``: a prompt becomes a clip in a file."""
+"""``lumiere generate``: generate a clip from a prompt."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
     check_alpha,
+    check_offload,
     check_style,
     device_option,
     dtype_option,
     guidance_option,
     interval_option,
+    lora_options,
     model_option,
     negative_option,
+    offload_option,
     overwrite_option,
     parse_size,
     path_type,
@@ -32,6 +35,7 @@ from lumiere.cli.options import (
     steps_option,
     style_options,
     upscaler_option,
+    with_lora,
 )
 from lumiere.errors import InputError
 from lumiere.io.files import slug
@@ -44,11 +48,14 @@ SCHEDULERS = ["ddim", "dpm++", "euler"]
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 style_option, *_alpha_options = style_options
+#: of the verbs that sample with a finished style
+sampling_options = (style_option, *lora_options, offload_option)
 _OPTIONS = (
     click.option(
         "--out",
         type=path_type,
-        help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: PROMPT-SEED.mp4]",
+        help="Write to this file (.mp4, .webm, .gif or .webp), or to a folder for PNG frames.  "
+        "[default: PROMPT-SEED.mp4]",
     ),
     click.option(
         "--frames", type=click.IntRange(1, MOST_FRAMES), help="Frames of the clip.  [default: the model's]"
@@ -56,7 +63,7 @@ _OPTIONS = (
     click.option(
         "--fps",
         type=FloatRange(0, 1000, min_open=True),
-        help="Frames per second.  [default: the model's]",
+        help="Frame rate in frames per second.  [default: the model's]",
     ),
     click.option("--size", help="Side in pixels, or WIDTHxHEIGHT.  [default: the model's]"),
     upscaler_option,
@@ -68,31 +75,33 @@ _OPTIONS = (
     click.option(
         "--first-frame-prompt",
         metavar="TEXT",
-        help='Begin with something like a picture of this, by the image model alone; "" for none.  '
+        help='Prompt for a generated first frame that conditions the clip; "" to disable.  '
         "[default: PROMPT without its motion, with the shipped model]",
     ),
     click.option(
         "--regions",
         metavar="TEXTS",
-        help='What windows side by side are told, "LEFT | RIGHT" or "TOP / BOTTOM"; "" for one window.  '
-        "[default: with the shipped model one for each object that PROMPT lists, or says how it stands]",
+        help='Prompts of regions, side by side "LEFT | RIGHT" or stacked "TOP / BOTTOM"; "" for one region.  '
+        "[default: with the shipped model, one region per object of PROMPT]",
     ),
     *_alpha_options,
     click.option(
         "--alpha-sweep",
         metavar="SHEET",
         type=path_type,
-        help="Write no video, but a contact sheet (.png, .jpg or .webp) of alphas from 0 to 1.",
+        help="Write a contact sheet (.png, .jpg or .webp) of alphas from 0 to 1 instead of a video.",
     ),
     click.option(
         "--count",
         type=click.IntRange(1, 100_000),
         default=1,
         show_default=True,
-        help="Clips, of seeds SEED, SEED+1, ...",
+        help="Number of clips, with seeds SEED, SEED+1, ...",
     ),
     model_option,
-    click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]"),
+    click.option(
+        "--scheduler", type=click.Choice(SCHEDULERS), help="Noise scheduler.  [default: the model's]"
+    ),
     device_option,
     dtype_option,
     overwrite_option,
@@ -100,7 +109,7 @@ _OPTIONS = (
 
 
 def generate_options(*others: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a verb the prompt, the options of :func:`make_clips`, and others."""
+    """Decorate a verb with PROMPT, the options of :func:`make_clips`, and others."""
 
     def decorated(function: Callable[..., None]) -> Callable[..., None]:
         for option in reversed((*others, *_OPTIONS)):
@@ -111,11 +120,11 @@ def generate_options(*others: Callable[..., Any]) -> Callable[[Callable[..., Non
 
 
 @click.command()
-@generate_options(style_option)
+@generate_options(*sampling_options)
 def command(**arguments: Any) -> None:
-    """Make a clip of what PROMPT says, and print the name of its file.
+    """Generate a clip from PROMPT, and print its path.
 
-    The settings that made it are in the file: lumiere show FILE.
+    The file's metadata holds the generation settings: lumiere show FILE.
 
     \b
     lumiere generate "a frog growing on a purple background" --out frog.mp4
@@ -124,7 +133,7 @@ def command(**arguments: Any) -> None:
     lumiere generate "a cat to the left of an owl on a green background"
     lumiere generate "an owl on a yellow background" --style line-art --alpha 0.8
     """
-    make_clips(**arguments, loop=False)
+    make_clips(**with_lora(arguments), loop=False)
 
 
 def make_clips(
@@ -153,21 +162,23 @@ def make_clips(
     dtype: str,
     overwrite: bool,
     loop: bool,
+    offload: str | None = None,
 ) -> None:
-    """Make the clips that the options ask for, and print the names of their files.
+    """Generate clips, and print their paths.
 
     Args:
-        style: one that is there, or what makes one for the model.
+        style: path of a style, or a function that fits one to the model.
     """
     if not prompt.strip():
-        raise InputError("the prompt is empty; say what is to be seen")
+        raise InputError("the prompt is empty; describe the clip")
     target = parse_size(size)[::-1] if size is not None else None
     if upscaler is not None and target is None:
-        raise InputError("--upscaler needs a --size to make, such as --size 1024")
+        raise InputError(f"--upscaler {upscaler} needs a --size, such as --size 1024")
     if callable(style):
         check_alpha(alpha, extrapolate)
     else:
         check_style(style, alpha, extrapolate)
+    check_offload(offload, device)
     seed = secrets.randbelow(2**32) if seed is None else seed
     seeds = range(seed, seed + count)
 
@@ -196,7 +207,7 @@ def make_clips(
     folder = bundle.resolve(model)
     codec = kept(
         "codec", (folder, dtype), lambda: _codec(folder, dtype)
-    )  # small, and knows which sizes there can be
+    )  # small, and its factor decides which sizes are possible
     height, width = target or (None, None)
     larger = None
     if target is not None:
@@ -210,9 +221,9 @@ def make_clips(
             from lumiere.pipelines.superres import UpscalePipeline, target_size
 
             target_size(height, width, target)
-            larger = load(UpscalePipeline, upscaler, place, dtype)
+            larger = load(UpscalePipeline, upscaler, place, dtype, offload)
             larger.check_memory(frames, target)
-    pipe = load(LumierePipeline, folder, place, dtype, codec=codec)
+    pipe = load(LumierePipeline, folder, place, dtype, offload, codec=codec)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
     applied_style = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
@@ -270,16 +281,16 @@ def _codec(folder: Path, dtype: str) -> Any:
 
 
 def _check_sweep(sheet: Path, styled: bool, useless: Mapping[str, Any]) -> None:
-    """Raise :class:`InputError` for what a sweep over alpha has no use for."""
+    """Raise :class:`InputError` for a missing style, or options that a sweep over alpha does not use."""
     if not styled:
         raise InputError("--alpha-sweep needs a --style")
     for option, given in useless.items():
         if given:
-            raise InputError(f"--alpha-sweep writes {sheet} of all alphas, and no video; leave out {option}")
+            raise InputError(f"--alpha-sweep writes {sheet} instead of a video; leave out {option}")
 
 
 def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:
-    """Where the clip of ``seed`` goes: ``out``, with the seed in its name if there are several clips."""
+    """The path of the clip of ``seed``: ``out``, with the seed in its name if there are several clips."""
     if out is None:
         return Path(f"{slug(prompt)}-{seed}.mp4")
     return out if count == 1 else out.with_name(f"{out.stem}-{seed}{out.suffix}")

@@ -1,4 +1,4 @@
-"""``lumiere inflate``: a text-to-image checkpoint becomes a model of this program."""
+"""``lumiere inflate``: inflate an image model into a video model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lumiere.cli.options import DTYPES, path_type
+from lumiere.cli.options import Dtype, path_type
 from lumiere.errors import InputError
 
 
@@ -14,26 +14,25 @@ from lumiere.errors import InputError
 @click.argument("checkpoint", type=path_type)
 @click.option("--out", type=path_type, required=True, metavar="MODEL", help="Folder to write.")
 @click.option(
-    "--size", type=click.IntRange(8), help="Side of its clips in pixels.  [default: the checkpoint's]"
+    "--size", type=click.IntRange(8), help="Side of the clips in pixels.  [default: the checkpoint's]"
 )
 @click.option(
     "--fps",
     type=click.IntRange(1, 1000),
     default=16,
     show_default=True,
-    help="Frames per second of its clips.",
+    help="Frame rate of the clips, in frames per second.",
 )
-@click.option("--frames", type=click.IntRange(1), default=80, show_default=True, help="Frames of its clips.")
+@click.option("--frames", type=click.IntRange(1), default=80, show_default=True, help="Frames of a clip.")
 @click.option(
     "--prediction-type",
     type=click.Choice(["epsilon", "v_prediction", "sample"]),
-    help="What a single file's net predicts.  [default: v_prediction for Stable Diffusion 2.x, else epsilon]",
+    help="Prediction type of a single-file checkpoint.  [default: v_prediction for Stable Diffusion 2.x, "
+    "else epsilon]",
 )
+@click.option("--dtype", type=Dtype(), help="Precision of the stored weights.  [default: the checkpoint's]")
 @click.option(
-    "--dtype", type=click.Choice(DTYPES), help="Type of the stored weights.  [default: the checkpoint's]"
-)
-@click.option(
-    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Of the new layers."
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of the temporal layers."
 )
 def command(
     checkpoint: Path,
@@ -45,11 +44,11 @@ def command(
     dtype: str | None,
     seed: int,
 ) -> None:
-    """Inflate the text-to-image model CHECKPOINT into the folder MODEL, and print its name.
+    """Inflate the text-to-image model CHECKPOINT into the video model MODEL, and print its folder.
 
-    CHECKPOINT is a folder that diffusers saved (Stable Diffusion 1.x, 2.x and XL, DeepFloyd-IF, or any other
-    that holds a UNet2DConditionModel), or a Stable Diffusion .safetensors file. Its text encoder, its VAE and
-    its noise schedule come along. What is added does nothing yet, and must be trained.
+    CHECKPOINT is a diffusers folder with a UNet2DConditionModel (Stable Diffusion 1.x, 2.x and XL,
+    DeepFloyd-IF, ...), or a Stable Diffusion .safetensors file. Its text encoder, VAE and noise schedule are
+    kept. The temporal layers start as the identity and must be trained.
 
     \b
     lumiere inflate stable-diffusion-v1-5 --out inflated

@@ -1,4 +1,4 @@
-"""``lumiere inpaint``: generate a masked region of a video."""
+"""``lumiere inpaint``: inpaint a masked region of a video."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from lumiere.cli.options import path_type
     "--padding-mask-crop",
     type=click.IntRange(0),
     metavar="PIXELS",
-    help="Generate only the region and this many pixels around it, at the model's full size.",
+    help="Crop to the mask and this many pixels around it, for more detail; the video's size is kept.",
 )
 @conditioned_options()
 def command(
     video: Path, prompt: str, padding_mask_crop: int | None, options: ConditionedOptions, **region: Any
 ) -> None:
-    """Inpaint a masked region of VIDEO, as PROMPT describes, and print the name of the new file.
+    """Inpaint a masked region of VIDEO, following PROMPT, and print the clip's path.
 
-    The region is white in a --mask, an image or a video of as many frames, or inside a --box or a --polygon.
-    All other pixels stay as they are.
+    Give the region as a --mask, a --box or a --polygon. Pixels outside it are kept.
 
     \b
     lumiere inpaint frog.mp4 "a crab on a purple background" --box 32,32,96,96

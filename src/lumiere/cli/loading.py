@@ -1,6 +1,6 @@
-"""Models that verbs share which are called one after another in one process, as ``lumiere batch`` calls them.
+"""State that verbs share when they run one after another in one process, as in ``lumiere batch``.
 
-They lie in the ``meta`` of click's context, which is the caller's, and are gone with it.
+It is kept in the ``meta`` of click's context, and lives as long as the caller's context.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
-    """``make()``; or what it gave the last time that it was called by this name, if that was of the same."""
+    """The result of ``make()``, cached under ``name`` until it is called with another key ``of``."""
     meta = click.get_current_context().meta
     if name not in meta or meta[name][0] != of:
         meta.pop(name, None)  # two models at once may be more than the memory holds
@@ -27,14 +27,22 @@ def kept(name: str, of: Hashable, make: Callable[[], T]) -> T:
     return made
 
 
-def load(kind: type[T], model: str | Path, device: str | None, dtype: str, **components: Any) -> T:
-    """A model on a device, loaded once. What is set on it, such as a scheduler, is the caller's alone.
+def load(
+    kind: type[T],
+    model: str | Path,
+    device: str | None,
+    dtype: str,
+    offload: str | None = None,
+    **components: Any,
+) -> T:
+    """A shallow copy of a model on a device, loaded once; setting its scheduler affects that copy alone.
 
     Args:
-        kind: of pipeline.
-        device: None for the fastest.
-        dtype: what the nets compute in, by torch's name for it.
-        components: to use in place of the bundle's.
+        kind: class of the pipeline.
+        device: None for the fastest one.
+        dtype: precision of the networks, by its name in torch.
+        offload: ``"model"`` for diffusers' model CPU offload, which needs a GPU.
+        components: replace those of the bundle.
     """
     import torch
 
@@ -42,6 +50,10 @@ def load(kind: type[T], model: str | Path, device: str | None, dtype: str, **com
 
     def make() -> T:
         pipeline = cast(Any, kind).from_pretrained(model, getattr(torch, dtype), **components)
-        return cast(T, pipeline.to(place))
+        if offload == "model":
+            pipeline.enable_model_cpu_offload(device=place)
+        else:
+            pipeline.to(place)
+        return cast(T, pipeline)
 
-    return copy(kept(kind.__name__, (str(model), place, dtype), make))
+    return copy(kept(kind.__name__, (str(model), place, dtype, offload), make))

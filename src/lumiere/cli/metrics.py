@@ -1,4 +1,4 @@
-"""``lumiere metrics``: numbers of any clips, and how far they are from real ones."""
+"""``lumiere metrics``: measure clips and their distance from real clips."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ recogniser_option = click.option(
 features_option = click.option(
     "--features",
     type=path_type,
-    help="Net to look through: a TorchScript file (I3D) or a folder of VideoMAE.  [default: the recogniser]",
+    help="Feature network: a TorchScript file (I3D) or a folder of VideoMAE.  [default: the recogniser]",
 )
 cache_option = click.option(
-    "--cache", type=path_type, help="Folder that keeps what was measured on each clip, for the next run."
+    "--cache", type=path_type, help="Folder to cache the measurements of each clip for the next run."
 )
 json_option = click.option(
-    "--json", "json_file", type=path_type, help="File for all numbers, also of each clip."
+    "--json", "json_file", type=path_type, help="Write all numbers to this .json file."
 )
 
 
 def frames_options(stride: int | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Which frames a net sees."""
+    """Options for the frames that the feature network sees."""
     said = str(stride) if stride else "evenly over the clip"
 
     def decorated(function: Callable[..., None]) -> Callable[..., None]:
@@ -44,10 +44,14 @@ def frames_options(stride: int | None) -> Callable[[Callable[..., None]], Callab
             "--stride",
             type=click.IntRange(1),
             default=stride,
-            help=f"Take the first frames, so many apart.  [default: {said}]",
+            help=f"Stride between frames, from the first one on.  [default: {said}]",
         )(function)
         return click.option(
-            "--frames", type=click.IntRange(1), default=16, show_default=True, help="That the net sees."
+            "--frames",
+            type=click.IntRange(1),
+            default=16,
+            show_default=True,
+            help="Frames of a clip that the network sees.",
         )(function)
 
     return decorated
@@ -57,28 +61,29 @@ def frames_options(stride: int | None) -> Callable[[Callable[..., None]], Callab
 def command() -> None:
     """Measure clips: motion, flicker, consistency, text alignment, and the distance from real clips.
 
-    CLIPS are videos, folders that are searched for videos, or shards (.tar). docs/metrics.md says what each
-    number means, and which may be set beside published ones.
+    CLIPS are videos, folders that are searched for videos, or shards (.tar). See docs/metrics.md for the
+    definition of each number, and which are comparable with published ones.
     """
 
 
 @command.command()
 @clips_argument
 @click.option(
-    "--real", type=path_type, multiple=True, help="Real clips: adds the Frechet distance from them."
+    "--real", type=path_type, multiple=True, help="Real clips; adds the Frechet distance from them."
 )
 @click.option(
     "--paired",
     type=path_type,
-    help="True clips of the same names: adds PSNR, SSIM, and warping error and Frechet distance over theirs.",
+    help="Reference clips of the same names; adds PSNR, SSIM, and ratios of warping error and Frechet "
+    "distance.",
 )
 @click.option(
     "--prompts",
     type=path_type,
-    help='.jsonl with lines {"clip": "000.mp4", "prompt": "a crab"}, or a folder of clips of the same names '
-    "that say theirs.  [default: the clips' own metadata]",
+    help='Prompts: a .jsonl with lines {"clip": "000.mp4", "prompt": "a crab"}, or a folder of clips of the '
+    "same names whose metadata holds them.  [default: the clips' own metadata]",
 )
-@click.option("--text-model", type=path_type, help="Folder of CLIP or X-CLIP, for text alignment.")
+@click.option("--text-model", type=path_type, help="Folder of a CLIP or X-CLIP model, for text alignment.")
 @recogniser_option
 @features_option
 @frames_options(None)
@@ -101,7 +106,7 @@ def clips(
     device: str | None,
     overwrite: bool,
 ) -> None:
-    """Measure each of CLIPS and all of them together.
+    """Measure each of CLIPS, and all of them as a set.
 
     + is better when larger, - when smaller. Intervals are bootstrapped over clips.
 
@@ -134,7 +139,8 @@ def clips(
     sources, real_sources = find(clips), find(real) if real else []
     if real and min(len(sources), len(real_sources)) < 2:
         raise InputError(
-            f"{len(sources)} clips and {len(real_sources)} real ones; a Frechet distance needs two of each"
+            f"{len(sources)} clips and {len(real_sources)} real clips; give two or more of each for a "
+            "Frechet distance"
         )
     partners = [report.Loaded(truth) for _, truth in pair(sources, find([paired]))] if paired else []
     texts = prompts_of(sources, prompts, needed=text_model is not None)
@@ -175,9 +181,15 @@ def clips(
 
 @command.command()
 @clips_argument
-@click.option("--among", type=path_type, multiple=True, required=True, help="Such as the training data.")
-@click.option("--sheet", type=path_type, help="Picture of the closest pairs: .png, .jpg or .webp.")
-@click.option("--pairs", type=click.IntRange(1), default=10, show_default=True, help="To print and picture.")
+@click.option(
+    "--among",
+    type=path_type,
+    multiple=True,
+    required=True,
+    help="Clips to search, such as the training data.",
+)
+@click.option("--sheet", type=path_type, help="Write an image of the closest pairs: .png, .jpg or .webp.")
+@click.option("--pairs", type=click.IntRange(1), default=10, show_default=True, help="Closest pairs to show.")
 @recogniser_option
 @features_option
 @frames_options(None)
@@ -199,11 +211,11 @@ def nearest(
     device: str | None,
     overwrite: bool,
 ) -> None:
-    """Find of each of CLIPS the nearest clip of another set: is it a copy?
+    """Find the nearest neighbour of each of CLIPS in another set, to detect copies.
 
     Prints the closest pairs: their distance, the root mean square of the features' difference in standard
-    deviations of the other set, and the share of that set's own clips that have no neighbour as near. A copy
-    is at 0, and closer than 100 %.
+    deviations of the other set, and the share of that set's clips whose own nearest neighbour is farther. A
+    copy has distance 0, closer than 100 %.
 
     \b
     lumiere metrics nearest out/clips --among data/videos --features i3d_torchscript.pt --sheet nearest.png
@@ -249,11 +261,10 @@ def nearest(
 @json_option
 @overwrite_option
 def compare(ours: Path, theirs: Path, json_file: Path | None, overwrite: bool) -> None:
-    """Compare two folders of `lumiere evaluate`: what they say of the prompts that they have in common.
+    """Compare two folders of `lumiere evaluate` on their common prompts.
 
-    The same prompts from the same noise differ less than two sets of prompts do, so that the interval of the
-    difference, bootstrapped over prompts, is narrower than those of the shares. A difference whose interval
-    does not hold 0 is more than chance.
+    Differences are paired by prompt and bootstrapped over prompts, so that their intervals are narrower than
+    those of the shares. A difference is significant if its interval excludes 0.
 
     \b
     lumiere evaluate emoji --steps 4 --out out/steps-4
@@ -274,16 +285,16 @@ def compare(ours: Path, theirs: Path, json_file: Path | None, overwrite: bool) -
 @click.option("--out", type=path_type, required=True, help="File to write, .jsonl.")
 @click.option("--count", type=click.IntRange(1), default=10_000, show_default=True, help="Clips to generate.")
 @click.option(
-    "--list", "listed", type=path_type, help="A split, such as trainlist01.txt.  [default: all clips]"
+    "--list", "listed", type=path_type, help="Split file, such as trainlist01.txt.  [default: all clips]"
 )
-@click.option("--sentences", type=path_type, help=".json, a prompt by class.  [default: the class's name]")
+@click.option("--sentences", type=path_type, help="Prompts by class, a .json.  [default: the class names]")
 @overwrite_option
 def ucf101_prompts(
     ucf101: Path, out: Path, count: int, listed: Path | None, sentences: Path | None, overwrite: bool
 ) -> None:
-    """Write the prompts of the zero-shot protocol for the local folder UCF101, a sub-folder a class.
+    """Write the prompts of the zero-shot protocol for the local folder UCF101, with a sub-folder per class.
 
-    A line is {"clip": "YoYo/0000.mp4", "prompt": "YoYo"}; classes have as large a share as their real clips.
+    A line is {"clip": "YoYo/0000.mp4", "prompt": "YoYo"}; classes are distributed as in the real clips.
 
     \b
     lumiere metrics ucf101-prompts UCF-101 --out prompts.jsonl
@@ -300,15 +311,15 @@ def ucf101_prompts(
 
 @command.command()
 @clips_argument
-@click.option("--real", type=path_type, required=True, help="The folder UCF-101, a sub-folder a class.")
+@click.option("--real", type=path_type, required=True, help="Folder UCF-101, with a sub-folder per class.")
 @click.option("--features", type=path_type, required=True, help="I3D as a TorchScript file.")
 @click.option(
     "--classifier",
     type=path_type,
-    help="TorchScript of C3D, for the published score.  [default: the features]",
+    help="C3D as a TorchScript file, for the published score.  [default: the features]",
 )
 @click.option(
-    "--list", "listed", type=path_type, help="A split, such as trainlist01.txt.  [default: all clips]"
+    "--list", "listed", type=path_type, help="Split file, such as trainlist01.txt.  [default: all clips]"
 )
 @frames_options(1)
 @cache_option
@@ -328,11 +339,11 @@ def ucf101(
     device: str | None,
     overwrite: bool,
 ) -> None:
-    """Zero-shot UCF-101: Frechet video distance and inception score of generated CLIPS.
+    """Measure the Frechet video distance and inception score of generated CLIPS on zero-shot UCF-101.
 
-    Nothing is sampled here: all of CLIPS and all of the real clips count. Published figures are of 10,000
-    clips or more, of the prompts that `lumiere metrics ucf101-prompts` writes. What departs from the protocol
-    is said beside the numbers. With --cache an interrupted run goes on where it was.
+    All of CLIPS and all of the real clips are used. Published figures use 10,000 clips or more, of the
+    prompts that `lumiere metrics ucf101-prompts` writes. Departures from the protocol are printed with the
+    numbers. With --cache, an interrupted run resumes.
 
     \b
     lumiere metrics ucf101 out/ucf101 --real UCF-101 --features i3d_torchscript.pt --cache out/ucf101-cache
@@ -350,7 +361,7 @@ def ucf101(
     sources, real_sources = find(clips), [source for found in by_class.values() for source in found]
     device, kept = pick_device(device), Cache(cache)
     if len(sources) < protocol.SPLITS:
-        raise InputError(f"{len(sources)} clips; the inception score in 10 parts needs 10 or more")
+        raise InputError(f"{len(sources)} clips; give 10 or more, for an inception score over 10 splits")
     if not features.is_file():
         raise InputError(f"no I3D at {features}; give a TorchScript file")
 
@@ -367,7 +378,7 @@ def ucf101(
     if score := report.inception(seen, net, splits=protocol.SPLITS):
         if classifier is None:
             score.warnings.append(
-                "the classes are the features' own; published scores are of C3D (--classifier)"
+                "the classes are those of the features; published scores use C3D (--classifier)"
             )
         values.append(score)
     values[0].warnings.extend(protocol.departures(len(sources), len(by_class)))

@@ -1,11 +1,12 @@
-"""Options that mean the same for several verbs, and what they are read as."""
+"""Options that several verbs share, and their parsing."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -15,7 +16,7 @@ path_type = click.Path(path_type=Path)
 
 
 class FloatRange(click.FloatRange):
-    """click's, which takes "nan" for a number in every range, and "inf" where there is no end."""
+    """``click.FloatRange`` that rejects "nan" and "inf"."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number: float = super().convert(value, param, ctx)
@@ -30,7 +31,7 @@ class GuidanceInterval(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, float]:
-        """Two shares of the noise schedule, of "0.4,0.8"."""
+        """Two shares of the noise schedule from text, such as "0.4,0.8"."""
         if isinstance(value, tuple):
             return value
         try:
@@ -44,84 +45,137 @@ class GuidanceInterval(click.ParamType):
         return low, high
 
 
-#: far more than any memory holds
+class Dtype(click.Choice):
+    """A precision by torch's name, or short: "bf16" for "bfloat16"."""
+
+    SHORT: ClassVar = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+    def __init__(self) -> None:
+        super().__init__(list(self.SHORT.values()))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name: str = super().convert(self.SHORT.get(value, value), param, ctx)
+        return name
+
+
+#: more than any memory holds
 MOST_FRAMES = 1_000_000
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that exist.")
-DTYPES = ["float32", "float16", "bfloat16"]
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
+
 dtype_option = click.option(
     "--dtype",
-    type=click.Choice(DTYPES),
+    type=Dtype(),
     default="float32",
     show_default=True,
-    help="What the nets compute in.",
+    help="Precision of the networks; fp32, fp16 and bf16 for short.",
 )
-device_option = click.option("--device", help="cpu, cuda, cuda:1, mps, ...  [default: the fastest there is]")
+device_option = click.option(
+    "--device", help="Device: cpu, cuda, cuda:1, mps, ...  [default: the fastest one]"
+)
+offload_option = click.option(
+    "--offload",
+    type=click.Choice(["model"]),
+    help="Keep networks in CPU memory, and move one at a time to the GPU (model CPU offload).",
+)
 steps_option = click.option(
     "--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"
 )
 guidance_option = click.option(
     "--guidance",
     type=FloatRange(1, 100),
-    help="Weight of the prompt; 1 is off.  [default: the model's]",
+    help="Guidance scale; 1 disables classifier-free guidance.  [default: the model's]",
 )
 interval_option = click.option(
     "--guidance-interval",
     type=GuidanceInterval(),
-    help="Guide only at these shares of the noise, 0 being clean; other steps cost half.  "
-    "[default: the model's]",
+    help="Part of the noise schedule with guidance, from 0 (clean) to 1 (pure noise); steps outside cost "
+    "half.  [default: the model's]",
 )
-negative_option = click.option("--negative", default="", help="What the clip should lead away from.")
+negative_option = click.option("--negative", default="", help="Negative prompt.")
 seed_option = click.option(
     "--seed",
     type=click.IntRange(0, 2**53),
-    help="The same seed gives the same clip.  [default: a new one]",
+    help="Seed of the noise; the same seed gives the same clip.  [default: random]",
 )
 line_seed_option = click.option(
     "--seed",
     type=click.IntRange(0, 2**52),
     default=0,
     show_default=True,
-    help="Line N has the seed SEED + N, if it names none.",
+    help="Base seed: line N uses SEED + N unless it sets its own.",
 )
 model_option = click.option(
-    "--model", default="emoji", show_default=True, help="A shipped model, or a model's folder."
+    "--model", default="emoji", show_default=True, help="Shipped model, or a model's folder."
 )
 upscaler_option = click.option(
     "--upscaler",
-    help="A super-resolution model, for a --size above the model's own.  [default: emoji-upscaler]",
+    help="Super-resolution model for a --size above the base model's.  [default: emoji-upscaler]",
 )
 style_options = (
     click.option(
         "--style",
         type=path_type,
-        help="A style: what `lumiere style fit` wrote, or a LoRA for the image model.",
+        help="Style: a folder of `lumiere style fit`, or a LoRA for the image model.",
     ),
     click.option(
         "--alpha",
         type=FloatRange(0),
-        help="How much of the style, from 0 to 1.  [default: 1, with a --style]",
+        help="Strength of the style, from 0 to 1.  [default: 1, with a style]",
     ),
-    click.option("--extrapolate", is_flag=True, help="Allow an --alpha above 1, which exaggerates."),
+    click.option("--extrapolate", is_flag=True, help="Allow a style's strength above 1."),
 )
 
 
+lora_options = (
+    click.option(
+        "--lora", metavar="FILE", type=path_type, help="LoRA for the image model, instead of a style."
+    ),
+    click.option("--lora-scale", type=FloatRange(0), help="Scale of the LoRA, from 0 to 1.  [default: 1]"),
+)
+
+
+def with_lora(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the arguments ``lora`` and ``lora_scale`` by ``style`` and ``alpha``.
+
+    Raises:
+        InputError: they contradict --style or --alpha, or there is a scale without a LoRA.
+    """
+    others = dict(arguments)
+    lora, scale = others.pop("lora"), others.pop("lora_scale")
+    if lora is None:
+        if scale is not None:
+            raise InputError(f"--lora-scale {scale:g} needs a --lora")
+        return others
+    if others["style"] is not None:
+        raise InputError(f"--style {others['style']} and --lora {lora} exclude each other; give one of them")
+    if others["alpha"] is not None:
+        raise InputError(f"--alpha {others['alpha']:g} goes with --style; give --lora-scale with --lora")
+    return {**others, "style": lora, "alpha": scale}
+
+
+def check_offload(offload: str | None, device: str | None) -> None:
+    """Raise :class:`InputError`, before any work, for offloading without a GPU."""
+    if offload is not None and pick_device(device) == "cpu":
+        raise InputError(f"--offload {offload} needs a GPU, and the device is cpu; leave it out")
+
+
 def check_style(style: Path | None, alpha: float | None, extrapolate: bool) -> None:
-    """Raise :class:`InputError`, before any work, for a style that is not there, or an alpha out of range."""
+    """Raise :class:`InputError`, before any work, for a missing style or an alpha out of range."""
     if alpha is not None and style is None:
         raise InputError(f"--alpha {alpha:g} needs a --style")
     check_alpha(alpha, extrapolate)
     if style is not None and not style.exists():
-        raise InputError(f"no style at {style}; make one with `lumiere style fit`")
+        raise InputError(f"no style at {style}; give a folder of `lumiere style fit`, or a LoRA file")
 
 
 def check_alpha(alpha: float | None, extrapolate: bool) -> None:
-    """Raise :class:`InputError` for an alpha above 1 that is not asked for by --extrapolate."""
+    """Raise :class:`InputError` for an alpha above 1 without --extrapolate."""
     if alpha is not None and alpha > 1 and not extrapolate:
-        raise InputError(f"--alpha is {alpha:g}; give 0 to 1, or say --extrapolate to exaggerate a style")
+        raise InputError(f"--alpha is {alpha:g}; give 0 to 1, or add --extrapolate to exaggerate the style")
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """Width and height in pixels, of "128" or "160x96"."""
+    """Width and height in pixels, from "128" or "160x96"."""
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", size.strip().lower())
     if not match or not int(match[1]) or (match[2] and not int(match[2])):
         raise InputError(f"size is {size!r}; give pixels, such as 128, or WIDTHxHEIGHT, such as 160x96")
@@ -130,7 +184,11 @@ def parse_size(size: str) -> tuple[int, int]:
 
 
 def pick_device(name: str | None) -> str:
-    """A device that is there: ``name``, or the fastest."""
+    """A usable device: ``name``, or the fastest one.
+
+    Raises:
+        InputError: ``name`` cannot be used on this machine.
+    """
     import torch
 
     if name is None:
@@ -139,5 +197,5 @@ def pick_device(name: str | None) -> str:
         torch.zeros(1, device=name).item()  # "meta" can make tensors, but not compute
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device {name!r} cannot be used: {reason}; cpu always can") from None
+        raise InputError(f"device {name!r} cannot be used: {reason}; use cpu") from None
     return name

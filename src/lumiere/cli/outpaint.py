@@ -1,4 +1,4 @@
-"""``lumiere outpaint``: a video on a larger canvas."""
+"""``lumiere outpaint``: outpaint a video onto a larger canvas."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lumiere.errors import InputError
 @click.command()
 @click.argument("video", type=path_type)
 @click.argument("prompt", default="")
-@click.option("--canvas", required=True, help="WIDTHxHEIGHT of the canvas, in pixels of the video.")
-@click.option("--at", help="Where the video's upper left corner lies on it: X,Y.  [default: in the middle]")
+@click.option("--canvas", required=True, help="Size of the canvas: WIDTHxHEIGHT, in pixels of the video.")
+@click.option("--at", help="Position of the video's top left corner: X,Y.  [default: centred]")
 @conditioned_options()
 def command(video: Path, prompt: str, canvas: str, at: str | None, options: ConditionedOptions) -> None:
-    """Make what lies around VIDEO on a larger canvas, as PROMPT says, and print the name of the new file.
+    """Outpaint VIDEO onto a larger canvas, following PROMPT, and print the clip's path.
 
     \b
     lumiere outpaint frog.mp4 "a frog on a purple background" --canvas 192x128

@@ -1,4 +1,4 @@
-"""``lumiere report``: everything that was measured, as one page."""
+"""``lumiere report``: collect measured figures into one HTML page."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from lumiere.cli.options import overwrite_option, path_type
 @click.command()
 @click.argument("figures", metavar="FIGURES...", nargs=-1, required=True, type=path_type)
 @click.option(
-    "--out", type=path_type, default=Path("out/report.html"), show_default=True, help="Page to write, .html."
+    "--out", type=path_type, default=Path("out/report.html"), show_default=True, help="HTML page to write."
 )
-@click.option("--title", default="What was measured", show_default=True, help="Of the page.")
+@click.option("--title", default="Evaluation report", show_default=True, help="Title of the page.")
 @click.option(
     "--clips",
     type=click.IntRange(0),
     default=6,
     show_default=True,
-    help="Prompts whose clips are shown, of each section; evenly spaced, never picked.",
+    help="Prompts per section whose clips are shown; evenly spaced, not cherry-picked.",
 )
 @overwrite_option
 def command(figures: tuple[Path, ...], out: Path, title: str, clips: int, overwrite: bool) -> None:
-    """Put FIGURES into one HTML page: tables, plots, clips, and where each number comes from.
+    """Collect FIGURES into one HTML page: tables, plots, clips, and the source of each number.
 
-    FIGURES are recognised by what they hold: folders of `lumiere evaluate` and of `lumiere ablate`; studies,
-    or what `lumiere study report --json` printed; files of `lumiere metrics --json`; what `lumiere xt-slice
-    --json` printed, and its pictures. A folder is searched. The same figures of several models stand beside
-    each other. The page needs no other file and no network; the same input gives the same bytes.
+    FIGURES are any of: folders of `lumiere evaluate` and `lumiere ablate`; studies, or the output of `lumiere
+    study report --json`; files of `lumiere metrics --json`; the output and images of `lumiere xt-slice`.
+    Folders are searched. The same figures of several models share a table. The page is self-contained, and
+    the same input gives the same bytes.
 
     \b
     lumiere report out/evaluate-emoji --out report.html

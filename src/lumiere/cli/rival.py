@@ -1,4 +1,4 @@
-"""``lumiere rival``: another video model's clips of the same prompts."""
+"""``lumiere rival``: generate clips with another video model from the same prompts."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from lumiere.errors import InputError
 @click.command()
 @click.argument("pipeline", type=path_type)
 @click.argument("prompts", type=path_type)
-@click.option("--out", "folder", required=True, type=path_type, help="The folder of the clips.")
+@click.option("--out", "folder", required=True, type=path_type, help="Folder for the clips.")
 @click.option(
     "--images",
     type=path_type,
-    help="Pictures of the clips' names, or another method's clips, whose first frames are taken.",
+    help="Folder of images with the clips' names, or of clips whose first frames are used.",
 )
 @click.option(
-    "--motion-adapter", type=path_type, help="A MotionAdapter's folder: AnimateDiff of a Stable Diffusion."
+    "--motion-adapter", type=path_type, help="Folder of a MotionAdapter (AnimateDiff on Stable Diffusion)."
 )
 @click.option(
     "--num-frames",
@@ -50,22 +50,22 @@ from lumiere.errors import InputError
     "--guidance-scale",
     "--guidance",
     type=FloatRange(1, 100),
-    help="Weight of the prompt; 1 is off.  [default: the pipeline's]",
+    help="Guidance scale; 1 disables classifier-free guidance.  [default: the pipeline's]",
 )
-@click.option("--negative-prompt", "--negative", help="What the clips should lead away from.")
-@click.option("--height", type=click.IntRange(8), help="In pixels.  [default: the pipeline's]")
-@click.option("--width", type=click.IntRange(8), help="In pixels.  [default: the pipeline's]")
+@click.option("--negative-prompt", "--negative", help="Negative prompt.")
+@click.option("--height", type=click.IntRange(8), help="Height in pixels.  [default: the pipeline's]")
+@click.option("--width", type=click.IntRange(8), help="Width in pixels.  [default: the pipeline's]")
 @click.option(
     "--fps",
     type=FloatRange(0, 1000, min_open=True),
-    help="Frames per second.  [default: the pipeline's, or 8]",
+    help="Frame rate in frames per second.  [default: the pipeline's, or 8]",
 )
 @click.option(
     "--set",
     "others",
     metavar="NAME=VALUE",
     multiple=True,
-    help="Anything else that the pipeline's call is told; may be given several times.",
+    help="Another argument of the pipeline's call; repeatable.",
 )
 @line_seed_option
 @dtype_option
@@ -84,14 +84,14 @@ def command(
     overwrite: bool,
     **options: int | float | str | None,
 ) -> None:
-    """Make a clip of each of PROMPTS with the diffusers pipeline in the folder PIPELINE; print their names.
+    """Generate a clip for each of PROMPTS with the diffusers pipeline in the folder PIPELINE.
 
-    PROMPTS is a .txt, .jsonl or .csv, as `lumiere batch` takes it, and the clips are called as batch calls
-    them; or another method's folder of clips, whose prompts and names are taken. So clips of the same prompt
-    have the same name, for `lumiere study build` and `lumiere metrics`.
+    PROMPTS is a .txt, .jsonl or .csv as for `lumiere batch`, and clips are named as by batch; or it is a
+    folder of clips, whose prompts and names are used. Clips of the same prompt share a name, for `lumiere
+    study build` and `lumiere metrics`.
 
-    A clip that is there, made with the same settings, is not made again: call it once more to go on. Only
-    folders on this machine are read, and of weights only safetensors.
+    Existing clips with the same settings are kept: run the same command again to resume. Only local folders
+    with safetensors weights are loaded.
 
     \b
     lumiere rival zeroscope prompts.txt --out clips/zeroscope --width 576 --height 320
@@ -108,12 +108,12 @@ def command(
     from lumiere.research.rivals.pipelines import find_rival, parse_argument
 
     cases = read_cases(prompts, seed)
-    told = {name: value for name, value in options.items() if value is not None}
-    rival = find_rival(pipeline, told | dict(map(parse_argument, others)), motion_adapter)
+    arguments = {name: value for name, value in options.items() if value is not None}
+    rival = find_rival(pipeline, arguments | dict(map(parse_argument, others)), motion_adapter)
     if rival.needs_picture and images is None:
-        raise InputError(f"{rival.kind.__name__} makes clips of pictures; give their folder by --images")
+        raise InputError(f"{rival.kind.__name__} needs images; give their folder with --images")
     if images is not None and not rival.takes_picture:
-        raise InputError(f"{rival.kind.__name__} takes no picture; leave out --images {images}")
+        raise InputError(f"{rival.kind.__name__} takes no image; leave out --images {images}")
     pictures = {} if images is None else find_pictures(images, cases)
     paths = {case: folder / f"{case.name}.mp4" for case in cases}
     wanted = {case: rival.settings(case, dtype, pictures.get(case.name)) for case in cases}

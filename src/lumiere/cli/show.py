@@ -1,4 +1,4 @@
-"""``lumiere show``: what a clip is, and how it was made."""
+"""``lumiere show``: show a clip's properties and generation settings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from lumiere.cli.options import overwrite_option, path_type
 
 @click.command()
 @click.argument("file", type=path_type)
-@click.option("--sheet", type=path_type, help="Write a contact sheet: eight frames as one picture.")
-@click.option("--xt-slice", "slice_", type=path_type, help="Write the x-t slice of the middle row.")
+@click.option("--sheet", type=path_type, help="Write a contact sheet of eight frames to this image.")
+@click.option(
+    "--xt-slice", "slice_", type=path_type, help="Write the x-t slice of the middle row to this image."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @overwrite_option
 def command(file: Path, sheet: Path | None, slice_: Path | None, as_json: bool, overwrite: bool) -> None:
-    """Say what FILE is: its size, frames, frames per second, duration and the settings it was made with.
+    """Show the size, frame count, frame rate, duration and generation settings of FILE.
 
-    FILE is any video, or a folder of PNGs that lumiere wrote. Pictures are .png, .jpg or .webp.
+    FILE is any video, or a folder of PNG frames that lumiere wrote. Images are .png, .jpg or .webp.
 
     \b
     lumiere show frog.mp4
@@ -65,7 +67,7 @@ def command(file: Path, sheet: Path | None, slice_: Path | None, as_json: bool, 
         printable = isinstance(value, str) and value.isprintable()
         click.echo(f"  {name:<{column}}  {value if printable else json.dumps(value)}")
     if not info.metadata:
-        click.echo("  no settings: lumiere did not write it, or another program rewrote it")
+        click.echo("  no settings: not written by lumiere, or rewritten by another program")
 
 
 def _rate(fps: Fraction) -> str:

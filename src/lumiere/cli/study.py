@@ -1,4 +1,4 @@
-"""``lumiere study``: raters say which of two clips is better."""
+"""``lumiere study``: run a user study of which of two clips is better."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ study_argument = click.argument("study", type=path_type)
 
 @click.group()
 def command() -> None:
-    """Ask people which of two clips is better: a blind study in a web page."""
+    """Run a user study: raters choose the better of two clips, blind, on a web page."""
 
 
 @command.command()
 @click.argument("methods", metavar="METHOD=FOLDER...", nargs=-1, required=True)
-@click.option("--out", required=True, type=path_type, help="The study's folder, to be made.")
+@click.option("--out", required=True, type=path_type, help="Folder of the study to write.")
 @click.option(
     "--question",
     "questions",
     multiple=True,
-    help="What is asked about each pair; may be given several times.  [default: the paper's two]",
+    help="Question about each pair; repeatable.  [default: the paper's two]",
 )
 @click.option(
     "--checks",
     type=click.IntRange(0),
     default=3,
     show_default=True,
-    help="Clips against a broken version of themselves; every rater sees all of them.",
+    help="Attention checks: clips paired with a broken version of themselves, shown to every rater.",
 )
 @click.option(
     "--pairs-per-rater",
     type=click.IntRange(1),
     default=30,
     show_default=True,
-    help="At most; where there are more pairs, raters share them evenly.",
+    help="Most pairs per rater; more pairs are split evenly over raters.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Of order and sides."
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of order and sides."
 )
-@click.option("--common", is_flag=True, help="Leave out the prompts that a method lacks.")
+@click.option("--common", is_flag=True, help="Use only the prompts that all methods share.")
 @click.option(
     "--fit",
     is_flag=True,
-    help="Where two clips differ in size or length, cut and scale both to one: the longer loses its end, the "
-    "wider its sides, and the smaller is enlarged.",
+    help="Fit two clips of different size or length to each other: trim the longer, crop the wider and "
+    "enlarge the smaller.",
 )
 def build(
     methods: tuple[str, ...],
@@ -60,11 +60,11 @@ def build(
     common: bool,
     fit: bool,
 ) -> None:
-    """Make a study of the first METHOD's clips against each other METHOD's, and print its folder.
+    """Build a study of the first METHOD's clips against those of every other METHOD, and print its folder.
 
-    Clips belong together by their prompt. That is what lumiere wrote into the clip, else what stands in a
-    .txt or .json file of the same name, else the file name. All clips are encoded anew under random names,
-    without sound and metadata: neither page nor address tells which method made what.
+    Clips are paired by prompt: from the clip's metadata, else from a .txt or .json file of the same name,
+    else the file name. All clips are re-encoded under random names, without sound and metadata, so that the
+    page does not reveal the method.
 
     \b
     lumiere study build emoji=out/evaluate-emoji/clips real=out/evaluate-emoji/real-clips --out study
@@ -75,7 +75,7 @@ def build(
     folders = [_method(argument) for argument in methods]
     names = [name for name, _ in folders]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"the method {twice} is given twice; give each its own name")
+        raise InputError(f"two methods are named {twice}; give each its own name")
     study = build(
         dict(folders),
         out,
@@ -97,21 +97,25 @@ def build(
 def _method(argument: str) -> tuple[str, Path]:
     name, equals, folder = argument.partition("=")
     if not name.strip() or not equals or not folder:
-        raise InputError(f"{argument!r} is no METHOD=FOLDER; write it as in emoji=clips/emoji")
+        raise InputError(f"{argument!r} is not METHOD=FOLDER; write it as in emoji=clips/emoji")
     return name.strip(), Path(folder)
 
 
 @command.command()
 @study_argument
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 serves other machines too.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind; 0.0.0.0 for all.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any that is free."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port; 0 for any free one.",
 )
 def serve(study: Path, host: str, port: int) -> None:
-    """Serve STUDY as a web page, until Ctrl-C, and keep the answers in its folder.
+    """Serve STUDY as a web page until Ctrl-C, and store the answers in its folder.
 
-    Every answer is on the disk before the page counts it as saved. The same command goes on after any
-    interruption. Needs `pip install 'lumiere-video[study]'`.
+    Every answer is on disk before the page shows it as saved. Run the same command again to resume. Requires
+    `pip install 'lumiere-video[study]'`.
 
     \b
     lumiere study serve study
@@ -135,17 +139,17 @@ def serve(study: Path, host: str, port: int) -> None:
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Wrong answers in checks that a rater may give and still be counted.",
+    help="Failed attention checks a rater may have and still be counted.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", type=path_type, help="Write a page with a chart.")
 @overwrite_option
 def report(study: Path, failures: int, as_json: bool, html: Path | None, overwrite: bool) -> None:
-    """Count the answers of STUDY, which may still be served.
+    """Report the answers of STUDY, which may still be running.
 
-    For each question and rival: how often the method was preferred, with the 95 % interval (Wilson), the
-    two-sided p of the exact binomial test against a coin, and the raters' agreement (Krippendorff's alpha).
-    Raters who failed an attention check, or met none yet, are left out and counted.
+    For each question and rival: the preference rate with its 95 % interval (Wilson), the two-sided p-value of
+    the exact binomial test against 50 %, and the raters' agreement (Krippendorff's alpha). Raters who failed
+    an attention check, or have seen none yet, are excluded and counted.
 
     \b
     lumiere study report study

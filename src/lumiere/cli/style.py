@@ -1,4 +1,4 @@
-"""``lumiere style``: a style is fitted to pictures."""
+"""``lumiere style``: fit a style to reference images."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ caption_option = click.option(
     "--caption",
     "captions",
     multiple=True,
-    help="What a reference shows, without its style; once for all, or one each.  [default: the file's name]",
+    help="Caption of a reference, without its style; one for all, or one each.  [default: the file name]",
 )
 
 
 @click.group()
 def command() -> None:
-    """Fit a style to pictures."""
+    """Fit a style to reference images."""
 
 
 @command.command()
 @click.argument("references", metavar="REFERENCE...", nargs=-1, required=True, type=path_type)
-@click.option("--out", required=True, type=path_type, help="The folder to write.")
+@click.option("--out", required=True, type=path_type, help="Folder to write.")
 @caption_option
 @click.option("--steps", type=click.IntRange(1), default=400, show_default=True, help="Training steps.")
 @click.option(
-    "--rank", type=click.IntRange(1), default=16, show_default=True, help="Of the low-rank weights."
+    "--rank", type=click.IntRange(1), default=16, show_default=True, help="Rank of the LoRA weights."
 )
-@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Training seed.")
 @model_option
 @device_option
 @overwrite_option
@@ -57,11 +57,11 @@ def fit(
     device: str | None,
     overwrite: bool,
 ) -> None:
-    """Fit a style to one REFERENCE or a few, and print the name of its folder.
+    """Fit a style to one or a few REFERENCE images, and print its folder.
 
-    A style is a low-rank change of the image model's weights, of under 5 MB, for this model alone. Pictures
-    that are cut out (PNGs with transparency) fit best: the style then leaves the backgrounds alone. Ctrl-C
-    ends the fitting early, and what was fitted is kept.
+    A style is a LoRA of the image model, under 5 MB, for this model only. Cut-out images (PNGs with
+    transparency) work best: the style then leaves backgrounds unchanged. Ctrl-C ends training early and saves
+    the style.
 
     \b
     lumiere style fit fox.png owl.png crab.png --out line-art
@@ -82,21 +82,21 @@ def fit(
 def stylist(
     references: tuple[Path, ...], captions: tuple[str, ...], **options: Any
 ) -> Callable[[LumierePipeline], Style]:
-    """What fits a style to a model, once it is loaded. The references are read at once.
+    """Read the references, and return a function that fits a style of a loaded model to them.
 
     Args:
-        captions: none, one, or as many as references.
-        options: of :func:`lumiere.train.style.fit`.
+        captions: none, one, or one per reference.
+        options: keyword arguments of :func:`lumiere.train.style.fit`.
 
     Raises:
-        InputError: a reference is no picture, or the captions are not as many.
+        InputError: a reference cannot be read as an image, or the number of captions does not match.
     """
     from lumiere.conditions import read_cutout
 
     pictures = [read_cutout(reference) for reference in references]
     if len(captions) not in (0, 1, len(references)):
         counts = f"{len(captions)} captions for {len(references)} references"
-        raise InputError(f"there are {counts}; give one for all, or one each")
+        raise InputError(f"{counts}; give one caption for all, or one each")
     said = list(captions) * (len(references) if len(captions) == 1 else 1)
     said = said or [reference.stem.replace("-", " ").replace("_", " ") for reference in references]
 

@@ -1,4 +1,4 @@
-"""``lumiere stylize``: a prompt becomes a clip in the style of a picture."""
+"""``lumiere stylize``: generate a clip in the style of a reference image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         multiple=True,
         required=True,
         type=path_type,
-        help="A picture in the style; may be given several times.",
+        help="Reference image of the style; repeatable.",
     ),
     caption_option,
     click.option(
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         show_default=True,
         help="Training steps of the style.",
     ),
-    click.option("--keep", metavar="STYLE", type=path_type, help="Keep the style in this folder."),
+    click.option("--keep", metavar="STYLE", type=path_type, help="Save the style to this folder."),
 )
 def command(
     references: tuple[Path, ...],
@@ -44,9 +44,9 @@ def command(
     overwrite: bool,
     **arguments: Any,
 ) -> None:
-    """Make a clip of what PROMPT says in the style of a picture, and print the name of its file.
+    """Generate a clip from PROMPT in the style of a reference image, and print its path.
 
-    As lumiere style fit, and lumiere generate --style; the style is fitted in a few minutes.
+    Same as `lumiere style fit` followed by `lumiere generate --style`. Fitting takes a few minutes.
 
     \b
     lumiere stylize "a frog on a yellow background" --reference fox.png

@@ -1,4 +1,4 @@
-"""``lumiere transition``: a clip from one image to another."""
+"""``lumiere transition``: interpolate between a first and a last frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lumiere.cli.options import path_type
 @frames_option
 @conditioned_options()
 def command(first: Path, last: Path, prompt: str, frames: int, options: ConditionedOptions) -> None:
-    """Make a clip that begins with the image FIRST and ends with LAST, and print the name of its file.
+    """Interpolate between the images FIRST and LAST, following PROMPT, and print the clip's path.
 
     \b
     lumiere transition small.png large.png "a frog growing on a purple background" --out frog.mp4

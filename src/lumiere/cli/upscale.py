@@ -1,4 +1,4 @@
-"""``lumiere upscale``: a video becomes a larger one."""
+"""``lumiere upscale``: upscale a video with MultiDiffusion."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from lumiere.batch.note import noted
 from lumiere.cli.loading import load
 from lumiere.cli.options import (
     FloatRange,
+    check_offload,
     device_option,
     dtype_option,
+    offload_option,
     overwrite_option,
     parse_size,
     path_type,
@@ -28,37 +30,43 @@ WEIGHTS = ["flat", "pyramid", "cosine"]
     "--model",
     default="emoji-upscaler",
     show_default=True,
-    help="A shipped super-resolution model, or a model's folder.",
+    help="Shipped super-resolution model, or a model's folder.",
 )
 @click.option("--size", default="1024", show_default=True, help="Longer side in pixels, or WIDTHxHEIGHT.")
 @click.option(
     "--out",
     type=path_type,
-    help="File to write (.mp4, .webm, .gif or .webp), or a folder for PNGs.  [default: FILE-SIZE.mp4]",
+    help="Write to this file (.mp4, .webm, .gif or .webp), or to a folder for PNG frames.  "
+    "[default: FILE-SIZE.mp4]",
 )
-@click.option("--window", type=click.IntRange(1), help="Frames denoised together.  [default: the model's]")
-@click.option("--overlap", type=click.IntRange(0), help="Frames windows share.  [default: the model's]")
+@click.option("--window", type=click.IntRange(1), help="Frames per window.  [default: the model's]")
+@click.option(
+    "--overlap", type=click.IntRange(0), help="Overlap of windows, in frames.  [default: the model's]"
+)
 @click.option(
     "--weights",
     type=click.Choice(WEIGHTS),
     default="flat",
     show_default=True,
-    help="How predictions that overlap are averaged.",
+    help="Weights that average overlapping predictions.",
 )
 @click.option(
     "--tile",
     type=click.IntRange(1),
-    help="Longest side of tiles in pixels; less takes less memory.  [default: the model's]",
+    help="Longest side of a spatial tile in pixels; smaller tiles need less memory.  [default: the model's]",
 )
 @steps_option
-@click.option("--prompt", help="What it shows, for a model that reads it.  [default: what the file says]")
+@click.option("--prompt", help="Prompt, for a text-conditioned model.  [default: from the file's metadata]")
 @click.option(
     "--noise-level",
     type=FloatRange(0, 1),
-    help="Noise that hides flaws of the source.  [default: the model's]",
+    help="Noise added to the source (noise conditioning augmentation).  [default: the model's]",
 )
-@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Seed of the noise."
+)
 @device_option
+@offload_option
 @dtype_option
 @overwrite_option
 def command(
@@ -75,13 +83,14 @@ def command(
     noise_level: float | None,
     seed: int,
     device: str | None,
+    offload: str | None,
     dtype: str,
     overwrite: bool,
 ) -> None:
-    """Enlarge the video FILE, and print the name of the new one.
+    """Upscale the video FILE with MultiDiffusion, and print the new path.
 
-    Frames are read, enlarged and written as they come, so that memory does not grow with the length. The
-    frame rate stays, and so does the sound in .mp4 and .webm.
+    Frames are streamed, so that memory does not grow with the length. The frame rate is kept, and so is the
+    sound in .mp4 and .webm.
 
     \b
     lumiere upscale frog.mp4 --size 1024 --out large.mp4
@@ -91,6 +100,7 @@ def command(
     from lumiere.io.video import ENDINGS, stream
     from lumiere.pipelines.superres import UpscalePipeline, target_size
 
+    check_offload(offload, device)
     width, height = parse_size(size)
     info, frames = stream(file)
     target = target_size(info.height, info.width, (height, width) if "x" in size.lower() else width)
@@ -98,7 +108,7 @@ def command(
     if path.resolve() == file.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, ENDINGS)
-    pipe = load(UpscalePipeline, model, device, dtype)
+    pipe = load(UpscalePipeline, model, device, dtype, offload)
     pipe.set_progress_bar_config(desc="upscaling", unit="window")
     written = pipe.write(
         path,

@@ -1,4 +1,4 @@
-"""``lumiere xt-slice``: one line of pixels over time, as a picture and in numbers."""
+"""``lumiere xt-slice``: plot and measure an x-t slice of videos."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ COLUMNS = {
 
 @click.command()
 @click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=path_type)
-@click.option("--out", type=path_type, help="Picture to write: .png, .jpg or .webp.  [default: none]")
+@click.option("--out", type=path_type, help="Image to write: .png, .jpg or .webp.  [default: none]")
 @click.option("--row", type=click.IntRange(min=0), help="Row of pixels, from the top.  [default: the middle]")
 @click.option("--column", type=click.IntRange(min=0), help="Column of pixels, from the left.")
-@click.option("--line", metavar="X0,Y0,X1,Y1", help="A line between two points, in pixels.")
+@click.option("--line", metavar="X0,Y0,X1,Y1", help="Line between two points, in pixels.")
 @click.option(
-    "--mark", is_flag=True, help="Beside each slice, the video's middle frame with the line in red."
+    "--mark", is_flag=True, help="Add each video's middle frame beside its slice, with the line in red."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @overwrite_option
@@ -44,15 +44,14 @@ def command(
     as_json: bool,
     overwrite: bool,
 ) -> None:
-    """Stack one line of pixels of every frame over time, which goes down, and measure it.
+    """Stack one line of pixels of every frame, with time running down, and measure it.
 
-    Smooth motion draws smooth lines; flicker and jumps break them. Slices of several videos stand one below
-    the other, each under the name of its file. Lay the line along the motion: what crosses it cannot be
-    followed.
+    Smooth motion draws smooth lines; flicker and jumps break them. Slices of several videos are stacked, each
+    under its file name. Lay the line along the motion: motion across it cannot be measured.
 
-    Prints the change from frame to frame; its roughness, what remains when smooth motion is followed (both
-    root mean squares, of 255); the jitter, how far what is seen lies from its smooth path; the speed along
-    the slice, in pixels a frame; and of what repeats the period, in frames, and the phase, as a share of it.
+    Prints the change from frame to frame; its roughness, the residual after motion compensation (both root
+    mean squares, of 255); the jitter, the distance from the smooth path; the speed along the slice, in pixels
+    per frame; and for periodic motion the period in frames, and the phase as a share of it.
 
     \b
     lumiere xt-slice frog.mp4 --out slice.png
@@ -70,7 +69,7 @@ def command(
     from lumiere.metrics.xt_slice import marked, xt_slice
 
     if mark and out is None:
-        raise InputError("--mark needs a picture to go into; name one with --out")
+        raise InputError("--mark needs an image to write; give --out")
     if out is not None:
         check_output(out, overwrite, PICTURE_ENDINGS)
     place: dict[str, Any] = {"row": row, "column": column, "line": _parse_line(line) if line else None}

@@ -1,4 +1,4 @@
-"""Bytes to files that are there whole or not at all."""
+"""Atomic writing of data files and manifests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Files: videos, pictures, bundles, checkpoints of others, and pixels."""
+"""Files: videos, images, bundles, and image-model checkpoints."""

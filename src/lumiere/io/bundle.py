@@ -1,7 +1,7 @@
 """A bundle is a folder: a pipeline's configuration, scheduler and weights, with their hashes.
 
-Weights are safetensors and nothing else, since a pickle runs code when it is read. Loading is strict: every
-file must be the one that was written, and weights must fit their configuration exactly.
+Weights are safetensors only, since a pickle runs code when it is read. Loading is strict: every file must
+match its hash, and weights must fit their configuration exactly.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def resolve(name_or_path: str | os.PathLike[str]) -> Path:
     """The folder of a shipped bundle, by its name, or of any other, by its path.
 
     Raises:
-        InputError: there is no such bundle.
+        InputError: the bundle does not exist.
     """
     if (found := shipped().get(str(name_or_path))) is not None:
         return found
@@ -72,7 +72,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def forget_paths(folder: Path) -> None:
-    """Take out of the components' configurations where diffusers had read them from."""
+    """Remove the source paths that diffusers wrote into the components' configurations."""
     for path in folder.glob("*/config.json"):
         config = read_json(path)
         if config.pop("_name_or_path", None) is not None:
@@ -84,10 +84,10 @@ def _hashed_files(folder: Path) -> list[Path]:
 
 
 def verify(folder: Path) -> None:
-    """Check that a bundle is whole and unaltered, before anything of it is used.
+    """Check every file of a bundle against its hash, before anything is loaded.
 
     Raises:
-        InputError: a file is missing, altered or unlisted, or a pickle lies there.
+        InputError: a file is missing, altered or unlisted, or the folder holds a pickle.
     """
     for path in sorted(folder.rglob("*")):
         if path.suffix in PICKLES:
@@ -101,7 +101,7 @@ def verify(folder: Path) -> None:
         expected[name] = digest
     for name, digest in expected.items():
         if not (folder / name).is_file():
-            raise InputError(f"{folder / name} is missing; fetch the model again")
+            raise InputError(f"{folder / name} is missing; download the model again")
         if sha256(folder / name) != digest:
             raise InputError(f"{folder / name} is truncated or altered: its SHA-256 is not {MANIFEST}'s")
     for path in _hashed_files(folder):
@@ -132,7 +132,7 @@ def check_index(folder: Path, pipeline: str) -> None:
     """
     name = index(folder).get("_class_name")
     if name != pipeline:
-        raise InputError(f"{folder / INDEX} is a {name}'s; it must be a {pipeline}'s")
+        raise InputError(f"{folder / INDEX} is a {name}'s; give a bundle of a {pipeline}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__}; it must hold an object")
+        raise InputError(f"{path} holds a {type(content).__name__}; give a file with a JSON object")
     return content
 
 
@@ -225,12 +225,12 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
         try:
             state |= load_file(folder / name)
         except FileNotFoundError:
-            raise InputError(f"{folder / name} is missing; fetch the model again") from None
+            raise InputError(f"{folder / name} is missing; download the model again") from None
         except SafetensorError as error:
             raise InputError(f"{folder / name} is not a whole safetensors file: {one_line(error)}") from None
     return state
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, without its line breaks."""
+    """The message of an error on one line."""
     return " ".join(str(error).split())

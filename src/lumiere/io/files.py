@@ -19,10 +19,10 @@ _FRAME_FOLDER_NAMES = re.compile(r"clip\.json|frame-\d{5,}\.png")
 
 
 def check_output(path: Path, overwrite: bool = False, endings: Collection[str] | None = None) -> None:
-    """Refuse an output that could not be written at the end, before the work is done whose result it is.
+    """Check before any work that an output can be written at the end.
 
-    ``endings`` are those allowed, in lower case with their dot; ``""`` among them allows a folder of frames,
-    and None allows any. Nothing is left behind, folders that are missing are not made yet.
+    ``endings`` are the allowed ones, in lower case with their dot; ``""`` among them allows a folder of
+    frames, and None allows any. Nothing is created.
 
     Raises :class:`InputError` for an unknown ending, an output that exists without ``overwrite``, a folder
     that is no folder of frames (it is never replaced), and a parent that cannot be written.
@@ -35,7 +35,7 @@ def check_output(path: Path, overwrite: bool = False, endings: Collection[str] |
         if not overwrite:
             raise InputError(f"{path} exists; choose another name, or overwrite it (--overwrite)")
         if endings is not None and not ending and path.is_file():
-            raise InputError(f"{path} is a file, but without an ending it is to be a folder; add .mp4, say")
+            raise InputError(f"{path} is a file; add an ending such as .mp4, or choose another folder")
         if path.is_dir() and (ending or not _is_frame_folder(path)):
             raise InputError(f"{path} is a folder that holds more than a clip's frames; choose another name")
     check_parent(path)
@@ -58,7 +58,7 @@ def check_parent(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` for what is being written; it becomes ``path`` at the end, or nothing remains.
+    """A temporary name beside ``path``, renamed to ``path`` on success and removed on failure.
 
     The parent folder is made where it is missing.
     """

@@ -1,4 +1,4 @@
-"""Pictures that show many clips, or many pictures, at a glance."""
+"""Contact sheets: many clips or images in one image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""95 % confidence intervals by the bootstrap (Efron 1979): clips are drawn anew, with replacement."""
+"""95 % confidence intervals by the bootstrap (Efron 1979): clips are resampled with replacement."""
 
 from __future__ import annotations
 

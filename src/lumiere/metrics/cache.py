@@ -1,4 +1,4 @@
-"""What was measured on a clip, kept, so that an interrupted run goes on where it was."""
+"""Cache of measurements per clip, so that an interrupted run resumes."""
 
 from __future__ import annotations
 

@@ -103,9 +103,7 @@ def _in_shard(path: Path) -> list[Source]:
         with tarfile.open(path, "r:") as shard:
             names = [member.name for member in shard if Path(member.name).suffix in MOVIES - {".webp"}]
     except (OSError, tarfile.TarError) as error:
-        raise InputError(
-            f"the shard {path} cannot be read: {error}; it must be an uncompressed tar"
-        ) from error
+        raise InputError(f"the shard {path} cannot be read: {error}; give an uncompressed tar") from error
     return [Source(f"{path.name}:{name}", path, name) for name in names]
 
 
@@ -146,7 +144,7 @@ def _by_stem(sources: Sequence[Source]) -> dict[str, Source]:
 
 
 def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = False) -> list[str | None]:
-    """Each clip's prompt: what ``file`` says, else what the clip's own metadata say, None where they do not.
+    """Each clip's prompt: from ``file``, else from the clip's metadata, else None.
 
     Args:
         file: .jsonl, one object a line with ``clip`` (a name, or its last part) and ``prompt``; .json, one
@@ -167,7 +165,7 @@ def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = Fals
         prompts = [source.prompt() for source in sources]
     missing = [source.name for source, prompt in zip(sources, prompts, strict=True) if not prompt]
     if missing and (file is not None or needed):
-        where = f"in {file}" if file else "in their metadata; say them with --prompts"
+        where = f"in {file}" if file else "in their metadata; give --prompts"
         raise InputError(f"{len(missing)} of {len(sources)} clips have no prompt {where}: {_some(missing)}")
     return prompts
 
@@ -186,7 +184,7 @@ def _read_prompts(file: Path) -> Mapping[str, str]:
             '{"clip": "000.mp4", "prompt": "a crab"}'
         ) from None
     if not isinstance(told, dict) or not all(isinstance(prompt, str) for prompt in told.values()):
-        raise InputError(f"{file} holds no prompts; it must hold an object, clips' names to their prompts")
+        raise InputError(f"{file} holds no prompts; give a JSON object of prompts by clip name")
     return told
 
 

@@ -1,4 +1,4 @@
-"""How true an enlarged clip is to the true one, in each picture and from picture to picture.
+"""Fidelity of an upscaled clip to its reference, per frame and between frames.
 
 All functions take frames as uint8, t x h x w x 3. SSIM (Wang et al. 2004) and optical flow are
 scikit-image's.

@@ -32,7 +32,7 @@ Extract = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 @dataclass(frozen=True)
 class Features:
-    """A net, and all that must be known to compute its numbers again.
+    """A feature network, and everything needed to reproduce its features.
 
     Attributes:
         kind: ``recogniser``, ``torchscript``, ``torchscript classifier`` or ``videomae``.
@@ -202,9 +202,7 @@ def local_config(folder: Path, kinds: set[str]) -> dict[str, Any]:
         raise InputError(f"{folder} has no config.json; give a folder that transformers saved")
     config = read_json(folder / "config.json")
     if config.get("model_type") not in kinds:
-        raise InputError(
-            f"{folder} holds a {config.get('model_type')}; it must be {' or '.join(sorted(kinds))}"
-        )
+        raise InputError(f"{folder} holds a {config.get('model_type')}; give {' or '.join(sorted(kinds))}")
     if not list(folder.glob("*.safetensors")):
         raise InputError(f"{folder} holds no safetensors; other weights, which are pickles, are never loaded")
     return config

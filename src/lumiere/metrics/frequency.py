@@ -1,4 +1,4 @@
-"""The frequency of what repeats in a clip, and whether it is the alias that too few keyframes would give.
+"""The frequency of periodic motion in a clip, and whether it is the alias of too few keyframes.
 
 A clip is compared with itself at every lag, as YIN does with sound (de Cheveigne and Kawahara 2002): the mean
 squared difference of whole coarse frames, over its mean at all smaller lags, dips to nought at a period. It

@@ -1,4 +1,4 @@
-"""Inception score (Salimans et al. 2016): are clips each surely of one class, and together of all?"""
+"""Inception score (Salimans et al. 2016)."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from lumiere.metrics.optical_flow import moved, optical_flow
 def motion_smoothness(frames: np.ndarray) -> float:
     """(255 - mean absolute error of every other frame, interpolated from its neighbours) / 255; 1 is best.
 
-    As VBench's (Huang et al. 2024): of the frames 1, 3, 5, ... each is left out, made anew from the one
-    before and the one after, and compared. VBench interpolates with the net AMT; here it is optical flow
+    As VBench's (Huang et al. 2024): each of the frames 1, 3, 5, ... is left out, interpolated from
+    its neighbours, and compared. VBench interpolates with the net AMT; here it is optical flow
     (Farneback's), half of the way from either side: of the same kind, but not to be set beside its tables.
 
     Args:

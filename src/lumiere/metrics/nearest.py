@@ -1,4 +1,4 @@
-"""Copy check: of each clip the nearest one of another set, such as the training data."""
+"""Copy detection: the nearest neighbour of each clip in another set, such as the training data."""
 
 from __future__ import annotations
 

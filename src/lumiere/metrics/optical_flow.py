@@ -41,7 +41,7 @@ def optical_flow(
     cv2 = opencv()
     height, width = earlier.shape[:2]
     if min(height, width) < LEAST_SIDE:
-        raise InputError(f"optical flow of {width}x{height} pixels; both sides must be {LEAST_SIDE} or more")
+        raise InputError(f"optical flow of {width}x{height} pixels; give sides of {LEAST_SIDE} or more")
     scale = min(1.0, FLOW_SIDE / max(height, width))
     size = (max(LEAST_SIDE, round(width * scale)), max(LEAST_SIDE, round(height * scale)))
     gray = [

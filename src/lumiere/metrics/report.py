@@ -1,4 +1,4 @@
-"""All metrics of a set of clips, and of two sets, each with its interval and what it was computed with."""
+"""All metrics of one or two sets of clips, each with its interval and how it was computed."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ Figures = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Value:
-    """A number with its 95 % interval (None where too few clips give one), and of how many clips it is.
+    """A number with its 95 % interval (None for too few clips), and the number of clips.
 
-    ``about`` says what it was computed with, ``warnings`` why it is to be doubted.
+    ``about`` records how it was computed, ``warnings`` its limitations.
     """
 
     title: str
@@ -67,7 +67,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A clip that is read when something of it is not in the cache."""
+    """A clip that is read lazily, when a measurement is not cached."""
 
     source: Source
 
@@ -140,7 +140,7 @@ def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser | None, c
         (t, h, w), (t2, h2, w2) = made.shape[:3], true.shape[:3]
         raise InputError(
             f"{loaded.source.name} is {t} frames of {w}x{h}, its true clip {t2} of {w2}x{h2}; "
-            "they must be alike"
+            "give clips of one size and length"
         )
     figures = measure(truth, recogniser, cache)
     return {
@@ -152,7 +152,7 @@ def measure_pair(loaded: Loaded, truth: Loaded, recogniser: Recogniser | None, c
 
 
 def summarise(figures: Sequence[Figures]) -> list[Value]:
-    """Means over clips; a clip without a number does not count."""
+    """Means over clips, without those that have no number."""
     found = []
     for key, title in TITLES.items():
         values = np.array([each[key] for each in figures if each.get(key) is not None], float)
@@ -177,7 +177,7 @@ def warping_ratio(figures: Sequence[Figures]) -> Value:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a net makes of a set of clips: features n x d, class probabilities n x k or None."""
+    """Output of a feature network for a set of clips: features n x d, class probabilities n x k or None."""
 
     features: np.ndarray
     probabilities: np.ndarray | None
@@ -191,7 +191,7 @@ def look(
     what: str,
     prepare: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Seen:
-    """Show clips to a net, each after ``prepare``, which ``net.preprocessing`` must tell of.
+    """Compute features of clips, each after ``prepare``, which ``net.preprocessing`` must describe.
 
     Raises:
         InputError: a clip cannot be read or is too short.
@@ -245,7 +245,7 @@ def frechet_ratio(ours: Seen, true: Seen, net: Features) -> Value:
 
     Half of the prompts, drawn at random, give the clips, the other half the true clips that both are compared
     with. So all distances are of equally many clips, which makes them too large alike, and 1 is what clips
-    reach that nothing tells from true ones. It is the mean over draws; for the interval, clips are drawn anew
+    reach that nothing tells from true ones. It is the mean over draws; for the interval, clips are resampled
     within each half, too.
 
     Args:
@@ -297,7 +297,7 @@ def inception(ours: Seen, net: Features, splits: int = 1) -> Value | None:
 
 
 def table(values: Sequence[Value]) -> str:
-    """The values as text; each one's doubts stand below it, after an exclamation mark."""
+    """The values as text; warnings follow below, after an exclamation mark."""
     width = max(len(value.title) for value in values)
     lines = [f"{'':<{width}}  {'value':>10}  {'95 % interval':>22}  {'clips':>6}"]
     for value in values:

@@ -37,7 +37,7 @@ _MOST_EXTENT = 0.75
 
 @dataclass(frozen=True)
 class SliceFigures:
-    """What was measured on a slice; None where it cannot be: in a slice that is too short, shows nothing that
+    """Measurements on a slice; None where it cannot be: in a slice that is too short, shows nothing that
     can be followed, or does not repeat.
 
     Attributes:

@@ -96,9 +96,7 @@ def _points(
         )
     length = math.hypot(x1 - x0, y1 - y0)
     if given["line"] is not None and length < 1:
-        raise InputError(
-            f"line {x0:g},{y0:g},{x1:g},{y1:g} is a point; its ends must be a pixel or more apart"
-        )
+        raise InputError(f"line {x0:g},{y0:g},{x1:g},{y1:g} is a point; give ends a pixel or more apart")
     count = round(length) + 1
     return np.linspace(x0, x1, count), np.linspace(y0, y1, count)
 

@@ -133,7 +133,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path, whole):
         full = Path("/dev/full")
         patch.setattr(Store, "_part", lambda *_: full)
         store._parts.clear()
-        with pytest.raises(InputError, match="No space left on device; free space and say the same again"):
+        with pytest.raises(InputError, match="No space left on device; free some space and run the same"):
             store.add(_video(6), _outcome(6))
         store._parts.clear()
     store.close()

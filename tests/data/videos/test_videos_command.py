@@ -75,7 +75,7 @@ def test_all_that_can_be_used_is_and_the_rest_is_listed(folder, tmp_path, alone,
 
     before = _contents(out)
     assert _run(path, out) == 0
-    assert "is complete already; nothing to do" in capsys.readouterr().out
+    assert "is already complete; nothing to do" in capsys.readouterr().out
     assert _contents(out) == before
 
 
@@ -145,8 +145,8 @@ def test_folders_that_are_not_ours_are_refused(tmp_path, movie, alone, capsys):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--bucket", "50x32"], "--bucket is 50x32; sides must be multiples of 8"),
-        (["--min-frames", "17"], "--min-frames is 17; it must be up to --max-frames, 16"),
+        (["--bucket", "50x32"], "--bucket is 50x32; give sides that are multiples of 8"),
+        (["--min-frames", "17"], "--min-frames is 17; give at most --max-frames, 16"),
         (["--caption", " "], "--caption is empty"),
         (["--fps", "0"], "--fps"),
     ],
@@ -161,7 +161,7 @@ def test_without_the_detector_it_says_what_to_install(tmp_path, movie, alone, ca
     (tmp_path / "in" / "a.mp4").write_bytes(movie)
     monkeypatch.setitem(sys.modules, "scenedetect", None)
     assert _run(tmp_path / "in", tmp_path / "out") == 2
-    assert "pip install 'lumiere-video[videos]', or say --no-scenes" in capsys.readouterr().err
+    assert "pip install 'lumiere-video[videos]', or add --no-scenes" in capsys.readouterr().err
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(folder, tmp_path, alone):

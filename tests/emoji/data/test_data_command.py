@@ -26,7 +26,7 @@ def test_the_sprites_alone_can_be_asked_for(
         "sprites",
     ]
     assert _run(*arguments) == 0
-    assert "complete already; nothing to do" in capsys.readouterr().out
+    assert "already complete; nothing to do" in capsys.readouterr().out
 
 
 def test_a_missing_network_is_one_line_and_exit_code_2(

@@ -133,7 +133,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run("--sprites", str(SAMPLE), "--group", "animals-nature") == 0
     assert "is ready" in capsys.readouterr().out
     assert run("--sprites", str(SAMPLE), "--group", "animals-nature") == 0
-    assert "complete already; nothing to do" in capsys.readouterr().out
+    assert "already complete; nothing to do" in capsys.readouterr().out
     assert run("--sprites", str(SAMPLE), "--group", "cats") == 2
     assert "--group is 'cats'; choose from smileys-emotion" in capsys.readouterr().err
     assert run("--sprites", str(SAMPLE), "--group", "flags") == 2

@@ -140,7 +140,7 @@ def test_the_command(published: Registry, tmp_path: Path, capsys: pytest.Capture
         "--cache",
         f"{tmp_path}/cache",
     ]
-    for said in ("is ready", "complete already; nothing to do"):
+    for said in ("is ready", "already complete; nothing to do"):
         with pytest.raises(SystemExit) as caught:
             main(arguments)
         assert caught.value.code == 0 and said in capsys.readouterr().out

@@ -88,7 +88,7 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     for arguments, message in (
         (("emoji", "--task", "animate"), "animate needs real clips"),
-        ((tiny_bundle, "--task", "animate", "--data", data), "takes no condition"),
+        ((tiny_bundle, "--task", "animate", "--data", data), "is not a conditioned model"),
         ((told_bundle, "--task", "style", "--data", data), "say with --styles"),
         ((told_bundle, "--task", "style", "--data", data, "--styles", data), "holds no styles"),
         (("--real-only", "--data", data, "--task", "loop"), "leave out --task"),

@@ -116,7 +116,7 @@ def test_real_clips_alone(data: Path, tmp_path: Path) -> None:
         ([], "no model is given"),
         (["nowhere"], "no model at nowhere"),
         (["BUNDLE", "--prompts", 0], "--prompts"),
-        (["emoji", "--prompts", 9999], "prompts is 9999; give a number from 1 to"),
+        (["emoji", "--prompts", 9999], "prompts is 9999; give 1 to"),
         (["BUNDLE", "--data", "nowhere"], "lumiere data emoji"),
         (["--real-only"], "--data"),
         (["emoji", "--out", "FILE"], "cannot make the folder"),

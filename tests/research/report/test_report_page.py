@@ -59,7 +59,7 @@ def look(browser: Browser, page: Path, size: tuple[int, int], scheme: str) -> No
 
 def test_the_page_in_a_browser(measured: dict[str, Path], tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    write_page(read(list(measured.values())), page, "What was measured")
+    write_page(read(list(measured.values())), page, "Evaluation report")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         look(browser, page, SIZES["desktop"], "light")

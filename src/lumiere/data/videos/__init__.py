@@ -1,1 +1,1 @@
-"""A user's own videos, made into shards of captioned clips."""
+"""Prepare a user's videos as shards of captioned clips."""

@@ -1,4 +1,4 @@
-"""Buckets: the few sizes that clips of all shapes are brought to, so that those of a batch are alike.
+"""Aspect-ratio buckets: clips are resized to a few sizes, so that those of a batch have the same shape.
 
 As text-to-image trainers do it: every size of about the same area whose sides are multiples of a step.
 """

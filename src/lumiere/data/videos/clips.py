@@ -1,4 +1,4 @@
-"""One video to its clips, or to the reason why it gives none."""
+"""Split one video into clips, or report why it cannot be used."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ISO = (b"ftyp", b"moov", b"mdat", b"wide", b"free")
 
 @dataclass(frozen=True)
 class Settings:
-    """What clips are to be like.
+    """Settings of the clips.
 
     Attributes:
         fps: frames per second.

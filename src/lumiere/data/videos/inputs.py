@@ -115,9 +115,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
                     if line.strip():
                         yield number, json.loads(line)
     except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read: {error}; it must be UTF-8, and CSV or JSON lines"
-        ) from error
+        raise InputError(f"{path} cannot be read: {error}; give CSV or JSON lines in UTF-8") from error
 
 
 def _sidecar(path: Path) -> str | None:

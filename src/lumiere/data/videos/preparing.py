@@ -1,4 +1,4 @@
-"""A folder of videos made into a folder of shards."""
+"""Prepare a folder of videos as a folder of shards."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _claim(out: Path, request: dict[str, Any], overwrite: bool) -> bool:
         if differing:
             raise InputError(
                 f"{out} was made with {'; '.join(differing)}: ask for the same, choose another folder, or "
-                "say --overwrite to make it anew"
+                "add --overwrite to rebuild it"
             )
         return bool(manifest["complete"])
     if manifest is not None:
@@ -141,7 +141,7 @@ def _left(videos: list[Video], lines: list[Line], out: Path) -> list[Video]:
         if line.clips and (line.file not in now or now[line.file].identity != line.identity):
             what = "or its caption has changed" if line.file in now else "is gone"
             raise InputError(
-                f"{line.file} {what} since {out} was made of it; say --overwrite to make all of it anew"
+                f"{line.file} {what} since {out} was made of it; add --overwrite to rebuild everything"
             )
     done = {(line.file, line.identity) for line in latest.values()}
     return [video for video in videos if (video.name, video.identity) not in done]

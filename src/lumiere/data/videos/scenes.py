@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins, and frames at another rate."""
+"""Shot detection, and resampling of frames to another rate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_detector() -> None:
     except ImportError as error:
         raise InputError(
             f"cuts are found by PySceneDetect, which cannot be used ({error}): pip install "
-            "'lumiere-video[videos]', or say --no-scenes if every video is one shot"
+            "'lumiere-video[videos]', or add --no-scenes if every video is one shot"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Shards that grow, and a journal of what became of every video.
+"""Append-only shards, and a journal of the result of every video.
 
 A line of ``progress.jsonl`` is written after the clips of its video, and says how far each shard went then.
 So a run that was killed is taken up again exactly: what shards hold beyond the last whole line is cut off.
@@ -121,8 +121,8 @@ class Store:
             self._journal.flush()
         except OSError as error:
             raise InputError(
-                f"cannot write into {self.folder}: {error.strerror}; free space and say the same again, "
-                "which goes on from here"
+                f"cannot write into {self.folder}: {error.strerror}; free some space and run "
+                "the same command again to resume"
             ) from error
         self.lines.append(line)
 

@@ -1,8 +1,7 @@
-"""How well the conditioned model does what it is for, on held-out real clips (section 4 of arXiv 2401.12945).
+"""Evaluation of the conditioned model's applications on held-out real clips (section 4 of arXiv 2401.12945).
 
-A case is a held-out prompt with the real clip that it describes. Of what the model is given, the raw figures
-say how well the model itself kept it; all others are of the clip that a user gets, with what is given put
-back.
+A case is a held-out prompt with the real clip that it describes. The raw figures measure the known region
+before compositing; all others are of the composited clip.
 """
 
 from __future__ import annotations

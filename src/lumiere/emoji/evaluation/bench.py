@@ -1,4 +1,4 @@
-"""What the cases of an evaluation have in common: a model, its judge and the real clips."""
+"""Shared state of an evaluation's cases: a model, the recogniser and the real clips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lumiere.emoji.evaluation.style_judges import StyleJudges
 
 Figures = dict[str, float | bool | None]
-#: clips to look at, under their names; the first is the one that was made
+#: clips to look at, under their names; the first is the generated one
 Shown = dict[str, np.ndarray]
 
 
@@ -35,7 +35,7 @@ def sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Bench:
-    """What all cases have in common.
+    """Shared state of all cases.
 
     Attributes:
         sprites: of the objects, by code; empty if a task needs no real clips.
@@ -61,7 +61,7 @@ class Bench:
         return render(scene, dict(self.sprites), CLIP_FRAMES)
 
     def make(self, prompt: str, condition: Condition, seed: int) -> tuple[np.ndarray, Figures]:
-        """The frames that a user gets, and how well what is given was kept."""
+        """The composited frames, and how well the known region was kept."""
         height, width = condition.height, condition.width
         options = {"height": height, "width": width, "seed": seed, **self.sampling}
         clip = self.pipe(prompt, condition=condition, **options)

@@ -1,4 +1,4 @@
-"""Two evaluations of the same prompts: is the difference more than chance?"""
+"""Paired comparison of two evaluations on the same prompts."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Difference:
 
 
 def compare(ours: Path, theirs: Path) -> list[Difference]:
-    """What two folders of ``lumiere evaluate`` say of the prompts that they have in common.
+    """Compare two folders of ``lumiere evaluate`` on their common prompts.
 
-    Only questions that are answered by yes or no are compared.
+    Only figures that are true or false are compared.
 
     Raises:
         InputError: a folder holds no results, or they have no prompt in common.

@@ -1,4 +1,4 @@
-"""How well a real clip is edited by a prompt: SDEdit over the whole clip, at several strengths."""
+"""Evaluation of editing a real clip with a prompt: SDEdit over the whole clip, at several strengths."""
 
 from __future__ import annotations
 

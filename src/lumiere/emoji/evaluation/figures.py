@@ -31,7 +31,7 @@ _AXES = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1)}
 
 @dataclass(frozen=True)
 class ClipFigures:
-    """What was measured on a clip; None where the scene does not ask for it.
+    """Measurements on a clip; None where the scene does not ask for it.
 
     Attributes:
         background: the name of the colour nearest to the border's.

@@ -1,4 +1,4 @@
-"""Two objects: is each of them there, and on its own side?"""
+"""Evaluation of prompts with two objects: is each recognised, and on its side?"""
 
 from __future__ import annotations
 

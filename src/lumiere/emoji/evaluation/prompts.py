@@ -1,7 +1,6 @@
-"""A model's figures on held-out prompts, beside those of the real clips that the prompts describe.
+"""Evaluation on held-out prompts, next to the real clips that the prompts describe.
 
-Clips are judged as they are in their files. Whatever is finished stays finished: clips are written whole, and
-a rerun with the same settings makes only those that are missing.
+Clips are judged as decoded from their files. A rerun with the same settings generates only missing clips.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def first(prompts: Sequence[HeldOutPrompt], count: int) -> list[HeldOutPrompt]:
     if not prompts:
         raise InputError("the model's objects make no such prompts; leave out the task, or give all sprites")
     if not 1 <= count <= len(prompts):
-        raise InputError(f"prompts is {count}; give a number from 1 to {len(prompts)}")
+        raise InputError(f"--prompts is {count}; give 1 to {len(prompts)}")
     return list(prompts[:count])
 
 

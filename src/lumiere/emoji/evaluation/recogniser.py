@@ -1,7 +1,7 @@
-"""Which object is it? A small convolutional net that names the object of a picture, one of all there are.
+"""The recogniser: a small convolutional network that classifies the object of an image among all objects.
 
-It looks at a square cut around what differs from the background, so that small objects are seen as well as
-large ones, and was trained on soft and noisy pictures too, so that a blurred clip is judged by what it shows
+Its input is a square crop around the foreground, so that small objects are recognised as well as large ones.
+It was trained on blurred and noisy images too, so that a blurred clip is judged by what it shows
 (see :mod:`lumiere.emoji.evaluation.train_recogniser`).
 """
 

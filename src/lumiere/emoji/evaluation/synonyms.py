@@ -1,4 +1,4 @@
-"""Whether an object is the same by another word: a tag of its own in place of its label."""
+"""Evaluation of synonyms: an object named by one of its tags instead of its label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tasks that a model is measured on, one after the other, and their figures."""
+"""The tasks of an evaluation, and their figures."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def _at(alpha: float | str) -> str:
     return "in the real drawing" if alpha == "real" else f"alpha {alpha}"
 
 
-#: what is measured, in the words of the table; a mean, or of what is true or false a share
+#: labels of the figures in tables: a mean, or for booleans a share
 FIGURES = {
-    "raw_psnr": "what is given, as the model made it (dB)",
-    "codec_psnr": "what is given, through the codec alone (dB)",
-    "exact": "what is given is put back exactly",
-    "given_named": "object recognised in what is given",
-    "named": "object recognised in what was made",
+    "raw_psnr": "known region before compositing, PSNR (dB)",
+    "codec_psnr": "known region through the codec alone, PSNR (dB)",
+    "exact": "known region exact after compositing",
+    "given_named": "object recognised in the known frames",
+    "named": "object recognised in the generated frames",
     "both_named": "both objects right (top 1), each on its side",
     "both_among_five": "both objects right (top 5), each on its side",
     "real_both_named": "both objects right (top 1) in the real clip",
@@ -47,32 +47,32 @@ FIGURES = {
     "one_among_five": "one of them right (top 5), or both",
     "both_swapped": "both objects right (top 5), on each other's side",
     "label_named": "object right (top 1), by its label",
-    "synonym_named": "object right (top 1), by a tag of its own",
-    "synonym_named_change": "the tag less the label (top 1)",
+    "synonym_named": "object right (top 1), by a synonym",
+    "synonym_named_change": "synonym minus label (top 1)",
     "label_among_five": "object right (top 5), by its label",
-    "synonym_among_five": "object right (top 5), by a tag of its own",
-    "synonym_among_five_change": "the tag less the label (top 5)",
+    "synonym_among_five": "object right (top 5), by a synonym",
+    "synonym_among_five_change": "synonym minus label (top 5)",
     "named_beside": "the same, of those beside another object",
     "real_named": "object recognised in the real clip",
     "background": "background colour right",
     "direction": "direction of motion right",
     "moves": "moves",
     "real_moves": "the real clip moves",
-    "hole_psnr": "inside the hole (dB)",
-    "telea_psnr": "inside the hole, by OpenCV's Telea, frame by frame (dB)",
-    "copy_psnr": "inside the hole, copied from the nearest frame (dB)",
+    "hole_psnr": "inside the mask, PSNR (dB)",
+    "telea_psnr": "inside the mask, OpenCV's Telea per frame, PSNR (dB)",
+    "copy_psnr": "inside the mask, copied from the nearest frame, PSNR (dB)",
     "warped": "flow-warped error (of 255)",
     "real_warped": "flow-warped error of the real clip (of 255)",
-    "hole_warped": "flow-warped error inside the hole (of 255)",
-    "real_hole_warped": "flow-warped error of the real clip inside the hole (of 255)",
-    "between_psnr": "between the ends (dB)",
-    "crossfade_psnr": "between the ends, by a crossfade (dB)",
-    "seamless": "from last to first no more than the median step",
-    "seam": "from last to first, over the median step",
-    "roughest": "the largest step of the loop, over the median step",
-    "unlooped_seam": "from last to first, over the median step, of a clip that is no loop",
+    "hole_warped": "flow-warped error inside the mask (of 255)",
+    "real_hole_warped": "flow-warped error of the real clip inside the mask (of 255)",
+    "between_psnr": "between first and last frame, PSNR (dB)",
+    "crossfade_psnr": "between first and last frame, crossfade, PSNR (dB)",
+    "seamless": "step from last to first frame at most the median step",
+    "seam": "step from last to first frame, over the median step",
+    "roughest": "largest step of the loop, over the median step",
+    "unlooped_seam": "step from last to first frame, over the median step, without looping",
     "near_psnr": f"the source, edited at strength {NEARLY_NONE} (dB)",
-    "flow_wanted": "correlation of the motion of the real clip of what is asked for with the source's",
+    "flow_wanted": "motion correlation of the target's real clip with the source",
     "drift": "change of the background from the first 80 frames to the last (of 255)",
     "kept": "background within 5 of 255",
     "detail": "fine detail of the last 80 frames over that of the first",
@@ -112,11 +112,11 @@ class Task:
     """What a case is made and measured by, called with the bench, the prompt, the case's number and its seed.
 
     Attributes:
-        cases: how many there are if nobody says.
-        needs_real: whether it needs the real clips.
-        needs_condition: whether it needs a model that takes a condition.
+        cases: default number of cases.
+        needs_real: whether it needs real clips.
+        needs_condition: whether it needs a conditioned model.
         needs_opencv: whether it needs OpenCV.
-        choose: so many prompts about the objects of these labels and sprites.
+        choose: chooses a number of prompts about the objects of labels and sprites.
     """
 
     measure: Callable[[Bench, HeldOutPrompt, int, int], tuple[Figures, Shown]]

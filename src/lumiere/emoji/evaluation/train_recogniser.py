@@ -1,4 +1,4 @@
-"""Train the recogniser anew: ``python -m lumiere.emoji.evaluation.train_recogniser DATA --out FILE``.
+"""Train the recogniser: ``python -m lumiere.emoji.evaluation.train_recogniser DATA --out FILE``.
 
 With the defaults this is how the shipped one was made; ``lumiere evaluate emoji --real-only --data DATA
 --prompts 270`` then makes the ``real.jsonl`` that lies beside it.

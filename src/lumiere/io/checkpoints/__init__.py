@@ -1,1 +1,1 @@
-"""Text-to-image models as people have them, read from disk and inflated."""
+"""Text-to-image checkpoints, read from disk to be inflated."""

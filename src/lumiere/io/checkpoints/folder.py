@@ -1,4 +1,4 @@
-"""A text-to-image model from a folder that diffusers saved."""
+"""Read a text-to-image model from a diffusers folder."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ CONVERT = (
 
 
 def read_folder(folder: Path) -> ImageModel:
-    """Read a folder that diffusers' ``save_pretrained`` wrote, its weights in the types that they are in.
+    """Read a folder of diffusers' ``save_pretrained``; weights keep their precision.
 
     Raises:
-        InputError: it is of a class that cannot be inflated, lacks a part, holds pickles, or weights that do
-            not fit their configuration.
+        InputError: its class cannot be inflated, a component is missing, it holds pickles, or weights do not
+            fit their configuration.
     """
     index = _index(folder)
     entries = {

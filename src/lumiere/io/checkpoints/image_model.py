@@ -1,4 +1,4 @@
-"""A text-to-image model, taken apart into what a pipeline is made of."""
+"""The components of a text-to-image checkpoint."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lumiere.models.vae import VAECodec
 
 @dataclass
 class ImageModel:
-    """What is read of a checkpoint.
+    """Components of a checkpoint.
 
     Attributes:
         scheduler: its own, with the noise schedule that it was trained on.
-        guidance: what its own pipeline uses by default.
-        image_noising_scheduler: of a super-resolution stage, for the picture that it is given.
+        guidance: default guidance scale of its own pipeline.
+        image_noising_scheduler: of a super-resolution stage: adds noise to its low-resolution image.
     """
 
     name: str

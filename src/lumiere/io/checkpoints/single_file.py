@@ -1,4 +1,4 @@
-"""Stable Diffusion from a single file, in the layout that it was published in (CompVis, Stability AI)."""
+"""Read Stable Diffusion from a single file in its original layout (CompVis, Stability AI)."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ CONVERT = (
 
 
 def read_single_file(path: Path, prediction_type: str | None = None) -> ImageModel:
-    """Read a Stable Diffusion 1.x, 2.x or XL checkpoint; which it is, its weights say.
+    """Read a Stable Diffusion 1.x, 2.x or XL checkpoint; the version is detected from its weights.
 
     Args:
-        prediction_type: what the net was trained to predict, under diffusers' names, which its weights do not
-            say. Default: the noise ("epsilon"), and for Stable Diffusion 2.x "v_prediction".
+        prediction_type: diffusers' ``prediction_type``, which weights do not reveal. Default: ``"epsilon"``,
+            and for Stable Diffusion 2.x ``"v_prediction"``.
 
     Raises:
         InputError: the file is a pickle, no safetensors file, of another model, or does not fit the published

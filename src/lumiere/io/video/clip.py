@@ -32,7 +32,7 @@ class Clip:
         frames: uint8, T x H x W x 3, red green blue, T >= 1.
         fps: frames per second, over 0 and up to 1000; kept as the nearest fraction with a denominator up to
             1001, so that 23.976 and 29.97 mean 24000/1001 and 30000/1001.
-        metadata: the settings that made it (prompt, seed, ...); values that JSON can hold.
+        metadata: the generation settings (prompt, seed, ...); values that JSON can hold.
 
     Raises :class:`InputError` if one of them is not so.
     """
@@ -119,7 +119,7 @@ class Clip:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Clip:
-        """Read a clip of ours, or any video that PyAV reads.
+        """Read a clip written by lumiere, or any video that PyAV reads.
 
         Frames are turned as the file's rotation says, and alpha lies on white. A variable frame rate is
         resampled to the mean of its usual intervals, a longer-lasting picture being repeated.
@@ -168,7 +168,7 @@ def write_frames(
 
 
 def check_rate(path: Path, fps: float | None) -> None:
-    """Refuse a frame rate that could not be written to ``path``, before the work is done; None is any.
+    """Check before any work that a frame rate can be written to ``path``; None passes.
 
     Raises :class:`InputError` unless it is over 0 and up to 1000, or 50 for a GIF.
     """
@@ -184,7 +184,7 @@ def exact_rate(fps: int | float | Fraction) -> Fraction:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings that a clip of ours was made with; empty for another's. Decodes nothing.
+    """The generation settings of a clip written by lumiere; empty for other files. Decodes no frames.
 
     Raises :class:`InputError` if the file is missing or no video.
     """

@@ -1,4 +1,4 @@
-"""The note that a written clip carries: how it was made, and what its format cannot say exactly.
+"""The note in a written clip: its generation settings, and what its format cannot store exactly.
 
 JSON in ASCII, so that it survives comment fields of every age. GIF keeps time in hundredths of a second and
 WebP in thousandths, hence the exact ``fps``; H.264 wants even sizes, hence the true ``size``.
@@ -39,7 +39,7 @@ class Note:
             )
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"a clip's metadata must be JSON (text, numbers, lists, ...): {error}"
+                f"a clip's metadata cannot be stored as JSON: {error}; give text, numbers, lists, ..."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""Videos read: their frames on a uniform grid of time, and what the files say of themselves."""
+"""Reading of videos: their frames on a uniform time grid, and their properties."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What a file holds: pixels, frames, frames per second, and the settings it was made with."""
+    """Properties of a file: size in pixels, frames, frame rate, and generation settings."""
 
     width: int
     height: int
@@ -51,7 +51,7 @@ class ClipInfo:
 
 @dataclass
 class _Track:
-    """What a file says beside its pixels; filled while it is read.
+    """Timing of a file besides its pixels; filled while it is read.
 
     Times are in seconds: when each picture appears (None if the file does not say), how long the last one
     stays, and the file's resolution of time.
@@ -97,8 +97,8 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
 
 
 def stream(path: str | os.PathLike[str]) -> tuple[ClipInfo, Iterator[np.ndarray]]:
-    """What a file holds, and its frames one after another (uint8, H x W x 3) on the uniform grid of time that
-    :func:`read` puts them on. No more than one frame is held.
+    """Properties of a file, and its frames one by one (uint8, H x W x 3) on the uniform time grid of
+    :func:`read`. At most one frame is in memory.
 
     Raises :class:`InputError` as :func:`probe` does; the iterator raises it for a frame that is damaged.
     """
@@ -110,7 +110,7 @@ def stream(path: str | os.PathLike[str]) -> tuple[ClipInfo, Iterator[np.ndarray]
         tick = next(ticks, None)
         for index, picture in enumerate(_pictures(path, _Track())):
             if picture.shape[:2] != (info.height, info.width):
-                raise InputError(f"{path} has frames of different sizes; they must all be alike")
+                raise InputError(f"{path} has frames of different sizes; resize them to one size")
             while tick == index:
                 yield picture
                 tick = next(ticks, None)
@@ -121,12 +121,12 @@ def stream(path: str | os.PathLike[str]) -> tuple[ClipInfo, Iterator[np.ndarray]
 
 
 def _survey(path: Path) -> tuple[ClipInfo, list[int]]:
-    """What a file holds, and which picture is on the screen at each tick of its rate."""
+    """Properties of a file, and which picture is on the screen at each tick of its rate."""
     track = _Track()
     try:
         height, width = next(_pictures(path, track)).shape[:2]
     except StopIteration:
-        raise InputError(f"{path} has no frames") from None
+        raise InputError(f"{path} has no frames; give a video with 1 or more") from None
     if path.is_dir():
         assert track.note is not None
         count = track.note.frames
@@ -167,12 +167,12 @@ def _stack(pictures: Iterator[np.ndarray], cut: Cut | None, path: Path) -> np.nd
         if room < 0:
             size = f"{picture.shape[1]}x{picture.shape[0]}"
             raise InputError(
-                f"{path} is too long for the free memory: {len(kept)} frames of {size} fit; shorten it"
+                f"{path} is too long for the free memory; give up to {len(kept)} frames of {size}"
             )
     if not kept:
-        raise InputError(f"{path} has no frames")
+        raise InputError(f"{path} has no frames; give a video with 1 or more")
     if len({picture.shape for picture in kept}) > 1:
-        raise InputError(f"{path} has frames of different sizes; they must all be alike")
+        raise InputError(f"{path} has frames of different sizes; resize them to one size")
     return np.stack(kept)
 
 
@@ -182,7 +182,7 @@ def _stack(pictures: Iterator[np.ndarray], cut: Cut | None, path: Path) -> np.nd
 def _uniform(track: _Track) -> tuple[Fraction, list[int]]:
     """A uniform frame rate, and which picture is on the screen at each of its ticks.
 
-    The rate is the one that the note or the container declares, if every picture starts at one of its ticks;
+    The rate is that of the note or the container, if every picture starts at one of its ticks;
     else the mean of the usual intervals, those within half of their median. Times that are missing or do not
     grow (AVI with B-frames) mean nothing: the pictures come in the right order, at the declared rate.
     """
@@ -226,11 +226,11 @@ def _usual_rate(times: Sequence[Fraction], track: _Track) -> Fraction:
 
 @contextmanager
 def _opened(path: Path, track: _Track) -> Iterator[InputContainer]:
-    """A container with a video stream; what FFmpeg stumbles over becomes an :class:`InputError`."""
+    """An open container with a video stream; errors of FFmpeg become an :class:`InputError`."""
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
-                raise InputError(f"{path} has no video in it")
+                raise InputError(f"{path} has no video stream; give a video")
             stream = container.streams.video[0]
             track.declared_fps = stream.average_rate
             track.unit = stream.time_base or track.unit
@@ -261,23 +261,23 @@ def _movie_pictures(path: Path, track: _Track) -> Iterator[np.ndarray]:
 
 def _refuse_corrupt(packet: av.Packet[Any], path: Path) -> None:
     if packet.is_corrupt:
-        raise InputError(f"{path} is damaged or cut short; fetch or make it again")
+        raise InputError(f"{path} is damaged or cut short; download or generate it again")
 
 
 def _refuse_missing_end(container: InputContainer, track: _Track, path: Path) -> None:
-    """Matroska files and GIFs that were cut short read without complaint, but can be told by other signs."""
+    """Detect truncated Matroska files and GIFs, which PyAV reads without an error."""
     if container.format.name == "gif":
         with path.open("rb") as file:
             file.seek(-min(64, path.stat().st_size), os.SEEK_END)
             if not file.read().rstrip(b"\0\r\n").endswith(b";"):
-                raise InputError(f"{path} is cut short: a GIF ends with ';'")
+                raise InputError(f"{path} is cut short: it lacks the final ';' of a GIF; download it again")
     only_video = len(container.streams) == 1 and "matroska" in container.format.name
     if only_video and container.duration:
         whole = Fraction(container.duration, av.time_base)
         end = max((time for time in track.times if time is not None), default=Fraction(0)) + track.last
         if whole - end > (track.last * 3 / 2 or Fraction(1, 4)):
             raise InputError(
-                f"{path} is cut short: {float(end):.2f} of its {float(whole):.2f} seconds are there"
+                f"{path} is cut short: it has {float(end):.2f} of {float(whole):.2f} seconds; fetch it again"
             )
 
 
@@ -335,7 +335,7 @@ def _webp_pictures(path: Path, track: _Track) -> Iterator[np.ndarray]:
             if len(track.times) == 1 and track.note:
                 track.last = track.note.frames / track.note.fps
     except (OSError, EOFError) as error:
-        raise InputError(f"{path} is damaged or cut short; fetch or make it again") from error
+        raise InputError(f"{path} is damaged or cut short; download or generate it again") from error
 
 
 # ---------------------------------------------------------------- folders of PNGs

@@ -1,4 +1,4 @@
-"""Frames at another size."""
+"""Resize frames."""
 
 from __future__ import annotations
 

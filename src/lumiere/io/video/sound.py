@@ -1,4 +1,4 @@
-"""A file's sound beside a new video: copied where the format holds its codec, else encoded anew."""
+"""Copy a file's sound into a new video; it is re-encoded where the format does not hold its codec."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Sound:
         return self
 
     def write_until(self, seconds: Fraction) -> None:
-        """Write what is heard up to ``seconds``, so that sound and pictures lie side by side in the file."""
+        """Write the sound up to ``seconds``, so that sound and frames are interleaved in the file."""
         while self.next is not None and self.next.pts * self.next.time_base < seconds:
             self.target.mux(self.next)
             self.next = next(self.packets, None)

@@ -34,8 +34,8 @@ class EncoderError(Exception):
 
 @dataclass(frozen=True)
 class VideoInput:
-    """What is to be written: ``count`` frames, uint8 H x W x 3, that may come one after another; their rate;
-    the file's note; and a file whose sound goes along, if it has any."""
+    """Input of a writer: ``count`` frames, uint8 H x W x 3, possibly streamed; their rate; the file's note;
+    and a file whose sound is copied, if it has any."""
 
     frames: Iterable[np.ndarray]
     count: int

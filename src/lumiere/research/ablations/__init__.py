@@ -1,1 +1,1 @@
-"""What a part of the method does, by leaving it out."""
+"""Ablations of parts of the method."""

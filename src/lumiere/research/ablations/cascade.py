@@ -1,5 +1,5 @@
-"""One pass, or keyframes and what lies between them? Models that were trained alike make the same prompts
-(section 1 of arXiv 2401.12945).
+"""Ablation of one-pass generation against a keyframe cascade, with models trained alike (section 1 of arXiv
+2401.12945).
 
 Two sets of prompts that are held out from training: one whose clips are judged, and one of periodic motion,
 which near keyframes sample often enough and distant ones do not. :class:`Material` holds both.
@@ -157,7 +157,7 @@ class Ablation:
         ]
         figures = {
             "kind": "ablation",
-            "title": "One pass, or keyframes and the frames between",
+            "title": "One pass, or a keyframe cascade",
             "about": dict(self.settings),
             "tables": tables,
             "pictures": list(self._pictures()),

@@ -1,4 +1,4 @@
-"""The designs that are compared: trained, loaded, and asked for a clip of a prompt."""
+"""The designs under comparison: training, loading and sampling them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured on a clip of the ablation, and the cells that it makes."""
+"""Measurements on a clip of the ablation, and their table cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Super-resolution with and without MultiDiffusion (section 3.2): the same clips and seeds, other windows."""
+"""Ablation of MultiDiffusion in super-resolution (section 3.2): same clips and seeds, different windows."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def _in_shard(path: Path) -> Iterator[tuple[str, Iterable[np.ndarray]]]:
                 if member.name.endswith(".mp4") and (file := shard.extractfile(member)):
                     yield f"{path.name}:{member.name}", h264.decode(file.read())
     except (OSError, ValueError, tarfile.TarError) as error:
-        raise InputError(
-            f"the shard {path} cannot be read: {error}; it must be an uncompressed tar"
-        ) from error
+        raise InputError(f"the shard {path} cannot be read: {error}; give an uncompressed tar") from error
 
 
 def smaller(truth: np.ndarray, side: int) -> np.ndarray:
@@ -103,9 +101,7 @@ def smaller(truth: np.ndarray, side: int) -> np.ndarray:
     """
     height, width = truth.shape[1:3]
     if side >= max(height, width):
-        raise InputError(
-            f"the source's side is {side}; the true clip is {width}x{height}, and must be larger"
-        )
+        raise InputError(f"--source is {side}; give less than the clip's {width}x{height}")
     scale = side / max(height, width)
     return resize(truth, max(1, round(height * scale)), max(1, round(width * scale)))
 

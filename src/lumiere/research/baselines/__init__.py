@@ -1,1 +1,1 @@
-"""What the one-pass model is compared with."""
+"""Baselines of the one-pass model."""

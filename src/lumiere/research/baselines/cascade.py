@@ -68,7 +68,7 @@ class KeyframeCascade:
         """Make the frames between ``keyframes`` (uint8, n x h x w x 3), which the clip holds exactly.
 
         Args:
-            prompt: what the segments are told; "" for a super-resolution that sees pictures alone.
+            prompt: prompt of the segments; "" for a super-resolution conditioned on images alone.
 
         Raises:
             InputError: they are no whole number of segments.

@@ -1,4 +1,4 @@
-"""A model's image model with temporal layers that have learnt nothing yet."""
+"""An image model with untrained temporal layers."""
 
 from __future__ import annotations
 

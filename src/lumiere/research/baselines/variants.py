@@ -117,8 +117,8 @@ def steps_of(pipe: LumierePipeline, one_pass_steps: int) -> dict[str, int]:
 
 
 def _operations(variant: Variant, pipe: LumierePipeline) -> int:
-    """Of one prediction for a training step's windows, multiplications and additions; what is given of them
-    adds one convolution, which is left out."""
+    """Operations of one prediction for a training step's windows; the condition adds one convolution, which
+    is left out."""
     net = variant.start(pipe).unet
     side = pipe.config["size"] // pipe.codec.factor
     sample = torch.zeros(variant.batch, pipe.codec.channels, variant.frames, side, side, device=pipe.device)

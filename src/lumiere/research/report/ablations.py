@@ -1,4 +1,4 @@
-"""What ``lumiere ablate`` wrote: of MultiDiffusion, and tables of any other ablation."""
+"""Output of ``lumiere ablate``: MultiDiffusion, and tables of any other ablation."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _MEANS = {
 _COSTS = (Column("seam"), Column("control"), Column("time"), Column("work"), Column("peak memory", "GB"))
 _TRUTH, _WHOLE = "truth", "one window"
 _NOTE = (
-    "Flow-warped error: difference from the frame before, moved along the true clip's optical flow. Error "
-    "of change: of that from frame to frame. Seam: this error at the windows' borders over that elsewhere; "
-    "control: the seam that one window for all frames has at the same places, where there is no border. "
-    "Time and work, the frames that the net is run on, are over one window's. Intervals, of 95 %, are "
-    "bootstrapped over clips."
+    "Flow-warped error: difference from the previous frame, warped along the true clip's optical flow. Error "
+    "of change: error of the frame-to-frame change. Seam: its ratio between window borders and elsewhere; "
+    "control: the same ratio for one window over all frames, which has no borders. Time and work (frames "
+    "that the network runs on) are relative to one window over all frames. 95 % intervals are bootstrapped "
+    "over clips."
 )
 _PAIRED_NOTE = (
-    "Of each clip the figure less that of one window for all its frames, which takes the differences "
-    "between clips away; then the mean, and its 95 % interval, bootstrapped over the clips."
+    "Difference from one window over all frames, per clip, which removes the differences between clips; "
+    "mean and 95 % interval, bootstrapped over the clips."
 )
 
 
@@ -104,12 +104,14 @@ def _multidiffusion(figures: list[dict[str, Any]], file: Path) -> Section:
         rows.append(Row(way, (*_means(row, known), *_costs(row, whole)), clips))
         if known and way not in (_TRUTH, _WHOLE):
             differences.append(Row(way, _differences(known, by_way[_WHOLE]), clips))
-    tables = [Table("Beside the true clips", (*_MEANS.values(), *_COSTS), tuple(rows), (_NOTE,))]
+    tables = [Table("Compared with the reference clips", (*_MEANS.values(), *_COSTS), tuple(rows), (_NOTE,))]
     if differences:
         columns = tuple(Column(column.title, column.unit, reference=0.0) for column in _MEANS.values())
-        tables.append(Table("Less one window, clip by clip", columns, tuple(differences), (_PAIRED_NOTE,)))
+        tables.append(
+            Table("Difference from one window, per clip", columns, tuple(differences), (_PAIRED_NOTE,))
+        )
     slices = file.with_name("slices.png")
-    caption = "X-t slices of the first clip's middle row, time going down, the ways side by side"
+    caption = "X-t slices of the first clip's middle row, time running down, methods side by side"
     pictures = (Picture(slices, caption),) if slices.is_file() else ()
     title = f"Ablation: MultiDiffusion, {file.absolute().parent.name}"
     return Section(title, tuple(tables), pictures)

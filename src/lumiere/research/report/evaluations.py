@@ -1,4 +1,4 @@
-"""What ``lumiere evaluate`` wrote: text to video on held-out prompts, and the other tasks."""
+"""Output of ``lumiere evaluate``: text to video on held-out prompts, and the other tasks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lumiere.metrics.bootstrap import mean_interval
 from lumiere.research.report.fields import cell, count, lines, number, text
 from lumiere.research.report.section import Cell, Column, Picture, Row, Section, ShownClip, Table
 
-_SHARES = "Intervals of shares are Wilson's, of 95 %."
-_MEANS = "Those of means are bootstrapped over the cases; decibels are those of the mean error."
+_SHARES = "Intervals of shares are 95 % Wilson intervals."
+_MEANS = "Those of means are bootstrapped over the cases; PSNR is that of the mean error."
 
 
 def read(content: Any, file: Path) -> Section | None:
@@ -49,7 +49,7 @@ def _text_to_video(content: dict[str, Any], file: Path) -> Section:
         *_judged("real", file.with_name("real.jsonl"), file.with_name("real-clips")),
     )
     table = Table("", columns, rows, (_SHARES,))
-    return Section("Text to video, on held-out prompts", (table,), (), clips, comparable=True)
+    return Section("Text to video on held-out prompts", (table,), (), clips, comparable=True)
 
 
 def _judged(method: str, results: Path, folder: Path) -> Iterator[ShownClip]:

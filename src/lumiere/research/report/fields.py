@@ -71,7 +71,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
     try:
         return objects([json.loads(line) for line in file.read_text("utf-8").splitlines()])
     except ValueError as error:
-        raise InputError(f"{file} is damaged ({error}); measure anew") from None
+        raise InputError(f"{file} is damaged ({error}); measure again") from None
 
 
 def distinct(paths: Iterable[Path]) -> list[str]:

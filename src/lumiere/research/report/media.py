@@ -34,7 +34,7 @@ class Medium:
 def video(file: Path) -> Medium:
     """A clip as it is in its file. Raises :class:`InputError` unless it is an MP4 or WebM."""
     if file.suffix.lower() not in _VIDEOS:
-        raise InputError(f"{file} is no clip that a page can play; it must be .mp4 or .webm")
+        raise InputError(f"{file} cannot be played on a page; give .mp4 or .webm")
     info, frames = stream(file)
     poster = _webp(Image.fromarray(next(frames)))
     return Medium(_uri(_VIDEOS[file.suffix.lower()], file.read_bytes()), info.width, info.height, poster)

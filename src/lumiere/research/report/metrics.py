@@ -1,4 +1,4 @@
-"""What ``lumiere metrics --json`` wrote: numbers of clips, and the nearest clips of another set."""
+"""Output of ``lumiere metrics --json``: figures of clips, and nearest neighbours in another set."""
 
 from __future__ import annotations
 

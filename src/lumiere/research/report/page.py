@@ -1,4 +1,4 @@
-"""The sections as one HTML file, which needs nothing else: style, plots, pictures and clips are in it."""
+"""The sections as one self-contained HTML file, with style, plots, images and clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and folders of figures are recognised by what they hold."""
+"""Read files and folders of figures, recognised by their content."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _read(file: Path, folder: str) -> Section:
     except InputError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration) as error:
-        raise InputError(f"{file} is damaged ({error!r}); measure anew") from None
+        raise InputError(f"{file} is damaged ({error!r}); measure again") from None
     if section is None:
         raise InputError(f"{file} holds no figures that lumiere writes; `lumiere report --help` lists them")
     name = folder if file.name in (FIGURES, STUDY) else f"{folder}/{file.name}"

@@ -1,4 +1,4 @@
-"""What ``lumiere xt-slice`` gave: its numbers as JSON, and pictures."""
+"""Output of ``lumiere xt-slice``: its figures as JSON, and images."""
 
 from __future__ import annotations
 

@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from lumiere.research.study.report import Preference, Report
 
 _NOTE = (
-    "How often the method was preferred, with 95 % intervals (Wilson), beside the half of a coin; p: exact "
-    "binomial test against a coin, two-sided, not corrected for the number of comparisons; alpha: "
-    "Krippendorff's, of the raters' agreement. Interval and p take all answers as independent of each "
-    "other."
+    "Preference rate of the method with 95 % intervals (Wilson), against 50 % by chance; p: exact "
+    "binomial test, two-sided, not corrected for multiple comparisons; alpha: Krippendorff's, of the raters' "
+    "agreement. Interval and p assume independent answers."
 )
 
 
@@ -51,7 +50,7 @@ def section(report: Report) -> Section:
         for question, rows in groupby(report.preferences, lambda preference: preference.question)
     ]
     rivals = dict.fromkeys(preference.rival for preference in report.preferences)
-    return Section(f"User study: {report.method} beside {', '.join(rivals)}", tuple(tables))
+    return Section(f"User study: {report.method} against {', '.join(rivals)}", tuple(tables))
 
 
 def _row(preference: Preference) -> Row:

@@ -1,1 +1,1 @@
-"""Other people's video models, and the clips that they are asked for."""
+"""Other video models, and the clips they generate for comparison."""

@@ -1,4 +1,4 @@
-"""Which clips a rival is to make, called as the clips that they are to stand beside."""
+"""The clips that a rival generates, named as the clips they are compared with."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read_cases(source: Path, seed: int) -> list[Case]:
 def _case(line: Line, seed: int) -> Case:
     said = line.options
     if unknown := sorted(said.keys() - _KEYS):
-        raise InputError(f"a rival is told no {unknown[0]!r}; give prompt, id or clip, and seed")
+        raise InputError(f"{unknown[0]!r} is not used by a rival; give prompt, id or clip, and seed")
     prompt = str(said.get("prompt") or "").strip()
     if not prompt:
         raise InputError('the prompt is empty; write {"prompt": "..."}')

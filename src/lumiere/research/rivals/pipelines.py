@@ -1,4 +1,4 @@
-"""Other people's video models: pipelines of diffusers, from a folder, told a prompt or a picture."""
+"""Other video models: diffusers pipelines from a folder, from a prompt or an image."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class Rival:
         return fill(picture, Size(width, height)) if height and width else picture
 
     def _encode_conditions(self) -> dict[str, Any]:
-        """What the call is told, the pipeline's own defaults included."""
+        """The arguments of the call, the pipeline's defaults included."""
         parameters = _parameters(self.kind)
         defaults = {name: parameters[name].default for name in _TOLD if name in parameters}
         return {name: value for name, value in defaults.items() if value is not None} | self.arguments
@@ -188,7 +188,7 @@ def find_rival(folder: Path, options: Mapping[str, Any], motion_adapter: Path | 
 
     Args:
         options: of its call, by diffusers' names; ``num_frames`` and ``fps`` are also those that it calls
-            otherwise, and ``fps`` is that of the clips even if it is not told any.
+            otherwise, and ``fps`` is that of the clips even if its call takes none.
         motion_adapter: makes AnimateDiff of the Stable Diffusion in the folder.
 
     Raises:
@@ -217,10 +217,10 @@ def find_rival(folder: Path, options: Mapping[str, Any], motion_adapter: Path | 
     for name in told:
         if name not in parameters or name in _NOT_THE_CALLERS:
             takes = ", ".join(each for each in parameters if each not in _NOT_THE_CALLERS)
-            raise InputError(f"{kind.__name__} is told no {name}; it is told {takes}")
+            raise InputError(f"{kind.__name__} has no argument {name}; choose from {takes}")
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in {*_NOT_THE_CALLERS, *told}:
-            raise InputError(f"{kind.__name__} needs {name!r} as well; give it by --set {name}=VALUE")
+            raise InputError(f"{kind.__name__} needs {name!r} as well; give it with --set {name}=VALUE")
     return Rival(folder, kind, motion_adapter, told, fps or _USUAL_RATE)
 
 

@@ -1,4 +1,4 @@
-"""How far raters agree."""
+"""Inter-rater agreement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which clip of one folder belongs to which of another: those of the same prompt."""
+"""Pairing of clips of two folders by prompt."""
 
 from __future__ import annotations
 

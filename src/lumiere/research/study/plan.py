@@ -118,7 +118,7 @@ def load(folder: Path) -> Study:
     try:
         study = _parse(json.loads(path.read_text("utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error!r}); build the study anew") from None
+        raise InputError(f"{path} is damaged ({error!r}); build the study again") from None
     if missing := [clip for clip in study.clips if not (folder / CLIPS / clip).is_file()]:
         raise InputError(f"{folder} lacks {len(missing)} of its clips, such as {CLIPS}/{missing[0]}")
     return study

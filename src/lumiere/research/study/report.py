@@ -1,4 +1,4 @@
-"""What the raters of a study said: preferences, their intervals, and how far the raters agree."""
+"""The result of a study: preferences, their intervals, and the raters' agreement."""
 
 from __future__ import annotations
 

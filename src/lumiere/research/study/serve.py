@@ -91,7 +91,7 @@ class _Api:
         self.trials: Callable[[int], list[Trial]] = lru_cache(maxsize=1024)(study.trials)
 
     async def about(self, _: Request) -> Response:
-        """What a rater is told before the first pair."""
+        """The instructions that a rater sees before the first pair."""
         return _json({"pairs": len(self.trials(1)), "questions": self.study.questions})
 
     async def join(self, _: Request) -> Response:

@@ -79,7 +79,7 @@ class Storage:
             )
             (found,) = self._connection.execute("SELECT id FROM study").fetchone()
         except sqlite3.Error as error:
-            raise InputError(f"{path} cannot hold the answers: {error}; move it away, or mend it") from None
+            raise InputError(f"{path} cannot hold the answers: {error}; move it away, or repair it") from None
         if found != study:
             raise InputError(f"{path} holds the answers to another study; move it away")
 
@@ -101,7 +101,7 @@ class Storage:
         return row[0] if row else None
 
     def put(self, answer: Answer) -> Answer:
-        """Keep an answer, in a transaction of its own, and return the one that is kept now.
+        """Store an answer in a transaction of its own, and return the stored one.
 
         The same answer may come any number of times. One of a higher revision replaces what was said.
         """

@@ -28,6 +28,7 @@ from lumiere.cli.options import (
     style_options,
     upscaler_option,
 )
+from lumiere.cli.prompts import model_prompt, rewrite_option, with_user_prompt
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ _OPTIONS = (
         help="Leave what is given as the model made it, instead of putting it back exactly.",
     ),
     model_option,
+    rewrite_option,
     device_option,
     dtype_option,
     overwrite_option,
@@ -86,6 +88,7 @@ class ConditionedOptions:
     extrapolate: bool
     no_composite: bool
     model: str
+    no_rewrite: bool
     device: str | None
     dtype: str
     overwrite: bool
@@ -150,13 +153,13 @@ class ConditionedOptions:
         """
         part, box = (condition, None) if padding is None else condition.around_hole(padding)
         pipe = self.load()
-        clip = self.sample(pipe, prompt, condition=part, fps=fps)
+        clip = self.sample(pipe, self.model_prompt(prompt), condition=part, fps=fps)
         if box is not None:
             frames = condition.with_part(clip.frames, box)
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
         if (kept := clip.metadata["given_psnr"]) is not None:
             click.echo(f"what is given, as the model made it: {kept:.1f} dB", err=True)
-        self.write(self.at_size(clip, condition), path, sound)
+        self.write(self.at_size(clip, condition), path, prompt, sound)
 
     def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
         """A clip, at the model's size.
@@ -168,9 +171,17 @@ class ConditionedOptions:
         clip: Clip = pipe(prompt, fps=self.fps or fps, **self.sampling(), **options)
         return clip
 
-    def write(self, clip: Clip, path: Path, sound: Path | None = None) -> None:
-        """Save a clip, with a file's sound if its rate is that file's, and print the name of its file."""
-        clip = replace(clip, metadata=noted(clip.metadata))
+    def model_prompt(self, prompt: str) -> str:
+        """What the model gets of a prompt; see :func:`lumiere.cli.prompts.model_prompt`."""
+        return model_prompt(prompt, self.model, rewrite=not self.no_rewrite, source=True)
+
+    def write(self, clip: Clip, path: Path, prompt: str, sound: Path | None = None) -> None:
+        """Save a clip, with a file's sound if its rate is that file's, and print the name of its file.
+
+        Args:
+            prompt: as the user wrote it.
+        """
+        clip = replace(clip, metadata=noted(with_user_prompt(clip.metadata, prompt)))
         click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
 
     def at_size(self, clip: Clip, condition: Condition) -> Clip:

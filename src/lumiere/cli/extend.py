@@ -35,5 +35,6 @@ def command(video: Path, prompt: str, frames: int, given: int, options: Conditio
 
     clip = Clip.load(video)
     pipe = options.load()
-    longer = pipe.extend(clip, frames, prompt, given=given, fps=options.fps, **options.sampling())
-    options.write(options.at_size(longer, continue_from(clip, len(clip), frames)), path)
+    asked = options.model_prompt(prompt)
+    longer = pipe.extend(clip, frames, asked, given=given, fps=options.fps, **options.sampling())
+    options.write(options.at_size(longer, continue_from(clip, len(clip), frames)), path, prompt)

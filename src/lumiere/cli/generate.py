@@ -33,6 +33,7 @@ from lumiere.cli.options import (
     style_options,
     upscaler_option,
 )
+from lumiere.cli.prompts import model_prompt, rewrite_option, with_user_prompt
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ _OPTIONS = (
         help="Clips, of seeds SEED, SEED+1, ...",
     ),
     model_option,
+    rewrite_option,
     click.option("--scheduler", type=click.Choice(SCHEDULERS), help="[default: the model's]"),
     device_option,
     dtype_option,
@@ -148,6 +150,7 @@ def make_clips(
     alpha_sweep: Path | None,
     count: int,
     model: str,
+    no_rewrite: bool,
     scheduler: str | None,
     device: str | None,
     dtype: str,
@@ -194,6 +197,7 @@ def make_clips(
     arrangement = Layout.parse(layout) if layout else layout
     place = pick_device(device)
     folder = bundle.resolve(model)
+    asked = model_prompt(prompt, folder, rewrite=not (no_rewrite or layout))
     codec = kept(
         "codec", (folder, dtype), lambda: _codec(folder, dtype)
     )  # small, and knows which sizes there can be
@@ -203,7 +207,7 @@ def make_clips(
         settings = bundle.index(folder)
         frames = frames or settings["frames"]
         height, width = base_size(*target, settings["size"], codec.factor)
-        check_request([prompt], frames, height, width, codec.factor)
+        check_request([asked], frames, height, width, codec.factor)
         if (height, width) != target:
             from lumiere.pipelines.superres import UpscalePipeline, target_size
 
@@ -216,7 +220,7 @@ def make_clips(
     applied_style = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
     sampled = partial(
         pipe,
-        prompt,
+        asked,
         num_frames=frames,
         height=height,
         width=width,
@@ -248,7 +252,7 @@ def make_clips(
         which = f" {number} of {count}" if count > 1 else ""
         pipe.set_progress_bar_config(desc=f"sampling{which}", unit="step")
         clip = sampled(alpha=alpha, seed=each)
-        clip = replace(clip, metadata=noted(clip.metadata))
+        clip = replace(clip, metadata=noted(with_user_prompt(clip.metadata, prompt)))
         if larger is None:
             click.echo(clip.save(path, overwrite=overwrite))
         else:

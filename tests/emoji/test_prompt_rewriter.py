@@ -30,9 +30,7 @@ NAMES = json.loads((FOLDER / WORDS).read_text("utf-8"))
 
 @pytest.fixture(scope="module")
 def rewriter() -> PromptRewriter:
-    import lumiere.pipelines.text_to_video  # noqa: F401
-
-    made = PromptRewriter.from_bundle(FOLDER, lambda: bundle.load_component(FOLDER, "text_encoder"))
+    made = PromptRewriter.from_bundle(FOLDER)
     assert made is not None
     return made
 

@@ -33,6 +33,7 @@ VERBS = {
     "batch": ("lumiere.cli.batch", "Make the clips of a file of prompts or calls."),
     "rival": ("lumiere.cli.rival", "Make another video model's clips of the same prompts."),
     "show": ("lumiere.cli.show", "Say what a clip is, and how it was made."),
+    "words": ("lumiere.cli.words", "List what a model knows."),
     "xt-slice": ("lumiere.cli.xt_slice", "Picture and measure one line of pixels over time."),
     "metrics": ("lumiere.cli.metrics", "Measure clips, and how far they are from real ones."),
     "data": ("lumiere.cli.data", "Fetch and compose training data."),

@@ -21,6 +21,7 @@ TASKS = (
     TEXT,
     "pairs",
     "synonyms",
+    "ordinary",
     "animate",
     "cinemagraph",
     "inpaint",
@@ -59,7 +60,7 @@ TASKS = (
     "--data",
     type=path_type,
     help="What `lumiere data emoji` made: compose and measure the real clips anew, instead of taking the "
-    "figures that were measured when the recogniser was made. All tasks but text, loop and extend need it.",
+    "figures that were measured when the recogniser was made. All tasks but text, ordinary, loop and extend need it.",
 )
 @click.option(
     "--one-pass",
@@ -92,7 +93,8 @@ def command(
     on; which one a clip shows is asked among all that there are.
 
     Pairs asks for two objects, each of which must be found on its side; synonyms for an object by a tag of
-    its own, beside the same by its label. The other tasks are those of the conditioned model: it is given a
+    its own, beside the same by its label; ordinary for an object in prompts as people write them, which are
+    rewritten as `lumiere generate` does, some of them about no object of the model's. The other tasks are those of the conditioned model: it is given a
     part of the real clip, which is put back into its own. `lumiere metrics compare` sets two evaluations side
     by side.
 
@@ -102,6 +104,7 @@ def command(
     \b
     lumiere evaluate emoji
     lumiere evaluate emoji --prompts 20 --steps 10 --out out/quick
+    lumiere evaluate emoji --task ordinary --prompts 60
     lumiere evaluate emoji --task pairs --task synonyms --data data/emoji
     lumiere evaluate emoji --task animate --task inpaint --data data/emoji
     lumiere evaluate --real-only --data data/emoji

@@ -31,15 +31,9 @@ def model_prompt(prompt: str, model: str | Path, rewrite: bool = True, source: b
     from lumiere.io import bundle
 
     folder = bundle.resolve(model)
-
-    def encoder() -> Any:
-        import lumiere.pipelines.text_to_video  # noqa: F401, the encoder's class must be imported
-
-        return kept("text_encoder", folder, lambda: bundle.load_component(folder, "text_encoder"))
-
     rewriter = None
     if rewrite:
-        rewriter = kept("rewriter", folder, lambda: PromptRewriter.from_bundle(folder, encoder))
+        rewriter = kept("rewriter", folder, lambda: PromptRewriter.from_bundle(folder))
     if rewriter is None:
         return prompt
     try:

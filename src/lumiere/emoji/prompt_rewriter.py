@@ -8,14 +8,16 @@ any language of emojibase, and says them in that grammar.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 from lumiere.emoji.data.scenes import (
+    CALM_COLOURS,
     COLOURS,
     MOTION_PHRASES,
     MOTION_WORDS,
@@ -38,6 +40,7 @@ from lumiere.emoji.vocabulary import (
 )
 from lumiere.errors import InputError
 from lumiere.io import bundle
+from lumiere.models.text import MiniLMTextEncoder
 
 MOST_OBJECTS = 3
 #: cosine of MiniLM's sentence vectors from which a word is taken for the nearest name
@@ -81,7 +84,6 @@ _BACKGROUND_NOUNS = (
     "background|backdrop|bg|wallpaper|wall|floor|screen|hintergrund|fond|arrière-plan|fondo|sfondo|fundo|"
     "achtergrond|bakgrund|bakgrunn|baggrund|tło|tle|фон|фоне|tausta|背景|배경"
 )
-_CALM = ("white", "blue", "green", "purple", "pink", "gray")
 #: what stands out badly from white: a quarter or more of its outline is white
 _LIGHT = frozenset(
     [
@@ -186,7 +188,7 @@ _FILLING = (
 _OWN_VERBS = re.compile(
     r"(?:danc|runn?|walk|swimm?|fl[yi]|roar|bark|meow|purr|sleep|eat|chew|munch|sit|sitt|stand|play|wav|shak|stretch|"
     r"crawl|drift|mov|laugh|smil|sing|blink|wink|yawn|stalk|slither|prowl|hunt|chas|howl|growl|buzz|gallop|trot|"
-    r"graz|swing|climb|sway|wiggl|wobbl|wagg?|flap|look|star|breath|rest|relax|snor|cuddl|celebrat|party|jogg?|"
+    r"graz|swing|climb|sway|wiggl|wobbl|wagg?|flapp?|look|star|breath|rest|relax|snor|cuddl|celebrat|party|jogg?|"
     r"strutt?|waddl|scurr|sneak|creep|hover|float|glid|nod|sniff|lick|drink|splash|paddl|lay|ly|jump|groov|zoom|"
     r"bob|parad|hang|peck|cluck|quack|squeak|hiss|chirp|tweet|croak|bounc|spin|dash|hurr|rush)"
     r"(?:e|s|es|ies|y|ed|ing)?"
@@ -197,15 +199,24 @@ _NO_OBJECTS = re.compile(
     r"horse ?power|pig iron|bat ?mobile|baseball bats?|cricket bats?|software bugs?|rat race|monkey wrench|"
     r"(?:dog|bird|chicken) house|fish and chips|chicken (?:soup|nuggets|curry))\b"
 )
-_TOKEN = re.compile(r"[^\W_]+(?:['.-][^\W_]+)*|[,;&+]")
+# A letter, or a mark of a script that writes its vowels as marks.
+_LETTER = r"(?:[^\W_]|[\u0300-\u036f\u0900-\u0dff\u0e00-\u0e7f])"
+_TOKEN = re.compile(rf"{_LETTER}+(?:['.-]{_LETTER}+)*|[,;&+]")
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """``prompt`` is what the model gets; ``notes`` say what of the user's words it does not get, and why."""
+    """A prompt for the model.
+
+    Attributes:
+        prompt: what the model gets.
+        notes: which of the user's words it does not get, and why.
+        codes: of the objects, in the order of the prompt; empty for one that was in the grammar.
+    """
 
     prompt: str
     notes: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -236,17 +247,14 @@ class PromptRewriter:
 
     Args:
         vocabulary: of the model's objects.
-        encoder: gives the model's text encoder, for words that are in no list; called at most once. Without
-            it such words are unknown.
     """
 
-    def __init__(self, vocabulary: Vocabulary, encoder: Callable[[], Any] | None = None):
+    def __init__(self, vocabulary: Vocabulary):
         self.vocabulary = vocabulary
         self.objects = vocabulary.objects
-        self._encoder = encoder
 
     @classmethod
-    def from_bundle(cls, folder: Path, encoder: Callable[[], Any] | None = None) -> PromptRewriter | None:
+    def from_bundle(cls, folder: Path) -> PromptRewriter | None:
         """The rewriter of a bundle, None if it has no ``words.json``.
 
         Raises:
@@ -254,7 +262,7 @@ class PromptRewriter:
         """
         if not (folder / WORDS).is_file():
             return None
-        return cls(Vocabulary(bundle.objects(folder), bundle.read_json(folder / WORDS)), encoder)
+        return cls(Vocabulary(bundle.objects(folder), bundle.read_json(folder / WORDS)))
 
     def __call__(self, prompt: str, default_background: bool = True) -> Rewritten:
         """Rewrite a prompt; one that is in the grammar, background and all, is returned as it is.
@@ -283,7 +291,8 @@ class PromptRewriter:
         notes += self._unknown(said, mentions)
         if not background and default_background:
             background = f"on {self._calm([each.found.code for each in mentions])}"
-        return Rewritten(f"{subject} {background}".strip(), tuple(dict.fromkeys(notes)))
+        codes = tuple(each.found.code for each in mentions)
+        return Rewritten(f"{subject} {background}".strip(), tuple(dict.fromkeys(notes)), codes)
 
     @cached_property
     def grammar(self) -> re.Pattern[str]:
@@ -301,15 +310,16 @@ class PromptRewriter:
 
     def _without_emoji(self, prompt: str) -> str:
         """Lower case, with labels for emoji characters if no word names an object."""
-        text = folded(prompt).replace("\ufe0f", "")
+        text = re.sub(r"'s face\b", " face", folded(prompt).replace("\ufe0f", ""))
         known = _any(self.vocabulary.emoji)
         spelt = re.sub(known, lambda found: f" , a {self.objects[self.vocabulary.emoji[found[0]]]} ", text)
         if spelt == text:
             return text
         bare = re.sub(known, " ", text)
-        if _JOINING.union(_FILLING, _NUMBERS).issuperset(_TOKEN.findall(bare)):
+        words = _TOKEN.findall(_without_background(bare, [])[0])
+        if _JOINING.union(_FILLING, _NUMBERS).issuperset(words):
             return folded(spelt)
-        named = self._mentions(_Text(_TOKEN.findall(_without_background(bare, [])[0])))
+        named = self._mentions(_Text(words))
         return bare if any(each.found.rank <= FOREIGN_LABEL for each in named) else folded(spelt)
 
     def _mentions(self, said: _Text) -> list[_Mention]:
@@ -338,8 +348,17 @@ class PromptRewriter:
             chosen += self._misspelt(said, [i for i in content if i not in known])
         chosen = self._apart(said, chosen)
         for each in chosen:
+            if said.words[each.end : each.end + 1] == ["face"]:
+                each.end += 1
+                each.found = replace(each.found, code=self._faces.get(each.found.code, each.found.code))
             said.used.update(range(each.begin, each.end))
         return chosen
+
+    @cached_property
+    def _faces(self) -> dict[str, str]:
+        """Of objects that there is the face of, that."""
+        codes = {label: code for code, label in self.objects.items()}
+        return {codes[label]: codes[f"{label} face"] for label in codes if f"{label} face" in codes}
 
     def _mention(self, said: _Text, found: Found, begin: int, end: int) -> _Mention:
         words, label = " ".join(said.words[begin:end]), self.objects[found.code]
@@ -442,32 +461,27 @@ class PromptRewriter:
         )
 
     @cached_property
-    def _model(self) -> Any:
-        return None if self._encoder is None else self._encoder()
+    def _encoder(self) -> MiniLMTextEncoder:
+        return MiniLMTextEncoder()
 
     @cached_property
     def _tokens(self) -> Mapping[str, int]:
-        tokenizer = getattr(self._model, "tokenizer", None)
-        known: Mapping[str, int] = tokenizer.get_vocab() if tokenizer is not None else {}
-        return known
+        tokens: dict[str, int] = self._encoder.tokenizer.get_vocab()
+        return tokens
 
     def _similarities(self, phrases: Sequence[str]) -> list[list[tuple[float, str, str]]]:
         """For each phrase, English names by their similarity: (cosine, name, code)."""
         names, vectors = self._names
-        if not names:
-            return [[] for _ in phrases]
-        found = _vectors(self._model, phrases) @ vectors.T
+        found = _vectors(self._encoder, phrases) @ vectors.T
         return [
             sorted(((float(s), *name) for s, name in zip(row, names, strict=True)), reverse=True)
             for row in found
         ]
 
     @cached_property
-    def _names(self) -> tuple[list[tuple[str, str]], Any]:
-        if self._model is None:
-            return [], None
+    def _names(self) -> tuple[list[tuple[str, str]], Tensor]:
         names = self.vocabulary.english_names()
-        return names, _vectors(self._model, [name for name, _ in names])
+        return names, _vectors(self._encoder, [name for name, _ in names])
 
     def _by_vectors(self, said: _Text) -> list[_Mention]:
         """The object whose name is nearest, by the text encoder, to a word of the prompt."""
@@ -476,7 +490,7 @@ class PromptRewriter:
         if not phrases:
             return []
         texts = [" ".join(said.words[begin:end]) for begin, end in phrases]
-        best = [each[0] if each else (0.0, "", "") for each in self._similarities(texts)]
+        best = [each[0] for each in self._similarities(texts)]
         number = max(range(len(best)), key=lambda i: best[i][0])
         similarity, _, code = best[number]
         if similarity < NEAR:
@@ -532,7 +546,7 @@ class PromptRewriter:
 
     def _calm(self, codes: Sequence[str]) -> str:
         light = any(self.objects[code] in _LIGHT for code in codes)
-        colours = [each for each in _CALM if not (light and each == "white")]
+        colours = [each for each in CALM_COLOURS if not (light and each == "white")]
         trained = (c for c in colours if not any(is_held_out(code, c) for code in codes))
         return f"a {next(trained, colours[0])} background"
 
@@ -550,7 +564,7 @@ class PromptRewriter:
         return notes
 
 
-def _any(words: Any) -> str:
+def _any(words: Iterable[str]) -> str:
     return "(?:" + "|".join(map(re.escape, sorted(words, key=len, reverse=True))) + ")"
 
 
@@ -643,7 +657,7 @@ def _counted(said: _Text, mentions: Sequence[_Mention], notes: list[str]) -> lis
     return several[:MOST_OBJECTS]
 
 
-def _vectors(encoder: Any, texts: Sequence[str]) -> Any:
+def _vectors(encoder: MiniLMTextEncoder, texts: Sequence[str]) -> Tensor:
     """Sentence vectors, the normalised means of the encoder's states: n x d."""
     states = encoder(list(texts)).float()
     there = states.abs().sum(-1, keepdim=True) > 0

@@ -23,10 +23,10 @@ def words_in(text: str) -> frozenset[str]:
 
 
 # Tags that describe an object and do not name it: they count only if they are all that a prompt says.
-_ATTRIBUTES = words_in(
+ATTRIBUTES = words_in(
     "accessibility adorbs alpha animal animals antarctica arctic assistance australia baa baby bacon "
     "bamboo banana beach bearer big bisque bite black blind cancer claws colorful creature curious dam "
-    "desert dinner disease down dying egg extinction face fairy fairytale farm feet female fever fishing "
+    "desert dinner dressage disease down dying egg extinction face fairy fairytale farm feet female fever fishing "
     "flamboyant fluffy food front-facing garden gobble growl guide halloween hatching herd honey hump "
     "insect jump knights lady large lazy leo malaria male mane milk meow moo nature newborn nose ocean "
     "one order ornithology ostentatious peace pest pester pet pirate playful polar pork predator pretty "
@@ -34,8 +34,7 @@ _ATTRIBUTES = words_in(
     "spiny spiral spots spouting spring stink stripe strong t tale talk teeth thanksgiving tropical tusk "
     "two two-hump ugly under unlucky vampire virus water wilted white wise wool wooly zodiac zoo "
 )
-#: words that people use for an object and emojibase lacks
-_OTHER_NAMES = {
+_WORDS_FOR = {
     "rat": "rodent",
     "mouse": "mice",
     "ox": "bull,steer,bullock",
@@ -128,6 +127,8 @@ _OTHER_NAMES = {
     "swan": "goose",
     "dodo": "ostrich,emu",
 }
+#: for each label the words that people use and emojibase lacks
+OTHER_NAMES = {label: tuple(words.split(",")) for label, words in _WORDS_FOR.items()}
 _IRREGULAR = {
     "mice": "mouse",
     "oxen": "ox",
@@ -266,12 +267,12 @@ class Vocabulary:
 
         for code, label in objects.items():
             add(label, LABEL, code)
-            for word in filter(None, _OTHER_NAMES.get(label, "").split(",")):
+            for word in OTHER_NAMES.get(label, ()):
                 add(word, NAME, code)
             for language, words in names.get(code, {}).items():
                 for place, word in enumerate(words):
                     if language.startswith("en"):
-                        rank = LABEL if place == 0 else ATTRIBUTE if word in _ATTRIBUTES else NAME
+                        rank = LABEL if place == 0 else ATTRIBUTE if word in ATTRIBUTES else NAME
                         if language != "en" and rank == LABEL:
                             rank = NAME
                     else:
@@ -327,7 +328,8 @@ class Vocabulary:
         for number, word in enumerate(dict.fromkeys(singulars(last))):
             found = self._best.get(" ".join([*first, word]))
             if found and not (number and found[0] >= FOREIGN_LABEL):
-                return Found(found[1], found[0], number > 0 or self._is_plural([*first, last], found))
+                plural = not last.endswith("'s") and (number > 0 or self._is_plural([*first, last], found))
+                return Found(found[1], found[0], plural)
         plain = [without_accents(word) for word in words]
         return self.exact(plain) if plain != list(words) else None
 
@@ -340,7 +342,7 @@ class Vocabulary:
         """The object whose name is nearest to a word, by a share of its letters."""
         if len(word) < 3:
             return None
-        most = 1 if len(word) < 7 else 2
+        most = 1 if len(word) < 7 else 2  # of other languages' names 1
         best: tuple[int, int, bool, Found] | None = None
         for name, found in self.spelt.items():
             if len(word) == 3 and (sorted(name) != sorted(word) or found.rank > NAME):
@@ -349,7 +351,7 @@ class Vocabulary:
                 continue
             for plural, form in ((False, name), (True, name + "s")):
                 edits = distance(word, form, most)
-                if edits <= most:
+                if edits <= (most if found.rank <= NAME else 1):
                     candidate = (edits + (found.rank >= FOREIGN_LABEL), found.rank, plural, found)
                     if best is None or candidate[:3] < best[:3]:
                         best = candidate

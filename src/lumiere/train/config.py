@@ -68,6 +68,11 @@ class Scenes:
     several: float = 0.09
     #: share of the objects that are called by another word than their label
     synonyms: float = 0.15
+    #: "grammar": few wordings, and mostly a background; "varied": as people write prompts
+    captions: Literal["grammar", "varied"] = "grammar"
+    #: draw each frame under the motion of any scene, so that words of motion say nothing about a picture;
+    #: for single frames
+    any_motion: bool = False
 
 
 @dataclass(frozen=True)
@@ -541,6 +546,10 @@ def _check(config: Config) -> None:
     _check_stills(config)
     if isinstance(config, TemporalConfig):
         _check_base_model(config)
+        if config.scenes.any_motion:
+            raise InputError(
+                f'"scenes.any_motion" is true, which is for stages of single pictures, not {config.stage}'
+            )
     if isinstance(config, ConditionedConfig) and config.keyframe_interval and config.scenes.sprites:
         raise InputError(
             f'"keyframe_interval" is {config.keyframe_interval}, and "scenes.sprites" is given; what lies '

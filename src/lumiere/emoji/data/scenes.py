@@ -36,8 +36,11 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "pink": (246, 158, 196),
 }
 
+#: of a plain background that nobody asked for, the first choice first
+CALM_COLOURS = ("white", "blue", "green", "purple", "pink", "gray")
+
 BackgroundKind = Literal["solid", "gradient", "stripes", "checks", "dots"]
-_BACKGROUND_PHRASES: dict[BackgroundKind, str] = {
+BACKGROUND_PHRASES: dict[BackgroundKind, str] = {
     "solid": "{0} background",
     "gradient": "background fading from {0} to {1}",
     "stripes": "background with {0} and {1} stripes",
@@ -210,7 +213,7 @@ def with_article(label: str) -> str:
 
 def in_words(background: Background) -> str:
     """The background with its article, such as "an orange background"."""
-    phrase = _BACKGROUND_PHRASES[background.kind].format(*background.colours)
+    phrase = BACKGROUND_PHRASES[background.kind].format(*background.colours)
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 

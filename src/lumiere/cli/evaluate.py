@@ -60,7 +60,8 @@ TASKS = (
     "--data",
     type=path_type,
     help="What `lumiere data emoji` made: compose and measure the real clips anew, instead of taking the "
-    "figures that were measured when the recogniser was made. All tasks but text, ordinary, loop and extend need it.",
+    "figures that were measured when the recogniser was made. All tasks but text, ordinary, loop "
+    "and extend need it.",
 )
 @click.option(
     "--one-pass",
@@ -94,7 +95,8 @@ def command(
 
     Pairs asks for two objects, each of which must be found on its side; synonyms for an object by a tag of
     its own, beside the same by its label; ordinary for an object in prompts as people write them, which are
-    rewritten as `lumiere generate` does, some of them about no object of the model's. The other tasks are those of the conditioned model: it is given a
+    rewritten as `lumiere generate` does, some of them about no object of the model's. The
+    other tasks are those of the conditioned model: it is given a
     part of the real clip, which is put back into its own. `lumiere metrics compare` sets two evaluations side
     by side.
 

@@ -26,8 +26,8 @@ def words_in(text: str) -> frozenset[str]:
 ATTRIBUTES = words_in(
     "accessibility adorbs alpha animal animals antarctica arctic assistance australia baa baby bacon "
     "bamboo banana beach bearer big bisque bite black blind cancer claws colorful creature curious dam "
-    "desert dinner dressage disease down dying egg extinction face fairy fairytale farm feet female fever fishing "
-    "flamboyant fluffy food front-facing garden gobble growl guide halloween hatching herd honey hump "
+    "desert dinner dressage disease down dying egg extinction face fairy fairytale farm feet female "
+    "fever fishing flamboyant fluffy food front-facing garden gobble growl guide halloween hatching herd honey hump "
     "insect jump knights lady large lazy leo malaria male mane milk meow moo nature newborn nose ocean "
     "one order ornithology ostentatious peace pest pester pet pirate playful polar pork predator pretty "
     "print prints proud racing rawr rex roar rotting safari science sea service slow sly small smell "

@@ -27,7 +27,8 @@ ATTRIBUTES = words_in(
     "accessibility adorbs alpha animal animals antarctica arctic assistance australia baa baby bacon "
     "bamboo banana beach bearer big bisque bite black blind cancer claws colorful creature curious dam "
     "desert dinner dressage disease down dying egg extinction face fairy fairytale farm feet female "
-    "fever fishing flamboyant fluffy food front-facing garden gobble growl guide halloween hatching herd honey hump "
+    "fever fishing flamboyant fluffy food "
+    "front-facing garden gobble growl guide halloween hatching herd honey hump "
     "insect jump knights lady large lazy leo malaria male mane milk meow moo nature newborn nose ocean "
     "one order ornithology ostentatious peace pest pester pet pirate playful polar pork predator pretty "
     "print prints proud racing rawr rex roar rotting safari science sea service slow sly small smell "
@@ -262,7 +263,12 @@ class Vocabulary:
 
         def add(word: str, rank: int, code: str) -> None:
             face = int(objects[code].endswith(" face") or len(objects[code].split()) > 1)
-            for spelt in {folded(word), without_accents(folded(word)), folded(word).replace("-", " ")}:
+            for spelt in {
+                folded(word),
+                without_accents(folded(word)),
+                folded(word).replace("-", " "),
+                " ".join(re.sub(r"[,()~]", " ", folded(word)).split()),
+            }:
                 ranked[spelt].append((rank, face, order[code], code))
 
         for code, label in objects.items():

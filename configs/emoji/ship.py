@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from lumiere.diffusion.sampling import make_scheduler
+from lumiere.emoji.data.npm import default_cache, fetch
 from lumiere.emoji.data.shards import MANIFEST
-from lumiere.emoji.data.sprites import in_groups, read_index
+from lumiere.emoji.data.sprites import NAMES, in_groups, read_index
+from lumiere.emoji.vocabulary import write_words
 from lumiere.io import bundle
 from lumiere.models.codec import PatchAutoencoder
 from lumiere.models.warping import WarpNet
@@ -41,6 +43,7 @@ def main(model: Path, decoder: Path, warp_net: Path, data: Path, target: Path) -
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]
     objects = {entry["code"]: entry["label"] for entry in in_groups(read_index(data / "sprites"), groups)}
     (target / bundle.OBJECTS).write_text(json.dumps(objects, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    write_words(target, fetch(NAMES, default_cache()), objects)
     bundle.write_manifest(target)
 
 

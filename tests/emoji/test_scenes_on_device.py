@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def encoder() -> Encoder:
     return Encoder(PatchCodec(4), MiniLMTextEncoder(24), CPU)
 
 
-def scenes(sprites: Path, encoder: Encoder, frames: int = 1, **options: float) -> Scenes:
+def scenes(sprites: Path, encoder: Encoder, frames: int = 1, **options: Any) -> Scenes:
     return Scenes(Options(str(sprites), count=400, **options), Data(), encoder, 0, frames)
 
 
@@ -105,6 +106,25 @@ def test_captions_say_what_they_are_to_say(sprites: Path, encoder: Encoder) -> N
     assert not any(held_out_combinations(scene) for scene in heard.drawn)
     reworded = scenes(sprites, encoder, synonyms=1.0)
     assert 0.3 < np.mean([a != b for a, b in zip(reworded.captions, reworded.plain, strict=True)]) <= 1
+
+
+def test_varied_captions_are_of_their_scenes_and_of_nothing_held_out(sprites: Path, encoder: Encoder) -> None:
+    made = scenes(sprites, encoder, captions="varied")
+    assert not any(held_out_combinations(scene) for scene in made.drawn)
+    for scene, said in zip(made.drawn, made.captions, strict=True):
+        named = [colour for colour in scene.background.colours if f"{colour} " in said.lower()]
+        assert len(named) in (0, len(scene.background.colours)), said
+        assert named or scene.background.kind == "solid"
+    unsaid = np.mean(["background" not in said.lower() for said in made.captions])
+    assert 0.25 < unsaid < 0.55
+
+
+def test_with_any_motion_a_caption_says_nothing_of_the_place(sprites: Path, encoder: Encoder) -> None:
+    made = scenes(sprites, encoder, any_motion=True)
+    batch = made.draw(0, range(4000), 1)
+    going = np.array([scene.motion for scene in made.drawn])[batch.scenes]
+    left, right = (batch.x[going == motion].mean() for motion in ("left", "right"))
+    assert left == pytest.approx(right, abs=0.02)
 
 
 def test_text_states_are_those_of_the_captions(sprites: Path, encoder: Encoder) -> None:

@@ -33,6 +33,7 @@ VERBS = {
     "batch": ("lumiere.cli.batch", "Generate a clip for every line of a file."),
     "rival": ("lumiere.cli.rival", "Generate clips with another video model from the same prompts."),
     "show": ("lumiere.cli.show", "Show a clip's properties and generation settings."),
+    "words": ("lumiere.cli.words", "List the words that a model knows."),
     "xt-slice": ("lumiere.cli.xt_slice", "Plot and measure an x-t slice of videos."),
     "metrics": ("lumiere.cli.metrics", "Measure clips and their distance from real clips."),
     "data": ("lumiere.cli.data", "Prepare training data."),

@@ -33,6 +33,7 @@ from lumiere.cli.options import (
     upscaler_option,
     with_lora,
 )
+from lumiere.cli.prompts import model_prompt, rewrite_option, with_user_prompt
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ _OPTIONS = (
         help="Keep the model's output in the known region, instead of compositing the source over it.",
     ),
     model_option,
+    rewrite_option,
     device_option,
     offload_option,
     dtype_option,
@@ -94,6 +96,7 @@ class ConditionedOptions:
     extrapolate: bool
     no_composite: bool
     model: str
+    no_rewrite: bool
     device: str | None
     offload: str | None
     dtype: str
@@ -160,13 +163,13 @@ class ConditionedOptions:
         """
         part, box = (condition, None) if padding is None else condition.crop_to_unknown(padding)
         pipe = self.load()
-        clip = self.sample(pipe, prompt, condition=part, fps=fps)
+        clip = self.sample(pipe, self.model_prompt(prompt), condition=part, fps=fps)
         if box is not None:
             frames = condition.paste(clip.frames, box)
             clip = replace(clip, frames=frames if self.no_composite else condition.composite(frames))
         if (psnr := clip.metadata["known_psnr"]) is not None:
             click.echo(f"PSNR of the known region before compositing: {psnr:.1f} dB", err=True)
-        self.write(self.at_size(clip, condition), path, sound)
+        self.write(self.at_size(clip, condition), path, prompt, sound)
 
     def sample(self, pipe: LumierePipeline, prompt: str, fps: Any = None, **options: Any) -> Clip:
         """Sample a clip at the model's size.
@@ -178,9 +181,17 @@ class ConditionedOptions:
         clip: Clip = pipe(prompt, fps=self.fps or fps, **self.sampling(), **options)
         return clip
 
-    def write(self, clip: Clip, path: Path, sound: Path | None = None) -> None:
-        """Save a clip and print its path; the sound of a file is copied unless --fps changes the rate."""
-        clip = replace(clip, metadata=noted(clip.metadata))
+    def model_prompt(self, prompt: str) -> str:
+        """The prompt that the model gets; see :func:`lumiere.cli.prompts.model_prompt`."""
+        return model_prompt(prompt, self.model, rewrite=not self.no_rewrite, source=True)
+
+    def write(self, clip: Clip, path: Path, prompt: str, sound: Path | None = None) -> None:
+        """Save a clip and print its path; the sound of a file is copied unless --fps changes the rate.
+
+        Args:
+            prompt: as the user wrote it.
+        """
+        clip = replace(clip, metadata=noted(with_user_prompt(clip.metadata, prompt)))
         click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
 
     def at_size(self, clip: Clip, condition: Condition) -> Clip:

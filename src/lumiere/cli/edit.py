@@ -77,14 +77,14 @@ def command(
         kept = inpaint(clip, read_region(clip.height, clip.width, **region))
     else:
         kept = Condition(clip.frames, np.zeros(clip.frames.shape[:3]))
-    pipe = options.load()
+    pipe, asked = options.load(), options.model_prompt(prompt)
 
     def edited(strength: float) -> Clip:
         condition = kept if masked else None
-        return options.sample(pipe, prompt, video=clip, strength=strength, condition=condition)
+        return options.sample(pipe, asked, video=clip, strength=strength, condition=condition)
 
     if strength_sweep is None:
-        options.write(options.at_size(edited(strength), kept), path, sound=video)
+        options.write(options.at_size(edited(strength), kept), path, prompt, sound=video)
     else:
         labels = ["source", *(f"strength {each}" for each in SWEEP)]
         sheet = contact_sheet([clip, *map(edited, SWEEP)], labels=labels)

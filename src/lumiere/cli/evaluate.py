@@ -22,6 +22,7 @@ TASKS = (
     TEXT,
     "pairs",
     "synonyms",
+    "ordinary",
     "animate",
     "cinemagraph",
     "inpaint",
@@ -66,7 +67,7 @@ TASKS = (
     "--data",
     type=path_type,
     help="Folder of `lumiere data emoji`, to compose and measure real clips instead of using the shipped "
-    "figures. Required by all tasks except text, loop and extend.",
+    "figures. Required by all tasks except text, ordinary, loop and extend.",
 )
 @click.option(
     "--one-pass",
@@ -97,8 +98,9 @@ def command(
     model would reach. The prompts name objects of the training set; the recogniser chooses among all objects.
 
     The task pairs asks for two objects and checks each on its side; synonyms names an object by a synonym and
-    by its label. The other tasks condition the model on a part of a real clip. `lumiere metrics compare`
-    compares two evaluations.
+    by its label; ordinary rewrites prompts as people write them, as `lumiere generate` does, some of them
+    about no object of the model. The other tasks condition the model on a part of a real clip. `lumiere
+    metrics compare` compares two evaluations.
 
     The folder receives the clips, figures.json, a JSON line per clip, a contact sheet and x-t slices.
     Finished clips are kept: run the same command again to resume.
@@ -106,6 +108,7 @@ def command(
     \b
     lumiere evaluate emoji
     lumiere evaluate emoji --prompts 20 --steps 10 --out out/quick
+    lumiere evaluate emoji --task ordinary --prompts 60
     lumiere evaluate emoji --task pairs --task synonyms --data data/emoji
     lumiere evaluate emoji --task animate --task inpaint --data data/emoji
     lumiere evaluate --real-only --data data/emoji

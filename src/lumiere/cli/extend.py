@@ -43,5 +43,6 @@ def command(video: Path, prompt: str, frames: int, given: int, options: Conditio
 
     clip = Clip.load(video)
     pipe = options.load()
-    longer = pipe.extend(clip, frames, prompt, known_frames=given, fps=options.fps, **options.sampling())
-    options.write(options.at_size(longer, continue_from(clip, len(clip), frames)), path)
+    asked = options.model_prompt(prompt)
+    longer = pipe.extend(clip, frames, asked, known_frames=given, fps=options.fps, **options.sampling())
+    options.write(options.at_size(longer, continue_from(clip, len(clip), frames)), path, prompt)

@@ -37,6 +37,7 @@ from lumiere.cli.options import (
     upscaler_option,
     with_lora,
 )
+from lumiere.cli.prompts import model_prompt, rewrite_option, with_user_prompt
 from lumiere.errors import InputError
 from lumiere.io.files import slug
 
@@ -99,6 +100,7 @@ _OPTIONS = (
         help="Number of clips, with seeds SEED, SEED+1, ...",
     ),
     model_option,
+    rewrite_option,
     click.option(
         "--scheduler", type=click.Choice(SCHEDULERS), help="Noise scheduler.  [default: the model's]"
     ),
@@ -157,6 +159,7 @@ def make_clips(
     alpha_sweep: Path | None,
     count: int,
     model: str,
+    no_rewrite: bool,
     scheduler: str | None,
     device: str | None,
     dtype: str,
@@ -205,6 +208,7 @@ def make_clips(
     by_region = Regions.parse(regions) if regions else regions
     place = pick_device(device)
     folder = bundle.resolve(model)
+    asked = model_prompt(prompt, folder, rewrite=not (no_rewrite or regions))
     codec = kept(
         "codec", (folder, dtype), lambda: _codec(folder, dtype)
     )  # small, and its factor decides which sizes are possible
@@ -216,7 +220,7 @@ def make_clips(
         upscaler = upscaler or settings.get("upscaler")
         # Without a super-resolution model of its own, a model samples at the size itself.
         height, width = base_size(*target, settings["size"], codec.factor) if upscaler else target
-        check_request([prompt], frames, height, width, codec.factor)
+        check_request([asked], frames, height, width, codec.factor)
         if upscaler is not None and (height, width) != target:
             from lumiere.pipelines.superres import UpscalePipeline, target_size
 
@@ -229,7 +233,7 @@ def make_clips(
     applied_style = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)
     sampled = partial(
         pipe,
-        prompt,
+        asked,
         num_frames=frames,
         height=height,
         width=width,
@@ -261,7 +265,7 @@ def make_clips(
         which = f" {number} of {count}" if count > 1 else ""
         pipe.set_progress_bar_config(desc=f"sampling{which}", unit="step")
         clip = sampled(alpha=alpha, seed=each)
-        clip = replace(clip, metadata=noted(clip.metadata))
+        clip = replace(clip, metadata=noted(with_user_prompt(clip.metadata, prompt)))
         if larger is None:
             click.echo(clip.save(path, overwrite=overwrite))
         else:

@@ -37,6 +37,7 @@ from lumiere.emoji.data.scenes import (
     trajectory,
 )
 from lumiere.emoji.data.sprites import load_sprites
+from lumiere.emoji.data.wording import names_of, varied
 from lumiere.errors import InputError
 from lumiere.train import config
 from lumiere.train.draw import numbers
@@ -104,6 +105,7 @@ class Scenes(Source):
             raise InputError(f"the sprites of {options.sprites} have {found} pixels; data.size is {side}")
         drawn = _draw_all(sprites, options, seed)
         self.side = side
+        self._any_motion = options.any_motion
         self.drawn = [scene for scene, _, _ in drawn]
         self.captions = [worded for _, worded, _ in drawn]
         self.plain = [plain for _, _, plain in drawn]
@@ -156,7 +158,8 @@ class Scenes(Source):
         chosen = rng.integers(len(self.drawn), size=count)
         first = rng.integers(CLIP_FRAMES - frames + 1, size=count)
         shown = first[:, None] + np.arange(frames)
-        paths = np.take_along_axis(self._paths[self._motions[chosen]], shown[:, None], 2)
+        moved = rng.integers(len(self.drawn), size=count) if self._any_motion else chosen
+        paths = np.take_along_axis(self._paths[self._motions[moved]], shown[:, None], 2)
         alone = self._objects[chosen, 1] < 0
         lone = rng.uniform(*LONE_SIZES, count)
         size = np.where(alone, lone, self._sizes[chosen]).astype(np.float32)
@@ -271,10 +274,14 @@ def _draw_all(sprites: Sequence[Sprite], options: config.Scenes, seed: int) -> l
     """Scenes with their captions and their plain captions, a function of the options and the seed."""
     rng, synonyms = numbers("scenes", seed), own_tags(sprites)
     labels = {sprite.code: sprite.label for sprite in sprites}
-    codes = sorted(labels)
+    codes, other_names = sorted(labels), names_of(sprites)
     drawn = []
     for _ in range(options.count):
         scene = random_scene(rng, codes, several=options.several)
+        if options.captions == "varied":
+            scene, said = varied(scene, labels, other_names, rng)
+            drawn.append((scene, said, caption(scene, labels)))
+            continue
         names = dict(labels)
         for code in scene.objects:
             if synonyms[code] and rng.random() < options.synonyms:

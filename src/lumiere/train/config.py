@@ -72,6 +72,11 @@ class Scenes:
     synonyms: float = 0.15
     #: the source that composes them: a name in the entry-point group ``lumiere.training_sources``
     source: str = "emoji"
+    #: "grammar": few wordings, and mostly a background; "varied": as people write prompts
+    captions: Literal["grammar", "varied"] = "grammar"
+    #: draw each frame under the motion of any scene, so that words of motion say nothing about a picture;
+    #: for single frames
+    any_motion: bool = False
 
 
 @dataclass(frozen=True)
@@ -554,6 +559,10 @@ def _check(config: Config) -> None:
             )
     if isinstance(config, TemporalConfig):
         _check_base_model(config)
+        if config.scenes.any_motion:
+            raise InputError(
+                f'"scenes.any_motion" is true, which is for stages of single pictures, not {config.stage}'
+            )
     if isinstance(config, ConditionedConfig) and config.keyframe_interval and config.scenes.sprites:
         raise InputError(
             f'"keyframe_interval" is {config.keyframe_interval}, and "scenes.sprites" is given; keyframes '

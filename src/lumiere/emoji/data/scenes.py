@@ -38,9 +38,11 @@ COLOURS: dict[str, tuple[int, int, int]] = {
 
 #: for :func:`lumiere.train.style.fit`: how captions name each colour, and the colour
 STYLE_BACKGROUNDS = [(f" on a {name} background", colour) for name, colour in COLOURS.items()]
+#: of a plain background that nobody asked for, the first choice first
+CALM_COLOURS = ("white", "blue", "green", "purple", "pink", "gray")
 
 BackgroundKind = Literal["solid", "gradient", "stripes", "checks", "dots"]
-_BACKGROUND_PHRASES: dict[BackgroundKind, str] = {
+BACKGROUND_PHRASES: dict[BackgroundKind, str] = {
     "solid": "{0} background",
     "gradient": "background fading from {0} to {1}",
     "stripes": "background with {0} and {1} stripes",
@@ -62,7 +64,7 @@ LONE_SIZES, FURTHEST = (0.8, 0.9), 0.03
 HALVED_BELOW = 0.6
 
 Motion = Literal["none", "left", "right", "up", "down", "grow", "shrink", "spin", "bounce"]
-_MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
+MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
     "none": ("",),
     "left": ("moving left", "moving to the left"),
     "right": ("moving right", "moving to the right"),
@@ -73,9 +75,9 @@ _MOTION_PHRASES: dict[Motion, tuple[str, ...]] = {
     "spin": ("spinning", "turning around"),
     "bounce": ("bouncing", "hopping up and down"),
 }
-MOTIONS: tuple[Motion, ...] = tuple(_MOTION_PHRASES)
+MOTIONS: tuple[Motion, ...] = tuple(MOTION_PHRASES)
 #: all that captions say of motion
-MOTION_WORDS = tuple(phrase for phrases in _MOTION_PHRASES.values() for phrase in phrases if phrase)
+MOTION_WORDS = tuple(phrase for phrases in MOTION_PHRASES.values() for phrase in phrases if phrase)
 
 Relation = Literal["alone", "beside", "above", "row"]
 #: of scenes with several objects
@@ -213,7 +215,7 @@ def with_article(label: str) -> str:
 
 def in_words(background: Background) -> str:
     """The background with its article, such as "an orange background"."""
-    phrase = _BACKGROUND_PHRASES[background.kind].format(*background.colours)
+    phrase = BACKGROUND_PHRASES[background.kind].format(*background.colours)
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
@@ -242,7 +244,7 @@ def caption(
         "above": "{0} above {1}" if plain or rng.random() < 0.5 else "{1} below {0}",
         "row": "{0}, {1} and {2} in a row",
     }[scene.relation].format(*names)
-    phrases = _MOTION_PHRASES[scene.motion]
+    phrases = MOTION_PHRASES[scene.motion]
     motion = phrases[0] if plain else str(rng.choice(phrases))
     background = in_words(scene.background)
     if not plain and rng.random() < 0.04:

@@ -17,6 +17,7 @@ from lumiere.emoji.data.styles import STYLES
 from lumiere.emoji.evaluation.applications import add, animate, cinemagraph, extend, inpaint, loop, transition
 from lumiere.emoji.evaluation.bench import Bench, Figures, Shown
 from lumiere.emoji.evaluation.editing import NEARLY_NONE, STRENGTHS, edit
+from lumiere.emoji.evaluation.ordinary import OrdinaryPrompt, choose_ordinary, ordinary
 from lumiere.emoji.evaluation.pairs import choose_pairs, pairs
 from lumiere.emoji.evaluation.prompts import choose_prompts
 from lumiere.emoji.evaluation.styles import ALPHAS, STRENGTH, style
@@ -46,6 +47,10 @@ FIGURES = {
     "one_named": "one of them right (top 1), or both",
     "one_among_five": "one of them right (top 5), or both",
     "both_swapped": "both objects right (top 5), on each other's side",
+    "object_first": "object of an ordinary prompt right (top 1)",
+    "object_among_five": "object of an ordinary prompt right (top 5)",
+    "in_domain_refused": "ordinary prompts of a known object that are refused",
+    "out_of_domain_refused": "prompts of no known object that are refused",
     "label_named": "object right (top 1), by its label",
     "synonym_named": "object right (top 1), by a synonym",
     "synonym_named_change": "synonym minus label (top 1)",
@@ -100,7 +105,7 @@ for _style in STYLES:
         f"{_style}_among_five": f"object among the first five, {_style}, alpha 1",
     }
 _ROWS = 24
-_Choose = Callable[[Mapping[str, str], Mapping[str, Sprite], int], list[HeldOutPrompt]]
+_Choose = Callable[[Mapping[str, str], Mapping[str, Sprite], int], list[Any]]
 
 
 def _choose_alone(labels: Mapping[str, str], _: Mapping[str, Sprite], count: int) -> list[HeldOutPrompt]:
@@ -119,7 +124,7 @@ class Task:
         choose: chooses a number of prompts about the objects of labels and sprites.
     """
 
-    measure: Callable[[Bench, HeldOutPrompt, int, int], tuple[Figures, Shown]]
+    measure: Callable[[Bench, Any, int, int], tuple[Figures, Shown]]
     cases: int
     needs_real: bool = True
     needs_condition: bool = True
@@ -130,6 +135,7 @@ class Task:
 TASKS = {
     "pairs": Task(pairs, 100, needs_condition=False, choose=choose_pairs),
     "synonyms": Task(synonyms, 100, needs_condition=False, choose=choose_tagged),
+    "ordinary": Task(ordinary, 286, needs_real=False, needs_condition=False, choose=choose_ordinary),
     "animate": Task(animate, 50),
     "cinemagraph": Task(cinemagraph, 20),
     "inpaint": Task(inpaint, 50, needs_opencv=True),
@@ -142,7 +148,9 @@ TASKS = {
 }
 
 
-def run(bench: Bench, task: str, prompts: Sequence[HeldOutPrompt], out: Path) -> list[Figures]:
+def run(
+    bench: Bench, task: str, prompts: Sequence[HeldOutPrompt | OrdinaryPrompt], out: Path
+) -> list[Figures]:
     """Make and measure every case; what ``out`` has of them is kept.
 
     ``out`` gets the clips; results.jsonl, a line for each as soon as it is measured; and sheet.png, some of
@@ -168,7 +176,8 @@ def run(bench: Bench, task: str, prompts: Sequence[HeldOutPrompt], out: Path) ->
         figures, clips = TASKS[task].measure(bench, prompt, number, bench.settings["seed"] + number)
         measured[prompt.prompt] = figures
         made = [(label, Clip(frames, FPS, {"prompt": label})) for label, frames in clips.items()]
-        made[0][1].save(out / f"{number:03d}.mp4", overwrite=True)
+        if made:
+            made[0][1].save(out / f"{number:03d}.mp4", overwrite=True)
         shown += made
         with path.open("a", encoding="utf-8") as file:
             line = {"prompt": prompt.prompt, "settings": bench.settings, "figures": figures}

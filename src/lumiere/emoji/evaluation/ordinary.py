@@ -61,7 +61,7 @@ def ordinary(bench: Bench, prompt: OrdinaryPrompt, number: int, seed: int) -> tu
     if prompt.code is None:
         return {"out_of_domain_refused": False}, {}
     frames = bench.pipe(text, seed=seed, **bench.sampling).frames
-    part = _window_of(frames, text, with_article(bench.labels[prompt.code]), bench.pipe.config)
+    part = _window_of(frames, text, with_article(bench.labels[prompt.code]))
     place = ranking(bench.recogniser.probabilities(part)).index(prompt.code)
     figures: Figures = {
         "object_first": place < 1,

@@ -17,7 +17,7 @@ from lumiere.emoji.data.scenes import (
     random_background,
     with_article,
 )
-from lumiere.emoji.prompt_parser import arranged
+from lumiere.emoji.prompt_parser import EmojiPromptParser
 from lumiere.emoji.prompt_rewriter import MOST_OBJECTS, PromptRewriter, Rewritten
 from lumiere.emoji.vocabulary import WORDS, distance
 from lumiere.errors import InputError
@@ -139,15 +139,13 @@ def test_what_is_out_of_the_domain_is_refused(rewriter, prompt):
 
 
 def test_several_objects_make_as_many_windows(rewriter):
-    relations = bundle.index(FOLDER)["relations"]
-    motion_words = bundle.index(FOLDER)["motion_words"]
     for prompt, shape in {
         "two frogs": (1, 2),
         "three jumping cats": (1, 3),
         "a cat above a dog": (2, 1),
         "ten sharks": (1, MOST_OBJECTS),
     }.items():
-        rows = arranged(rewriter(prompt).prompt, relations, motion_words)
+        rows = EmojiPromptParser().split_objects(rewriter(prompt).prompt)
         assert (len(rows), len(rows[0])) == shape
 
 

@@ -26,7 +26,7 @@ def extend(
     *,
     known_frames: int = 16,
     seed: int | None = None,
-    fps: float | Fraction | None = None,
+    fps: float | int | Fraction | None = None,
     **options: Any,
 ) -> Clip:
     """See :meth:`~lumiere.pipelines.text_to_video.LumierePipeline.extend`."""

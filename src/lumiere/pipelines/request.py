@@ -46,10 +46,10 @@ class Request:
     generators: list[torch.Generator]
     condition: Condition | None
     source: np.ndarray | None
-    strength: float
+    strength: float | int
     composite: bool
     style: Style | None
-    alpha: float
+    alpha: float | int
     loop: bool
     frame_offset: int
     num_frames: int
@@ -57,10 +57,10 @@ class Request:
     width: int
     #: height and width of a region's window, in latents
     window: tuple[int, int]
-    fps: float | Fraction
+    fps: float | int | Fraction
     steps: int
-    guidance: float
-    rescale: float
+    guidance: float | int
+    rescale: float | int
     interval: Sequence[float]
     latents: Tensor | None
     prompt_embeds: Tensor | None
@@ -77,22 +77,22 @@ def prepare_request(
     image: Any,
     video: VideoInput | None,
     mask_image: Any,
-    strength: float | None,
+    strength: float | int | None,
     condition: Condition | None,
     composite: bool,
     first_frame_prompt: str | None,
     regions: Regions | str | None,
     style: Style | str | os.PathLike[str] | None,
-    alpha: float | None,
+    alpha: float | int | None,
     loop: bool,
     frame_offset: int,
     num_frames: int | None,
     height: int | None,
     width: int | None,
-    fps: float | Fraction | None,
+    fps: float | int | Fraction | None,
     num_inference_steps: int | None,
-    guidance_scale: float | None,
-    guidance_rescale: float | None,
+    guidance_scale: float | int | None,
+    guidance_rescale: float | int | None,
     guidance_interval: Sequence[float] | None,
     negative_prompt: str | Sequence[str] | None,
     num_videos_per_prompt: int,

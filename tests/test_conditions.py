@@ -157,7 +157,7 @@ def same_sparse_and_dense(kind: str, rng: np.random.Generator, size: tuple[int, 
         chosen = sorted(rng.choice(frames, rng.integers(1, frames + 1), replace=False).tolist())
         dense = Dense(video * 0, nothing)
         dense.video[chosen], dense.known[chosen] = video[chosen], 1
-        return from_frames({index - rng.integers(2) * frames: video[index] for index in chosen}), dense
+        return from_frames({index - int(rng.integers(2)) * frames: video[index] for index in chosen}), dense
     if kind == "cinemagraph":
         dense = Dense(video[:1].repeat(frames, 0), 1 - shares[:1].repeat(frames, 0))
         dense.known[0] = 1

@@ -205,7 +205,7 @@ def test_a_full_disk_ends_the_batch(run, monkeypatch):
     monkeypatch.setattr(Clip, "save", full)
     code, out, err = run("p.txt", "--out", "out", *FEW)
     assert (code, out) == (1, "out/00001-a.mp4\n") and "p.txt:2: No space left on device" in err
-    assert "the others would fail as well" in err and len(saved) == 2
+    assert "other lines would fail too" in err and len(saved) == 2
     assert [entry["status"] for entry in manifest()] == ["made", "failed"]
     code, out, err = run("p.txt", "--out", "out", *FEW)
     assert (code, len(out.split())) == (0, 2) and "2 made, 1 kept" in err
@@ -213,7 +213,7 @@ def test_a_full_disk_ends_the_batch(run, monkeypatch):
 
 def test_our_own_mistakes_cost_one_clip(run, monkeypatch):
     Path("p.txt").write_text("a\nb\n")
-    monkeypatch.setattr("lumiere.pipelines.text_to_video.to_uint8", lambda video: 1 / 0)
+    monkeypatch.setattr("lumiere.pipelines.outputs.to_uint8", lambda video: 1 / 0)
     code, _, err = run("p.txt", "--out", "out", *FEW)
     assert code == 1 and err.count("ZeroDivisionError: division by zero") == 2
     assert clips() == []

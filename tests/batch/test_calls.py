@@ -58,7 +58,7 @@ def test_settings_tell_contents_and_not_names():
     ("verb", "options", "said"),
     [
         ("genrate", {"prompt": "a"}, "no verb 'genrate' makes clips; there are generate, loop"),
-        ("generate", {"promt": "a"}, "generate has no option 'promt'; there are prompt, style, frames"),
+        ("generate", {"promt": "a"}, "generate has no option 'promt'; there are prompt, style, lora"),
         ("generate", {"prompt": "a", "out": "b.mp4"}, "generate has no option 'out'"),
         ("generate", {"frames": 4}, "generate needs 'prompt'"),
         ("transition", {"first": "a.png", "prompt": "a"}, "transition needs"),

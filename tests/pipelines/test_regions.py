@@ -26,14 +26,14 @@ def test_a_layout_is_read_as_it_is_written(rows, columns):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a cat | ", r"the regions 'a cat \| ' has an empty prompt; say what is to be seen there"),
-        ("a cat | a dog / a fish", "the regions's rows have 2, 1 prompts; give each as many, from 1"),
+        ("a cat | ", r"the regions 'a cat \| ' have an empty prompt; give each region one"),
+        ("a cat | a dog / a fish", "the rows of regions have 2, 1 prompts; give each as many, from 1"),
     ],
 )
 def test_layouts_that_are_none_are_refused(text, message):
     with pytest.raises(InputError, match=message):
         Regions.parse(text)
-    with pytest.raises(InputError, match="the regions's rows have no prompts"):
+    with pytest.raises(InputError, match="the rows of regions have no prompts"):
         Regions(())
 
 

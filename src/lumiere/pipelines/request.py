@@ -132,7 +132,9 @@ def prepare_request(
         video = Clip.load(video)
     source = None if video is None else read_video(video)
     like = condition or (None if source is None else Clip(source, 1))
-    own_length = condition.num_frames if condition is not None else None if source is None else len(source)
+    own_length = condition.num_frames if condition is not None else None
+    if own_length is None and source is not None:
+        own_length = len(source)
     num_frames = default(num_frames, default(own_length, config["frames"]))
     height, width = _size(pipe, height, width, like)
     fps = default(fps, video.fps if isinstance(video, Clip) else config["fps"])

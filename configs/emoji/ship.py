@@ -39,7 +39,7 @@ def main(model: Path, decoder: Path, warp_net: Path, data: Path, target: Path) -
         moving_scale=0.8,
         upscaler="emoji-upscaler",
     )
-    pipe.save_pretrained(target, dtype=torch.float16)
+    pipe.save_pretrained(target, dtype=torch.float16, max_shard_size="14MB")
     groups = json.loads((data / MANIFEST).read_text("utf-8"))["request"]["groups"]
     objects = {entry["code"]: entry["label"] for entry in in_groups(read_index(data / "sprites"), groups)}
     (target / bundle.OBJECTS).write_text(json.dumps(objects, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -16,7 +16,7 @@ from lumiere.pipelines.superres import UpscalePipeline
 def main(model: Path, target: Path) -> None:
     pipe = UpscalePipeline.from_pretrained(model)
     pipe.register_to_config(steps=1, window=16, overlap=2, noise_level=0.0)
-    pipe.save_pretrained(target, dtype=torch.float16)
+    pipe.save_pretrained(target, dtype=torch.float16, max_shard_size="14MB")
 
 
 if __name__ == "__main__":

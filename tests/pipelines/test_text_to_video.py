@@ -727,7 +727,7 @@ def test_layouts_that_cannot_be_are_refused(arranging_pipe):
         arranging_pipe("any", regions="a cat |")
     with pytest.raises(InputError, match="is not UTF-8 text"):
         arranging_pipe("any", regions="a cat | \udcff")
-    with pytest.raises(InputError, match="output_type is 'pt', one tensor, but the prompts' windows"):
+    with pytest.raises(InputError, match="output_type is 'pt', one tensor, but the prompts' regions"):
         arranging_pipe(["a cat", "a cat above a dog"], output_type="pt")
 
 

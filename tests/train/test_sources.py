@@ -74,12 +74,12 @@ def test_a_source_is_found_by_the_name_that_a_package_registers(
     data: Data, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point = EntryPoint("mine", "tests:nothing", registry.GROUP)
-    made = []
-    monkeypatch.setattr(EntryPoint, "load", lambda _: lambda *arguments: made.append(arguments) or "source")
+    made, found = [], clip_source(TemporalConfig("x", data=data), encoder)
+    monkeypatch.setattr(EntryPoint, "load", lambda _: lambda *arguments: made.append(arguments) or found)
     monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.GROUP else [])
     scenes, plain = Scenes("folder", source="mine"), Data(frames=7)
-    assert picture_source(ImageConfig("x", "c", scenes=scenes, data=plain), encoder) == "source"
-    assert clip_source(TemporalConfig("x", scenes=scenes, data=plain, seed=4), encoder) == "source"
+    assert picture_source(ImageConfig("x", "c", scenes=scenes, data=plain), encoder) is found
+    assert clip_source(TemporalConfig("x", scenes=scenes, data=plain, seed=4), encoder) is found
     assert [(arguments[0], *arguments[3:]) for arguments in made] == [(scenes, 0, 1), (scenes, 4, 7)]
     with pytest.raises(InputError, match=r'"scenes\.source" is .yours.; the installed sources are: mine'):
         find_source("yours")

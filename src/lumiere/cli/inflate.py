@@ -63,15 +63,12 @@ def command(
 
     import torch
 
-    from lumiere.pipelines.base import LARGE_SHARD_SIZE
     from lumiere.pipelines.inflation import inflate, read_image_model
 
     torch.manual_seed(seed)
     pipe = inflate(read_image_model(checkpoint, prediction_type), size=size, fps=fps, frames=frames)
     net = pipe.unet
-    pipe.save_pretrained(
-        out, dtype=None if dtype is None else getattr(torch, dtype), max_shard_size=LARGE_SHARD_SIZE
-    )
+    pipe.save_pretrained(out, dtype=None if dtype is None else getattr(torch, dtype))
     added, image = (sum(p.numel() for p in part.parameters()) for part in (net.temporal, net.spatial))
     click.echo(f"image model {image / 1e6:,.1f} M parameters, added {added / 1e6:,.1f} M", err=True)
     click.echo(out)

@@ -21,9 +21,8 @@ from lumiere.errors import InputError
 from lumiere.io import bundle
 from lumiere.io.files import replacing
 
-SHARD_SIZE = "14MB"
-#: of a large model, which no repository holds: in one file up to this
-LARGE_SHARD_SIZE = "5GB"
+#: weights go into one file up to this size
+SHARD_SIZE = "5GB"
 Self = TypeVar("Self", bound="BundlePipeline")
 
 
@@ -46,26 +45,32 @@ class BundlePipeline(DiffusionPipeline):
     def from_pretrained(
         cls: type[Self],
         name_or_path: str | os.PathLike[str],
-        torch_dtype: torch.dtype = torch.float32,
+        torch_dtype: torch.dtype | None = None,
+        *,
+        dtype: torch.dtype | None = None,
         **kwargs: Any,
     ) -> Self:
         """Load a bundle: a shipped one by its name (``"emoji"``), or a folder that ``save_pretrained`` wrote.
 
         Args:
-            torch_dtype: what the nets compute in, however their weights are stored.
+            torch_dtype, dtype: what the nets compute in, however their weights are stored; two names of the
+                same, as in diffusers. Default: float32.
             kwargs: components to use in place of the bundle's (``scheduler=...``), and what
                 ``DiffusionPipeline.from_pretrained`` takes.
 
         Raises:
             InputError: there is no such bundle, or it is not whole, not unaltered, or not one of ours.
         """
+        if dtype is not None and torch_dtype not in (None, dtype):
+            raise InputError(f"dtype is {dtype} and torch_dtype {torch_dtype}; give one of them")
+        dtype = dtype or torch_dtype or torch.float32
         folder = bundle.resolve(name_or_path)
         bundle.verify(folder)
         bundle.check_index(folder, cls.__name__)
         for name in ("unet", "codec", "text_encoder", *cls._optional_components):
             needed = name in ("unet", "codec") or bundle.has_weights(folder / name)
             if name not in kwargs and needed:
-                kwargs[name] = bundle.load_component(folder, name, torch_dtype)
+                kwargs[name] = bundle.load_component(folder, name, dtype)
         # A quarter faster on CPUs, and no slower elsewhere.
         kwargs["unet"].to(memory_format=torch.channels_last)
         with quiet():
@@ -81,6 +86,7 @@ class BundlePipeline(DiffusionPipeline):
         save_directory: str | os.PathLike[str],
         dtype: torch.dtype | None = None,
         max_shard_size: str | None = None,
+        safe_serialization: bool = True,
         **kwargs: Any,
     ) -> None:
         """Write a bundle: weights as safetensors in shards, and the hash of every file.
@@ -90,11 +96,15 @@ class BundlePipeline(DiffusionPipeline):
 
         Args:
             dtype: of the stored weights; float16 halves them. Default: as they are.
-            max_shard_size: as diffusers has it, such as ``"5GB"``. Default: what a repository takes, 14 MB.
+            max_shard_size: as diffusers has it, such as ``"14MB"``. Default: 5 GB.
+            safe_serialization: True; weights are safetensors only.
 
         Raises:
-            InputError: the folder holds something else than a bundle, or the disk is full.
+            InputError: the folder holds something else than a bundle, the disk is full, or
+                ``safe_serialization`` is False.
         """
+        if not safe_serialization:
+            raise InputError("safe_serialization is False; weights are saved as safetensors only")
         target = Path(save_directory)
         if target.exists() and not (target / bundle.INDEX).is_file() and any(target.iterdir()):
             raise InputError(f"{target} holds something else than a model; give a new folder")

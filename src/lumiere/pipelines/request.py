@@ -96,7 +96,7 @@ def prepare_request(
     guidance_interval: Sequence[float] | None,
     negative_prompt: str | Sequence[str] | None,
     num_videos_per_prompt: int,
-    seed: int | Sequence[int] | None,
+    seed: int | np.integer | Sequence[int] | None,
     generator: torch.Generator | Sequence[torch.Generator] | None,
     batch_size: int,
     latents: Tensor | None,
@@ -288,7 +288,7 @@ def _fitted(
 
 
 def _generators(
-    seed: int | Sequence[int] | None,
+    seed: int | np.integer | Sequence[int] | None,
     generator: torch.Generator | Sequence[torch.Generator] | None,
     clips: int,
     per_prompt: int,

@@ -135,7 +135,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         guidance_interval: Sequence[float] | None = None,
         negative_prompt: str | Sequence[str] | None = None,
         num_videos_per_prompt: int = 1,
-        seed: int | Sequence[int] | None = None,
+        seed: int | np.integer | Sequence[int] | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
         batch_size: int = 1,
         latents: Tensor | None = None,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lumiere.diffusion.sampling import make_scheduler, noise_schedule
 from lumiere.models.stunet import STUNet
-from lumiere.pipelines.base import LARGE_SHARD_SIZE
 from lumiere.train.config import TemporalConfig
 from lumiere.train.image import check_fits
 from lumiere.train.stage import (
@@ -41,8 +40,6 @@ class BaseModel:
     inflation: dict[str, Any]
     temporal: dict[str, Tensor]
     trained: str
-    #: of :meth:`~lumiere.pipelines.base.BundlePipeline.save_pretrained`
-    shard_size: str | None
 
     def net(self, condition_channels: int) -> STUNet:
         """Inflate the image model in place. Raises :class:`InputError` if the temporal weights do not fit."""
@@ -84,7 +81,6 @@ def _of_bundle(folder: str) -> BaseModel:
         {name: net.config[name] for name in kept},
         net.temporal_state_dict(),
         folder,
-        LARGE_SHARD_SIZE,
     )
 
 
@@ -102,4 +98,4 @@ def _of_parts(config: TemporalConfig) -> BaseModel:
         "attention_blocks": config.model.attention_blocks,
     }
     temporal = temporal_weights(config.init) if config.init else {}
-    return BaseModel(image, parts, {}, inflation, temporal, config.init, None)
+    return BaseModel(image, parts, {}, inflation, temporal, config.init)

@@ -113,7 +113,7 @@ def fit(
     rng, generator = np.random.default_rng(seed), torch.Generator(device).manual_seed(seed)
     views, texts = _views(pictures, captions, pipe.config["size"], rng, backgrounds)
     with torch.no_grad():
-        styled = pipe._encode(np.stack(views))[0].movedim(1, 0).float()
+        styled = pipe.encode_video(np.stack(views))[0].movedim(1, 0).float()
         wordings, which = np.unique(texts, return_inverse=True)
         context = pipe.text_encoder(wordings.tolist()).to(device)[torch.from_numpy(which)]
         empty = pipe.text_encoder([""]).to(device)

@@ -169,7 +169,7 @@ class TemporalStage(Stage):
         """Save the bundle, with LoRA adapters merged; the adapters are also saved in a folder beside it."""
         layers = self.config.lora.layers
         pipeline = self._pipeline(merged(self.net) if layers else self.net)
-        pipeline.save_pretrained(folder, max_shard_size=self.base.shard_size)
+        pipeline.save_pretrained(folder)
         if layers:
             save_lora(self.net, layers, folder.parent / LORA)
 

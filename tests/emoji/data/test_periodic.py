@@ -27,7 +27,7 @@ from lumiere.emoji.data.sprites import load_sprites
 from lumiere.errors import InputError
 from lumiere.train.dataset import CLIPS, Pictures
 
-SAMPLE = Path(__file__).parents[3] / "sample" / "sprites"
+SAMPLE = Path(__file__).parents[2] / "sample" / "sprites"
 CAT = "1f408-200d-2b1b"
 LABELS = {f"{code:x}": f"animal {code}" for code in range(121)}
 BLUE = Background("solid", ("blue",))

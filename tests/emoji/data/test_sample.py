@@ -13,7 +13,7 @@ from lumiere.data import h264
 from lumiere.emoji.data.scenes import Background, Scene, Sprite, held_out_combinations, render
 from lumiere.emoji.data.sprites import load_sprites
 
-SAMPLE = Path(__file__).parents[3] / "sample"
+SAMPLE = Path(__file__).parents[2] / "sample"
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from lumiere.emoji.evaluation.features import recogniser_features
 from lumiere.emoji.evaluation.prompts import REAL_RESULTS, choose_prompts, shipped_real_results, summarise
 from lumiere.emoji.evaluation.recogniser import SHIPPED, Recogniser, ranking
 
-SAMPLE = Path(__file__).parents[3] / "sample" / "sprites"
+SAMPLE = Path(__file__).parents[2] / "sample" / "sprites"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from lumiere.errors import InputError
 from lumiere.io.video import Clip
 from lumiere.pipelines.text_to_video import LumierePipeline
 
-SAMPLE = Path(__file__).parents[3] / "sample" / "sprites"
+SAMPLE = Path(__file__).parents[2] / "sample" / "sprites"
 COUNT = 6
 
 

@@ -191,7 +191,10 @@ def test_neither_a_whole_model_nor_its_parts_is_refused(tmp_path):
 
 
 def test_what_is_no_model_is_refused(inflated, shards, tmp_path):
-    for folder, message in (tmp_path, "no model at"), (inflated("if-2")[1], "give a bundle of a LumierePipeline"):
+    for folder, message in (
+        (tmp_path, "no model at"),
+        (inflated("if-2")[1], "give a bundle of a LumierePipeline"),
+    ):
         with pytest.raises(InputError, match=message):
             build(load(write_config(tmp_path, shards, folder)), CPU)
 

@@ -1,0 +1,3 @@
+"""The fixtures of evaluations."""
+
+from evaluation_fixtures import data, labels, run, tiny_recogniser  # noqa: F401

@@ -15,7 +15,7 @@ from lumiere.emoji.data.sprites import load_sprites
 from lumiere.errors import InputError
 from lumiere.metrics.frequency import aliased, frequency, relative_error
 
-SAMPLE = Path(__file__).parents[2] / "sample" / "sprites"
+SAMPLE = Path(__file__).parents[1] / "sample" / "sprites"
 CAT = "1f408-200d-2b1b"
 CELLS = [(motion, hertz) for motion in ("bounce", "spin") for hertz in FREQUENCIES]
 

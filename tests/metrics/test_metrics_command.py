@@ -184,7 +184,7 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
         (["clips", "{tmp}/clips", "--recogniser", "dogs"], "dogs is not a recogniser"),
         (["nearest", "{tmp}/clips", "--among", "{tmp}/clips"], "nearest needs a net to look through"),
         (["clips", "{tmp}/clips", "--json", "{tmp}/x.txt"], "'.txt' is not known"),
-        (["clips", "{tmp}/no.tar"], "must be an uncompressed tar"),
+        (["clips", "{tmp}/no.tar"], "give an uncompressed tar"),
         (
             ["nearest", "{tmp}/clips", "--among", "{tmp}/short", "--recogniser", "emoji"],
             "has 2 frames; 16 are needed",
@@ -197,7 +197,7 @@ def test_what_has_no_partner_is_listed(folder: Path, tmp_path: Path) -> None:
         (["ucf101", "{tmp}/clips", "--real", "{tmp}/clips", "--features", "{tmp}/x.pt"], "10 or more"),
         (
             ["clips", "{tmp}/clips/a.mp4", "--recogniser", "emoji", "--real", "{tmp}/clips"],
-            "1 clips and 3 real ones",
+            "1 clips and 3 real clips",
         ),
         (
             ["ucf101-prompts", "{tmp}/clips", "--out", "{tmp}/p.jsonl", "--list", "{tmp}/list"],

@@ -113,7 +113,7 @@ def test_real_clips_alone(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no model is given"),
+        ([], "MODEL is missing"),
         (["nowhere"], "no model at nowhere"),
         (["BUNDLE", "--prompts", 0], "--prompts"),
         (["emoji", "--prompts", 9999], "prompts is 9999; give 1 to"),

@@ -71,14 +71,14 @@ def test_another_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "r.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match="is no recogniser"):
+    with pytest.raises(InputError, match="is not a recogniser"):
         Recogniser.load(path)
 
 
 def test_weights_of_another_net_are_refused(recogniser: Recogniser, tmp_path: Path) -> None:
     path = tmp_path / "r.safetensors"
     path.write_bytes(Recogniser(RecogniserNet(4), recogniser.labels).dumps())
-    with pytest.raises(InputError, match="is no recogniser"):
+    with pytest.raises(InputError, match="is not a recogniser"):
         Recogniser.load(path)
 
 

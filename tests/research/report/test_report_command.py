@@ -204,7 +204,11 @@ def test_damaged_figures_are_refused(
         ("a.json", "{}", "holds no figures that lumiere writes"),
         ("a.json", "[]", "holds no figures that lumiere writes"),
         ("a.json", '"text"', "holds no figures that lumiere writes"),
-        ("figures.json", '{"figures": {}, "settings": {}, "prompts": 1}', "it holds no figures"),
+        (
+            "figures.json",
+            '{"figures": {}, "settings": {}, "prompts": 1}',
+            "holds no figures that lumiere writes",
+        ),
         ("a.png", "no picture", "cannot be read as a picture"),
         ("study.json", '{"format": "lumiere-study/1"}', "study.json is damaged"),
         ("folder/a.txt", "", "folder holds no figures"),

@@ -94,8 +94,8 @@ def test_clips_that_differ_are_refused_or_cut_to_one_size_and_length(tmp_path: P
     [
         (("ours=ours",), "compares 2 methods or more, not 1"),
         (("ours=ours", "ours=pika"), "two methods are named ours"),
-        (("ours", "pika=pika"), "'ours' is no METHOD=FOLDER"),
-        (("ours=ours", "=pika"), "'=pika' is no METHOD=FOLDER"),
+        (("ours", "pika=pika"), "'ours' is not METHOD=FOLDER"),
+        (("ours=ours", "=pika"), "'=pika' is not METHOD=FOLDER"),
         (("ours=ours", "pika=none"), "none is no folder"),
         (("ours=ours", "pika=empty"), "empty holds no clips"),
         (("ours=ours", "pika=broken"), "broken/cat.mp4"),

@@ -21,7 +21,7 @@ FRAGMENTS = re.compile(
 )
 IMPERATIVES = re.compile(
     r"ablate|animate|benchmark|build|collect|compare|compose|convert|edit|evaluate|extend|find|fit|"
-    r"generate|inflate|inpaint|interpolate|measure|outpaint|plot|prepare|render|report|run|serve|show|"
+    r"generate|inflate|inpaint|interpolate|list|measure|outpaint|plot|prepare|render|report|run|serve|show|"
     r"stack|train|upscale|write"
 )
 EXAMPLE = re.compile(r"^ *(lumiere [^\n]*?)(?: {2,}.*)?$", re.MULTILINE)

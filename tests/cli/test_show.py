@@ -125,7 +125,7 @@ def test_xt_slice_prints_numbers(video: Path, capsys: pytest.CaptureFixture[str]
         (["xt-slice", "{video}", "--line", "0,0,48,31"], "x goes from 0 to 47"),
         (["xt-slice", "{video}", "--line", "5,5,5,5"], "is a point"),
         (["xt-slice", "{video}", "--line", "nan,0,5,5"], "leaves the frame"),
-        (["xt-slice", "{video}", "--mark"], "needs a picture"),
+        (["xt-slice", "{video}", "--mark"], "needs an image to write"),
         (["xt-slice", "{video}", "--out", "{video}"], "'.mp4' is not known"),
     ],
 )

@@ -81,11 +81,11 @@ def test_a_loop_an_edit_and_a_style_in_one_go(run, style, picture, tmp_path):
 
 def test_a_lora_is_a_style_by_another_name(run, style, tmp_path):
     file = f"{style}/pytorch_lora_weights.safetensors"
-    for name, options in {"style": ("--style", "--alpha"), "lora": ("--lora", "--lora-scale")}.items():
+    for name, options in {"styled": ("--style", "--alpha"), "lora": ("--lora", "--lora-scale")}.items():
         arguments = (options[0], file, options[1], "0.5", "--out", name)
         code, _, err = run("generate", "a cat", *QUICK, *arguments)
         assert code == 0, err
-    assert (Clip.load(tmp_path / "lora").frames == Clip.load(tmp_path / "style").frames).all()
+    assert (Clip.load(tmp_path / "lora").frames == Clip.load(tmp_path / "styled").frames).all()
 
 
 @pytest.mark.parametrize(

@@ -318,7 +318,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path) -> None:
         Clip(np.zeros((1, 1, 16384, 3), np.uint8), 16).save(tmp_path / "wide.webp")
     with pytest.raises(InputError, match="libx264 refuses"):
         Clip(np.zeros((1, 2, 40000, 3), np.uint8), 16).save(tmp_path / "wide.mp4")
-    with pytest.raises(InputError, match="metadata must be JSON"):
+    with pytest.raises(InputError, match="metadata cannot be stored as JSON"):
         Clip(smooth_frames(1), 16, {"path": tmp_path}).save(tmp_path / "path.mp4")
     assert not list(tmp_path.iterdir())
 

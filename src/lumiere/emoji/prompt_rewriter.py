@@ -278,9 +278,14 @@ class PromptRewriter:
             return Rewritten(prompt)
         notes: list[str] = []
         text, background = _without_background(self._without_emoji(prompt), notes)
-        text, motions = _without_motions(_NO_OBJECTS.sub(lambda found: found[0].replace(" ", "-"), text))
-        said = _Text(_TOKEN.findall(text))
+        text = _NO_OBJECTS.sub(lambda found: found[0].replace(" ", "-"), text)
+        bare, motions = _without_motions(text)
+        said = _Text(_TOKEN.findall(bare))
         mentions = self._mentions(said)
+        if not mentions and motions:  # "spin" is a spider in Dutch
+            as_name = _Text(_TOKEN.findall(text))
+            if mentions := self._mentions(as_name):
+                said, motions = as_name, {}
         if not mentions:
             mentions = self._by_vectors(said)
         if not mentions:

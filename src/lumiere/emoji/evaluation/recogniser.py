@@ -93,14 +93,14 @@ class Recogniser:
                 "python -m lumiere.emoji.evaluation.train_recogniser"
             ) from None
         if about.get("format") != _FORMAT:
-            raise InputError(f"{path} is no recogniser: its format is {about.get('format')}, not {_FORMAT}")
+            raise InputError(f"{path} is not a recogniser: its format is {about.get('format')}, not {_FORMAT}")
         labels: dict[str, str] = json.loads(about["labels"])
         net = RecogniserNet(len(labels))
         counts = {name: buffer for name, buffer in net.state_dict().items() if name.endswith(_UNUSED)}
         try:
             net.load_state_dict({name: weight.float() for name, weight in weights.items()} | counts)
         except RuntimeError:
-            raise InputError(f"{path} is no recogniser: its weights are another net's") from None
+            raise InputError(f"{path} is not a recogniser: its weights are another net's") from None
         return cls(net, labels, hashlib.sha256(path.read_bytes()).hexdigest())
 
     def dumps(self) -> bytes:

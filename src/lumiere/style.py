@@ -140,7 +140,8 @@ class Style:
             if "image_model" in self.about and (found := fingerprint(unet)) != self.about["image_model"]:
                 raise InputError(
                     f"the style {self.name} was made for the model {self.about.get('model')} "
-                    f"({self.about['image_model'][:12]}), and this is another one ({found[:12]}); fit it anew"
+                    f"({self.about['image_model'][:12]}), and this is another one ({found[:12]});"
+                    " fit it again"
                 )
             try:
                 unet.load_lora_adapter(dict(self.lora), prefix=PREFIX, adapter_name=ADAPTER, **self.scaling)
@@ -249,7 +250,7 @@ def _whole(weight: Tensor, change: Tensor) -> Tensor:
 def _read_note(path: Path) -> dict[str, Any]:
     note = read_json(path)
     if note.get("format") != FORMAT:
-        raise InputError(f"{path} is of no style that this version knows; fit it anew")
+        raise InputError(f"{path} is of no style that this version knows; fit it again")
     return note
 
 

@@ -112,15 +112,15 @@ def test_a_default_may_be_nothing(run):
 
 
 def test_lines_may_call_any_verb(run, tmp_path, make_pipe, tiny_upscaler):
-    make_pipe(conditioned=True).save_pretrained(tmp_path / "told")
+    make_pipe(conditioned=True).save_pretrained(tmp_path / "conditioned")
     Image.fromarray(smooth_frames(1, 32, 32)[0]).save("frog.png")
     Clip(smooth_frames(4, 32, 32), 12).save("pond.mp4")
     Path("p.csv").write_text(
         "verb,id,prompt,image,video,file,box,frames,size,model,upscaler,no-composite\n"
-        "animate,frog,a frog,frog.png,,,,3,,told,,\n"
+        "animate,frog,a frog,frog.png,,,,3,,conditioned,,\n"
         "loop,,a cat,,,,,4,,,,\n"
-        'edit,,a dog,,pond.mp4,,"8,8,24,24",,,told,,\n'
-        'inpaint,,a dog,,pond.mp4,,"8,8,24,24",,,told,,true\n'
+        'edit,,a dog,,pond.mp4,,"8,8,24,24",,,conditioned,,\n'
+        'inpaint,,a dog,,pond.mp4,,"8,8,24,24",,,conditioned,,true\n'
         f"upscale,large,,,,pond.mp4,,,64,{tiny_upscaler},,\n"
         f"generate,both,a cat,,,,,2,48,,{tiny_upscaler},\n"
     )

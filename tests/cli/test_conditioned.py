@@ -15,7 +15,7 @@ from movies import add_sound, heard, smooth_frames, write_movie
 
 @pytest.fixture(scope="module")
 def model(make_pipe, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "told"
+    folder = tmp_path_factory.mktemp("models") / "conditioned"
     make_pipe(conditioned=True).save_pretrained(folder)
     return folder
 

@@ -30,25 +30,25 @@ def test_unknown_pixels_are_those_of_the_nearest_given_frame(frames, seed):
 def test_the_mask_is_told_exactly():
     clip, known = video(), torch.zeros(2, 1, 6, 4, 4)
     known[0, 0, 1, :3, :2] = 1
-    told, clean, whole, nearest, given = encode_condition(CODEC, clip, known)
+    channels, clean, whole, nearest, given = encode_condition(CODEC, clip, known)
     assert torch.equal(nearest, fill_unknown(clip, known)) and given is known
-    assert told.shape == (2, condition_channels(CODEC), 6, 2, 2)
-    assert torch.equal(told[:1, :12], clean[:1])
-    mask = torch.nn.functional.pixel_shuffle(told[0, 12:].transpose(0, 1), 2)
+    assert channels.shape == (2, condition_channels(CODEC), 6, 2, 2)
+    assert torch.equal(channels[:1, :12], clean[:1])
+    mask = torch.nn.functional.pixel_shuffle(channels[0, 12:].transpose(0, 1), 2)
     assert torch.equal(mask[:, 0], known[0, 0])
     assert whole[0].nonzero().tolist() == [[0, 1, 0, 0]]
-    assert not told[1].any() and not whole[1].any()
+    assert not channels[1].any() and not whole[1].any()
 
 
 @pytest.mark.parametrize("name", ["ddim", "dpm++", "euler"])
 def test_what_is_given_whole_is_sampled_exactly(name):
     clip, known = video()[:1], torch.zeros(1, 1, 6, 4, 4)
     known[:, :, 0], known[:, :, :, :2, :2] = 1, 1
-    told = encode_condition(CODEC, clip, known)
-    clean, whole = told.sample, told.whole
+    encoded = encode_condition(CODEC, clip, known)
+    clean, whole = encoded.sample, encoded.whole
     scheduler = make_scheduler(name, noise_schedule().config)
     wild = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
-    made = sample(clamp_known(lambda x, t: x + wild, told, scheduler.alphas_cumprod), wild, scheduler, 5)
+    made = sample(clamp_known(lambda x, t: x + wild, encoded, scheduler.alphas_cumprod), wild, scheduler, 5)
     known = whole.expand_as(made)
     assert torch.allclose(made[known], clean[known], atol=1e-3)
     assert (made[~known] - clean[~known]).abs().mean() > 0.1

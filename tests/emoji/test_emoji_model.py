@@ -1,4 +1,4 @@
-"""What the shipped model does when it is told a part of the clip."""
+"""The shipped model with a part of the clip known."""
 
 from __future__ import annotations
 

@@ -174,10 +174,10 @@ def conditioned(sprites: Path, image: Path) -> ConditionedConfig:
 @pytest.mark.parametrize("nothing", [0.0, 1.0])
 def test_the_conditioned_stage_learns_from_them(conditioned: ConditionedConfig, nothing: float) -> None:
     stage = ConditionedStage(replace(conditioned, unconditioned_share=nothing), CPU)
-    latents, context, first, told, unknown = stage.prepare(stage.load(0, range(2)))
+    latents, context, first, condition, unknown = stage.prepare(stage.load(0, range(2)))
     assert latents.shape == (2, 48, 6, 32, 32) and len(context) == len(first) == 2
-    assert bool(told.any()) is not bool(nothing) and bool(unknown.all()) is bool(nothing)
-    loss = stage(latents, context, first, told, unknown, draws(CPU, 0, range(2), 2, together=True))
+    assert bool(condition.any()) is not bool(nothing) and bool(unknown.all()) is bool(nothing)
+    loss = stage(latents, context, first, condition, unknown, draws(CPU, 0, range(2), 2, together=True))
     loss.backward()
     assert loss.isfinite() and all(p.grad is not None for p in stage.net.temporal.position.parameters())
 
@@ -185,8 +185,8 @@ def test_the_conditioned_stage_learns_from_them(conditioned: ConditionedConfig, 
 def test_what_guidance_says_is_learnt(conditioned: ConditionedConfig) -> None:
     objective = replace(conditioned.objective, guidance_scale=3.0, guidance_rescale=0.0, caption_dropout=0.0)
     stage = ConditionedStage(replace(conditioned, objective=objective, unconditioned_share=1.0), CPU)
-    latents, context, first, told, _ = stage.prepare(stage.load(0, range(2)))
-    context, named = context.chunk(2, dim=2)[0], {"first_frame": first, "condition": told}
+    latents, context, first, condition, _ = stage.prepare(stage.load(0, range(2)))
+    context, named = context.chunk(2, dim=2)[0], {"first_frame": first, "condition": condition}
     guided = stage._guided(context, named)
     assert guided is not None
     x, t = torch.randn_like(latents), torch.tensor([400, 900])
@@ -223,8 +223,8 @@ def test_a_teacher_may_be_another_model_and_hears_plain_words(
     objective = replace(
         conditioned.objective, guidance_scale=2.0, caption_dropout=0.0, teacher=str(tmp_path / "teacher")
     )
-    told = replace(conditioned, objective=objective, scenes=replace(conditioned.scenes, synonyms=1.0))
-    stage = ConditionedStage(replace(told, seed=1), CPU)
+    distilling = replace(conditioned, objective=objective, scenes=replace(conditioned.scenes, synonyms=1.0))
+    stage = ConditionedStage(replace(distilling, seed=1), CPU)
     ours, theirs = stage.net.temporal.state_dict(), stage.teacher.__self__.temporal.state_dict()
     assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
     assert all(torch.equal(begun.net.temporal.state_dict()[name], theirs[name]) for name in theirs)
@@ -235,8 +235,14 @@ def test_a_teacher_may_be_another_model_and_hears_plain_words(
     assert torch.equal(plain, stage.source.plain_context(loaded[0])) and not torch.equal(said, plain)
     heard: dict[str, list[torch.Tensor]] = {"teacher": [], "net": []}
     teach, predict = stage.teacher, stage.net.forward
-    stage.teacher = lambda x, t, told, **more: (heard["teacher"].append(told), teach(x, t, told, **more))[1]
-    stage.net.forward = lambda x, t, told, **more: (heard["net"].append(told), predict(x, t, told, **more))[1]
+    stage.teacher = lambda x, t, context, **more: (
+        heard["teacher"].append(context),
+        teach(x, t, context, **more),
+    )[1]
+    stage.net.forward = lambda x, t, context, **more: (
+        heard["net"].append(context),
+        predict(x, t, context, **more),
+    )[1]
     stage(latents, context, first, given, unknown, draws(CPU, 0, range(2), 2, together=True))
     assert torch.equal(heard["teacher"][0][2:], plain) and torch.equal(heard["net"][0], said)
 

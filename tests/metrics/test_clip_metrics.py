@@ -116,6 +116,6 @@ def test_the_object_that_a_prompt_names(prompt: str, code: str | None) -> None:
 def test_object_probability_is_the_recogniser_s() -> None:
     recogniser = Recogniser(RecogniserNet(2), {"a": "cat", "b": "owl"})
     frames = drifting(1)
-    told = object_probability(recogniser, frames, "an owl")
-    assert told == recogniser.probabilities(frames)["b"]
+    probability = object_probability(recogniser, frames, "an owl")
+    assert probability == recogniser.probabilities(frames)["b"]
     assert object_probability(recogniser, frames, "a fox") is None

@@ -71,17 +71,17 @@ def test_clips_are_measured_and_the_distance_from_themselves_is_0(
     said = capsys.readouterr().out
     assert "not FVD" in said and "not IS" in said
     assert "! 3 clips for 352 features" in said and "! 3 clips for 734 classes" in said
-    told = json.loads(out.read_text())
-    values = {value["about"]["metric"]: value for value in told["values"]}
+    result = json.loads(out.read_text())
+    values = {value["about"]["metric"]: value for value in result["values"]}
     assert values["frechet_distance"]["value"] == pytest.approx(0, abs=1e-6)
     assert values["frechet_distance"]["about"]["features"]["sha256"]
     assert values["true_warping_error"]["value"] == values["warping_error"]["value"]
     ratio = values["warping_ratio"]
     assert ratio["low"] == pytest.approx(1) == ratio["value"] == ratio["high"]
     assert values["psnr"]["value"] > 90 and values["ssim"]["value"] == pytest.approx(1)
-    assert [clip["clip"] for clip in told["clips"]] == ["a.mp4", "b.mp4", "more/c.mp4"]
-    assert 0 <= told["clips"][0]["object_probability"] <= 1
-    smooth = [clip["motion_smoothness"] for clip in told["clips"]]
+    assert [clip["clip"] for clip in result["clips"]] == ["a.mp4", "b.mp4", "more/c.mp4"]
+    assert 0 <= result["clips"][0]["object_probability"] <= 1
+    smooth = [clip["motion_smoothness"] for clip in result["clips"]]
     assert values["motion_smoothness"]["value"] == pytest.approx(np.mean(smooth))
     assert values["motion_smoothness"]["low"] <= np.mean(smooth) <= values["motion_smoothness"]["high"]
     assert run("metrics", "clips", folder, "--json", out) == 2, "an existing file is kept"
@@ -94,8 +94,8 @@ def test_any_clips_are_measured_without_a_recogniser(
     out = tmp_path / "metrics.json"
     assert run("metrics", "clips", folder, "--paired", folder, "--json", out) == 0
     assert "recogniser" not in capsys.readouterr().out
-    told = json.loads(out.read_text())
-    measured = {value["about"]["metric"] for value in told["values"]}
+    result = json.loads(out.read_text())
+    measured = {value["about"]["metric"] for value in result["values"]}
     assert {"motion_smoothness", "warping_error", "warping_ratio", "psnr"} <= measured
     assert not {"subject_consistency", "object_probability", "frechet_ratio", "inception_score"} & measured
 

@@ -19,7 +19,7 @@ BASE = [family for family in FAMILIES if family != "if-2"]
 
 
 def own_conditions(pipe, family, height, width):
-    """What diffusers' own pipeline tells its UNet of ``PROMPTS``, each alone."""
+    """The arguments of the UNet in diffusers' own pipeline for ``PROMPTS``, each alone."""
     if family == "sdxl":
         states, zeros, pooled, zeros_pooled = pipe.encode_prompt(PROMPTS[0], device="cpu")
         sizes = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32).expand(2, -1)

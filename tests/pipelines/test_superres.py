@@ -84,17 +84,17 @@ def test_any_geometry_gives_interpolation_where_that_lacks_nothing(
 
 
 def test_the_net_is_told_the_enlarged_clip_and_the_noise_level(pipe, monkeypatch):
-    told = []
+    inputs = []
 
     def denoise(x, t, low, level):
-        told.append((low, level))
+        inputs.append((low, level))
         return torch.zeros_like(x)
 
     monkeypatch.setattr(pipe, "_denoise", denoise)
     source = frames(4)
     list(pipe.stream(source, 4, (24, 32), num_inference_steps=1))
     list(pipe.stream(source, 4, (24, 32), num_inference_steps=1, noise_level=0.25))
-    (clean, zero), (noisy, quarter) = told
+    (clean, zero), (noisy, quarter) = inputs
     video = torch.from_numpy(source).float().div(127.5).sub(1).permute(3, 0, 1, 2)[None]
     torch.testing.assert_close(pipe.codec.decode(clean), enlarge(video, 24, 32))
     assert zero.tolist() == [0.0] and quarter.tolist() == [0.25]

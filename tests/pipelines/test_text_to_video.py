@@ -15,8 +15,7 @@ from lumiere.emoji.prompt_parser import EmojiPromptParser
 from lumiere.errors import InputError
 from lumiere.io.pixels import to_uint8
 from lumiere.models.warping import REACH, WarpNet
-from lumiere.pipelines import memory
-from lumiere.pipelines import text_to_video as module
+from lumiere.pipelines import denoising, memory
 from lumiere.pipelines.inputs import base_size, check_request
 from lumiere.pipelines.memory import available_bytes, peak_bytes
 from lumiere.pipelines.outputs import changes_round
@@ -133,12 +132,12 @@ def test_frames_share_noise_as_the_model_says(make_pipe, shared, smoothness):
 
 @pytest.mark.parametrize("loop", [False, True])
 def test_the_noise_of_a_loop_goes_round(make_pipe, monkeypatch, loop):
-    told = []
+    noises = []
     monkeypatch.setattr(
-        "lumiere.pipelines.start.frame_noise", lambda *a: told.append(a[3:]) or frame_noise(*a)
+        "lumiere.pipelines.start.frame_noise", lambda *a: noises.append(a[3:]) or frame_noise(*a)
     )
     make_pipe(shared_noise=0.5, noise_smoothness=2.0)("a cat", num_frames=4, seed=5, loop=loop)
-    assert told == [(0.5, 2.0, loop)]
+    assert noises == [(0.5, 2.0, loop)]
 
 
 def test_uint8_spans_the_range_and_clamps():
@@ -283,7 +282,7 @@ class TestMemory:
         free = pipe.memory_bytes(10, 64, 64) + 1000
         monkeypatch.setattr(memory, "available_bytes", lambda device: free)
         sampled = []
-        monkeypatch.setattr(module, "sample", lambda *a, **k: sampled.append(a))
+        monkeypatch.setattr(denoising, "sample", lambda *a, **k: sampled.append(a))
         with pytest.raises(InputError, match=r"80 frames of 64x64 need .* GB are free; 10 frames") as caught:
             pipe("a cat", height=64, width=64, seed=0)
         assert not sampled and "\n" not in str(caught.value)
@@ -312,7 +311,7 @@ def test_the_base_models_size_is_one_it_makes_in_nearly_the_proportion_asked_for
 
 
 @pytest.fixture(scope="module")
-def told(make_pipe):
+def conditioned_pipe(make_pipe):
     return make_pipe(conditioned=True)
 
 
@@ -321,11 +320,11 @@ def source():
     return np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
 
 
-def test_what_is_given_comes_back(told, source):
+def test_known_pixels_come_back(conditioned_pipe, source):
     hole = conditions.rectangle(32, 32, (8, 4, 24, 20))
     condition = conditions.inpaint(source, hole)
-    clip = told("a red cat", condition=condition, seed=3)
-    raw = told("a red cat", condition=condition, composite=False, seed=3)
+    clip = conditioned_pipe("a red cat", condition=condition, seed=3)
+    raw = conditioned_pipe("a red cat", condition=condition, composite=False, seed=3)
     outside = np.broadcast_to(hole == 0, (6, 32, 32))
     assert clip.frames.shape == source.shape
     assert (clip.frames[outside] == source[outside]).all()
@@ -335,57 +334,66 @@ def test_what_is_given_comes_back(told, source):
     assert clip.metadata["known_psnr"] == raw.metadata["known_psnr"] > 50
 
 
-def test_a_condition_reaches_what_is_made(told, source):
-    made = [told("a cat", condition=conditions.from_image(image, 6), seed=3).frames for image in source[:2]]
+def test_a_condition_reaches_what_is_made(conditioned_pipe, source):
+    made = [
+        conditioned_pipe("a cat", condition=conditions.from_image(image, 6), seed=3).frames
+        for image in source[:2]
+    ]
     assert (made[0][0] == source[0]).all() and (made[1][0] == source[1]).all()
     assert (made[0][1:] != made[1][1:]).any()
-    assert (told("a cat", num_frames=6, seed=3).frames != made[0]).any()
+    assert (conditioned_pipe("a cat", num_frames=6, seed=3).frames != made[0]).any()
 
 
-def test_a_condition_of_another_size_is_fitted(told):
+def test_a_condition_of_another_size_is_fitted(conditioned_pipe):
     image = np.random.default_rng(0).integers(0, 256, (100, 50, 3), np.uint8)
-    clip = told("a cat", condition=conditions.from_image(image, 5), seed=3)
+    clip = conditioned_pipe("a cat", condition=conditions.from_image(image, 5), seed=3)
     assert clip.frames.shape == (5, 32, 16, 3)
-    assert told("a cat", condition=conditions.from_image(image, 5), height=16, seed=3).frames.shape[1:3] == (
+    assert conditioned_pipe(
+        "a cat", condition=conditions.from_image(image, 5), height=16, seed=3
+    ).frames.shape[1:3] == (
         16,
         16,
     )
 
 
-def test_a_condition_without_a_length_takes_the_calls(make_pipe, told, source):
+def test_a_condition_without_a_length_takes_the_calls(make_pipe, conditioned_pipe, source):
     condition = conditions.from_frames({0: source[0], -1: source[1]})
-    clip = told("a cat", condition=condition, num_frames=4, seed=3)
+    clip = conditioned_pipe("a cat", condition=condition, num_frames=4, seed=3)
     assert len(clip) == 4 and (clip.frames[0] == source[0]).all() and (clip.frames[-1] == source[1]).all()
-    same = told("a cat", condition=conditions.from_frames({0: source[0], 3: source[1]}, 4), seed=3)
+    same = conditioned_pipe(
+        "a cat", condition=conditions.from_frames({0: source[0], 3: source[1]}, 4), seed=3
+    )
     assert (clip.frames == same.frames).all()
     assert len(make_pipe(conditioned=True, frames=3)("a cat", condition=condition, seed=3)) == 3
-    assert len(told("a cat", video=source, condition=conditions.from_image(source[0]), seed=3)) == len(source)
+    assert len(
+        conditioned_pipe("a cat", video=source, condition=conditions.from_image(source[0]), seed=3)
+    ) == len(source)
 
 
-def test_conditions_that_do_not_fit_are_refused(pipe, told, source):
+def test_conditions_that_do_not_fit_are_refused(pipe, conditioned_pipe, source):
     condition = conditions.from_image(source[0], 6)
     with pytest.raises(InputError, match="this model takes no condition"):
         pipe("a cat", condition=condition)
     with pytest.raises(InputError, match="the condition has 6 frames and the clip 7"):
-        told("a cat", condition=condition, num_frames=7)
+        conditioned_pipe("a cat", condition=condition, num_frames=7)
 
 
-def test_a_batch_is_told_alike(told, source):
+def test_a_batch_shares_its_condition(conditioned_pipe, source):
     condition = conditions.from_image(source[0], 5)
-    alone = [told(prompt, condition=condition, seed=3).frames for prompt in ("a cat", "a dog")]
-    together = told(["a cat", "a dog"], condition=condition, seed=3, batch_size=2)
+    alone = [conditioned_pipe(prompt, condition=condition, seed=3).frames for prompt in ("a cat", "a dog")]
+    together = conditioned_pipe(["a cat", "a dog"], condition=condition, seed=3, batch_size=2)
     for clip, frames in zip(together, alone, strict=True):
         assert np.abs(clip.frames.astype(int) - frames).max() <= 1
 
 
 def test_windows_go_on_until_there_are_enough_frames(make_pipe, source):
-    told = make_pipe(conditioned=True, frames=5)
-    longer = told.extend(Clip(source, 12), 14, "a cat", known_frames=2, seed=3)
+    conditioned_pipe = make_pipe(conditioned=True, frames=5)
+    longer = conditioned_pipe.extend(Clip(source, 12), 14, "a cat", known_frames=2, seed=3)
     assert longer.frames.shape == (14, 32, 32, 3) and longer.fps == 12
     assert (longer.frames[:6] == source).all()
-    first = told("a cat", condition=conditions.continue_from(source, 2, 5), seed=3)
+    first = conditioned_pipe("a cat", condition=conditions.continue_from(source, 2, 5), seed=3)
     assert (longer.frames[6:9] == first.frames[2:]).all()
-    second = told("a cat", condition=conditions.continue_from(longer.frames[:9], 2, 5), seed=4)
+    second = conditioned_pipe("a cat", condition=conditions.continue_from(longer.frames[:9], 2, 5), seed=4)
     assert (longer.frames[9:12] == second.frames[2:]).all()
 
 
@@ -394,7 +402,7 @@ def test_a_long_clip_is_denoised_in_windows_of_the_models_length(make_pipe, monk
     pipe._probe()
     seen, denoise = [], pipe._denoise
     monkeypatch.setattr(
-        pipe, "_denoise", lambda x, *rest, **told: seen.append(x) or denoise(x, *rest, **told)
+        pipe, "_denoise", lambda x, *rest, **also: seen.append(x) or denoise(x, *rest, **also)
     )
     clip = pipe("a cat", num_frames=9, seed=0, output_type="latent").frames
     assert clip.shape == (1, 48, 9, 8, 8)
@@ -482,7 +490,7 @@ def test_an_edit_begins_with_the_motion_of_its_source(make_pipe, monkeypatch, st
         given.append(noise)
         return start
 
-    monkeypatch.setattr("lumiere.pipelines.text_to_video.sample", sample)
+    monkeypatch.setattr("lumiere.pipelines.denoising.sample", sample)
     for seed in (2, 2, 3):
         pipe("a dog", video=source, strength=strength, seed=seed)
     once, again, other = given
@@ -500,36 +508,36 @@ def drawing_pipe(make_pipe):
 
 
 @pytest.fixture
-def tellings(monkeypatch):
-    """All that clips are told while the test runs."""
+def encodings(monkeypatch):
+    """Every condition that is encoded while the test runs."""
     everything = []
-    tell = LumierePipeline._encode_conditions
+    encode = denoising._encoded
     monkeypatch.setattr(
-        LumierePipeline,
-        "_encode_conditions",
-        lambda pipe, given: everything.append(tell(pipe, given)) or everything[-1],
+        denoising,
+        "_encoded",
+        lambda pipe, given: everything.append(encode(pipe, given)) or everything[-1],
     )
     return everything
 
 
-def test_a_clip_is_told_a_picture_by_the_image_model_alone(drawing_pipe, monkeypatch, tellings):
+def test_the_image_model_alone_draws_the_first_frame(drawing_pipe, monkeypatch, encodings):
     nets, pictures = [], []
-    denoise, draw = drawing_pipe._denoise, module.draw_first_frames
+    denoise, draw = drawing_pipe._denoise, denoising.draw_first_frames
     monkeypatch.setattr(
         drawing_pipe, "_denoise", lambda x, *said, **also: nets.append(x.ndim) or denoise(x, *said, **also)
     )
-    monkeypatch.setattr(module, "draw_first_frames", lambda *a: pictures.append(draw(*a)) or pictures[-1])
+    monkeypatch.setattr(denoising, "draw_first_frames", lambda *a: pictures.append(draw(*a)) or pictures[-1])
     clip = drawing_pipe("a cat moving left", num_frames=5, seed=7)
     assert nets[-6:] == [4] * 3 + [5] * 3
     assert clip.metadata["first_frame_prompt"] == "a cat" and "known_psnr" not in clip.metadata
-    assert to_uint8(tellings[0].nearest[0]).shape == (5, 32, 32, 3)
-    assert (to_uint8(tellings[0].nearest[0]) == pictures[0][0]).all()
-    assert (clip.frames[0] != pictures[0][0]).any()  # it is told, not put in
+    assert to_uint8(encodings[0].nearest[0]).shape == (5, 32, 32, 3)
+    assert (to_uint8(encodings[0].nearest[0]) == pictures[0][0]).all()
+    assert (clip.frames[0] != pictures[0][0]).any()  # not composited
 
     together = drawing_pipe(["a cat moving left", "a dog"], num_frames=5, seed=7, batch_size=2)
     assert [each.metadata["first_frame_prompt"] for each in together] == ["a cat", "a dog"]
     for number, picture in enumerate(pictures[1]):
-        assert (to_uint8(tellings[1].nearest[number]) == picture).all()
+        assert (to_uint8(encodings[1].nearest[number]) == picture).all()
     assert abs(frames(together[0]) - frames(clip)).max() <= 1  # batched kernels may round otherwise
     assert (frames(together[1]) != frames(clip)).any()
 
@@ -567,15 +575,15 @@ def test_first_frame_prompts_that_cannot_be_drawn_are_refused(drawing_pipe, pipe
         pipe("a cat", num_frames=5, first_frame_prompt="a dog")
 
 
-def test_what_moves_is_given_room(make_pipe, tellings):
+def test_what_moves_is_given_room(make_pipe, encodings):
     plain, roomy = (
         make_pipe(conditioned=True, prompt_parser=parser(), moving_scale=scale) for scale in (1.0, 0.5)
     )
     for text, same in (("a cat", True), ("a cat moving", False)):
-        tellings.clear()
+        encodings.clear()
         for each in (plain, roomy):
             each(text, num_frames=3, seed=7)
-        large, small = (to_uint8(each.nearest[0])[0] for each in tellings)
+        large, small = (to_uint8(each.nearest[0])[0] for each in encodings)
         assert (large == small).all() == same
     np.testing.assert_array_equal(small, shrunk(large, 0.5))
 
@@ -606,19 +614,19 @@ def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, monke
     denoise, decode = arranging_pipe._denoise, arranging_pipe.decode_latents
     arranging_pipe._probe()
 
-    def denoising(x, t, context, *aligned, **also):
+    def recorded(x, t, context, *aligned, **also):
         seen.append((x.ndim, context[-1]))
         return denoise(x, t, context, *aligned, **also)
 
-    monkeypatch.setattr(arranging_pipe, "_denoise", denoising)
+    monkeypatch.setattr(arranging_pipe, "_denoise", recorded)
     monkeypatch.setattr(arranging_pipe, "decode_latents", lambda x: drawn.append(decode(x)) or drawn[-1])
     clip = arranging_pipe("a cat above a dog moving on a red background", num_frames=5, seed=7)
     parts = ["a cat", "a dog", "a cat moving", "a dog moving"]
     expected = [arranging_pipe.text_encoder([f"{each} on a red background"])[0] for each in parts]
-    told = [
+    windows = [
         (ndim, [torch.equal(context, each) for each in expected].index(True)) for ndim, context in seen[-12:]
     ]
-    assert told == [(4, 0), (4, 1)] * 3 + [(5, 2), (5, 3)] * 3
+    assert windows == [(4, 0), (4, 1)] * 3 + [(5, 2), (5, 3)] * 3
     assert clip.frames.shape == (5, 32, 32, 3)
     assert [tuple(each.shape) for each in drawn] == [(3, 1, 56, 32), (3, 5, 56, 32)]
     cat, dog = f"{parts[2]} on a red background", f"{parts[3]} on a red background"
@@ -632,18 +640,18 @@ def test_windows_are_where_the_layout_has_them(make_pipe, monkeypatch, num_frame
     pipe._probe()
     contexts = {pipe.text_encoder([name])[0].sum().item(): value for value, name in enumerate("abcd")}
 
-    def telling(x, t, context, **also):
-        """A prediction that says, of every place, which prompt the window there was told."""
+    def value_of_prompt(x, t, context, **also):
+        """A prediction that says, of every place, which prompt its window has."""
         return torch.full_like(x, contexts[context[0].sum().item()])
 
-    monkeypatch.setattr(pipe, "_denoise", telling)
+    monkeypatch.setattr(pipe, "_denoise", value_of_prompt)
     seen = []
 
     def sample(denoiser, x, *_, **__):
         seen.append(denoiser(x, torch.tensor(500)))
         return x
 
-    monkeypatch.setattr("lumiere.pipelines.text_to_video.sample", sample)
+    monkeypatch.setattr("lumiere.pipelines.denoising.sample", sample)
     pipe("any", regions="a | b / c | d", num_frames=num_frames, output_type="latent")
     (made,) = seen
     assert made.shape == (1, 48, num_frames, 14, 14)
@@ -656,7 +664,7 @@ def test_windows_are_where_the_layout_has_them(make_pipe, monkeypatch, num_frame
     torch.testing.assert_close(made[..., 6:8, 6:8].mean(), torch.tensor(1.5))
 
 
-def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe, tellings):
+def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe, encodings):
     plain, roomy = (
         make_pipe(
             conditioned=True,
@@ -667,7 +675,7 @@ def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe, telling
     )
     for pipe in (plain, roomy):
         pipe("a cat above a dog moving", num_frames=2, seed=7)
-    large, small = (to_uint8(each.nearest[0])[0] for each in tellings)
+    large, small = (to_uint8(each.nearest[0])[0] for each in encodings)
     places = Regions.parse("a / b").windows(8, 8, 4)
     expected = change_windows(large, places, lambda part: shrunk(part, 0.5))
     assert np.abs(small.astype(int) - expected).max() <= 2  # blended once more
@@ -678,8 +686,8 @@ def test_one_window_is_told_the_prompt(arranging_pipe, drawing_pipe):
     whole = arranging_pipe(prompt, regions="", num_frames=5, seed=7)
     np.testing.assert_array_equal(frames(whole), frames(drawing_pipe(prompt, num_frames=5, seed=7)))
     assert "regions" not in whole.metadata
-    told = arranging_pipe("any", regions="a cat", num_frames=5, seed=7)
-    np.testing.assert_array_equal(frames(told), frames(drawing_pipe("a cat", num_frames=5, seed=7)))
+    clip = arranging_pipe("any", regions="a cat", num_frames=5, seed=7)
+    np.testing.assert_array_equal(frames(clip), frames(drawing_pipe("a cat", num_frames=5, seed=7)))
     picture = conditions.from_image(np.zeros((32, 32, 3), np.uint8), 5)
     assert "regions" not in arranging_pipe(prompt, condition=picture, seed=7).metadata
     begun = arranging_pipe(prompt, first_frame_prompt="a fish", num_frames=5, seed=7)

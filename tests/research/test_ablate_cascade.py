@@ -66,21 +66,21 @@ def test_all_is_trained_made_and_measured_once(
     torch.set_num_threads(1)
     out = tmp_path / "out"
     assert ablate(model, composed, out) == 0
-    told = json.loads((out / "figures.json").read_text())
-    assert told["kind"] == "ablation" and told["about"]["train_steps"]["one-pass"] == 2
-    text, known = told["tables"]
+    figures = json.loads((out / "figures.json").read_text())
+    assert figures["kind"] == "ablation" and figures["about"]["train_steps"]["one-pass"] == 2
+    text, known = figures["tables"]
     assert [row["method"] for row in text["rows"]] == [*METHODS[:3], *METHODS[4:]]
     assert [row["method"] for row in known["rows"]] == METHODS[:4]
-    for each in told["tables"]:
+    for each in figures["tables"]:
         assert all(len(row["cells"]) == len(each["columns"]) - 2 for row in each["rows"])
     assert "one pass, begun at random" in capsys.readouterr().out
 
     lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
-    assert len(lines) == 2 * (8 + 4) == len(told["clips"])
-    for clip in told["clips"]:
+    assert len(lines) == 2 * (8 + 4) == len(figures["clips"])
+    for clip in figures["clips"]:
         assert len(Clip.load(out / clip["file"])) == 31
         assert read_metadata(out / clip["file"])["prompt"] == clip["prompt"]
-    for picture in told["pictures"]:
+    for picture in figures["pictures"]:
         assert np.asarray(Image.open(out / picture["file"])).std() > 0
 
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*.mp4")}
@@ -127,13 +127,13 @@ def test_a_clip_without_a_period_is_wrong_and_has_no_error() -> None:
 def test_cells_and_their_text() -> None:
     assert share_cell([]) is None and median_cell([], "x") is None
     cells = [share_cell([True] * 9 + [False]), mean_cell([1.0, 1.0], "pixels")]
-    told = {
+    figures = {
         "title": "T",
         "note": "N.",
         "columns": ["method", "clips", "right", "far"],
         "rows": [{"method": "one", "cells": cells}, {"method": "two", "cells": [None, None]}],
     }
-    assert table(told).splitlines() == [
+    assert table(figures).splitlines() == [
         "T. N.",
         "  right",
         "    one   90.0 % [60, 98]",

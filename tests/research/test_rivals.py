@@ -101,15 +101,15 @@ def test_prompts_become_clips(run, models, monkeypatch, model, options, pipeline
 
 def test_clips_are_those_that_diffusers_makes(models):
     picture = smooth_frames(1, 40, 40)[0]
-    told = {"num_frames": 4, "num_inference_steps": 2, "height": 32, "width": 48}
+    sampling = {"num_frames": 4, "num_inference_steps": 2, "height": 32, "width": 48}
     for model in ("model-scope", "svd"):
-        rival = find_rival(models / model, told)
+        rival = find_rival(models / model, sampling)
         taken = picture if rival.takes_picture else None
         clip = rival.make(rival.load(torch.float32, "cpu"), Case("0", "a red cat", 7), taken)
         own = diffusers.DiffusionPipeline.from_pretrained(models / model)
         given = {"image": Image.fromarray(fill(picture, Size(48, 32)))} if rival.takes_picture else {}
         given = given or {"prompt": "a red cat"}
-        frames = own(**given, **told, generator=torch.manual_seed(7), output_type="pil").frames[0]
+        frames = own(**given, **sampling, generator=torch.manual_seed(7), output_type="pil").frames[0]
         assert np.abs(clip.frames.astype(int) - np.stack(frames).astype(int)).max() == 0
 
 

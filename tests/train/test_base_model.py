@@ -117,11 +117,11 @@ def test_other_tokenizers_are_another_encoder(inflated):
 def test_a_conditioned_model_begins_as_the_model_it_is_made_of(inflated, shards, tmp_path):
     pipe, folder = inflated("sd1")
     stage = build(load(write_config(tmp_path, shards, folder, stage="conditioned")), CPU)
-    told = stage.net.config.condition_channels
-    assert told > 0
+    channels = stage.net.config.condition_channels
+    assert channels > 0
     sample, context = torch.randn(1, 4, 5, 4, 4), pipe.text_encoder(["a"])
     with torch.no_grad():
-        given = stage.net(sample, 10, context, condition=torch.ones(1, told, 5, 4, 4)).sample
+        given = stage.net(sample, 10, context, condition=torch.ones(1, channels, 5, 4, 4)).sample
         torch.testing.assert_close(given, pipe.unet(sample, 10, context).sample)
 
 
@@ -154,8 +154,8 @@ def test_a_share_of_the_steps_is_text_to_video(share, inflated, shards, tmp_path
     stage = build(load(config, [f"unconditioned_share={share}"]), CPU)
     for step in range(4):
         batch = stage.prepare(stage.load(step, range(2)))
-        *_, told, unknown = batch
-        assert told.any() == (share == 0.0)
+        *_, condition, unknown = batch
+        assert condition.any() == (share == 0.0)
         assert (unknown == 1).all() or share == 0.0
         assert torch.isfinite(stage(*batch, draws(CPU, 0, range(2), 2)))
     with pytest.raises(InputError, match=r'"unconditioned_share" is 1\.5; it must be from 0\.0 to 1\.0'):
@@ -200,9 +200,9 @@ def test_what_is_no_model_is_refused(inflated, shards, tmp_path):
 
 
 def test_a_conditioned_model_is_no_start_for_the_temporal_stage(make_pipe, shards, tmp_path):
-    make_pipe(conditioned=True).save_pretrained(tmp_path / "told")
+    make_pipe(conditioned=True).save_pretrained(tmp_path / "conditioned")
     with pytest.raises(InputError, match='takes a condition; its stage is "conditioned"'):
-        build(load(write_config(tmp_path, shards, tmp_path / "told")), CPU)
+        build(load(write_config(tmp_path, shards, tmp_path / "conditioned")), CPU)
 
 
 def test_parts_may_have_the_text_encoder_of_another_model(inflated, image_config, temporal_config, tmp_path):

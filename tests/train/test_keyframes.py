@@ -54,10 +54,10 @@ def test_between_keyframes_the_loss_is_of_the_frames_between(inflated, shards: P
     config = write_config(tmp_path, shards, inflated("sd1")[1], "conditioned", "keyframe_interval = 2")
     stage = build(load(config), CPU)
     batch = stage.prepare(stage.load(0, range(2)))
-    _, _, first_frames, told, unknown = batch
+    _, _, first_frames, condition, unknown = batch
     assert first_frames.tolist() == [0, 0]  # wherever in their clips they are
     assert (unknown.amax((1, 3, 4)) == torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0])).all()
-    assert told.shape[1] == stage.net.config.condition_channels
+    assert condition.shape[1] == stage.net.config.condition_channels
     assert torch.isfinite(stage(*batch, draws(CPU, 0, range(2), 2)))
     with pytest.raises(InputError, match='"keyframe_interval" is -1; it must be from 0'):
         load(config, ["keyframe_interval=-1"])

@@ -135,7 +135,7 @@ def test_the_codec_learns_and_is_exported_normalised(codec_config, tmp_path):
 
 def test_a_decoder_is_trained_for_the_samples_that_there_are(codec_config, codec, tmp_path):
     given = shutil.copytree(codec, tmp_path / "given")
-    told = PatchAutoencoder.from_pretrained(given)
+    initial = PatchAutoencoder.from_pretrained(given)
     settings = [
         "model.decoder_widths=[16, 24]",
         "model.decoder_blocks=2",
@@ -147,9 +147,9 @@ def test_a_decoder_is_trained_for_the_samples_that_there_are(codec_config, codec
     assert run.run() == 0
     made = PatchAutoencoder.from_pretrained(tmp_path / "run" / "model")
     video = torch.rand(1, 3, 2, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    torch.testing.assert_close(made.encode(video), told.encode(video))
+    torch.testing.assert_close(made.encode(video), initial.encode(video))
     assert sum(p.numel() for p in made.decoder.parameters()) > sum(
-        p.numel() for p in told.decoder.parameters()
+        p.numel() for p in initial.decoder.parameters()
     )
     last = loss_of(run)
     assert last < 0.7 * first
@@ -255,14 +255,14 @@ def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config,
     # EncodedCondition a part of the clip, from the layers that were not
     conditioned = tmp_path / "conditioned.toml"
     conditioned.write_text(path.read_text().replace('stage = "temporal"', 'stage = "conditioned"'))
-    told = trainer(conditioned, *settings, f"init={out}/model/unet", f"run.out={tmp_path}/told")
-    fresh = {name: value.clone() for name, value in told.trained.items()}
+    second = trainer(conditioned, *settings, f"init={out}/model/unet", f"run.out={tmp_path}/conditioned")
+    fresh = {name: value.clone() for name, value in second.trained.items()}
     assert all(torch.equal(averaged[name], fresh[name]) for name in averaged)
     assert fresh.keys() - averaged.keys() == {"temporal.condition.weight"}
     assert not fresh["temporal.condition.weight"].any()
-    assert told.run() == 0
-    assert told.trained["temporal.condition.weight"].any()
-    pipe = LumierePipeline.from_pretrained(tmp_path / "told" / "model")
+    assert second.run() == 0
+    assert second.trained["temporal.condition.weight"].any()
+    pipe = LumierePipeline.from_pretrained(tmp_path / "conditioned" / "model")
     first = np.zeros((SIDE, SIDE, 3), np.uint8)
     clip = pipe("a red block", condition=from_image(first, 9), num_inference_steps=1, seed=0)
     assert (clip.frames[0] == 0).all() and clip.frames[1:].any()

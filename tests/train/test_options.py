@@ -1,4 +1,4 @@
-"""What a run may be told besides: optimisers, memory for time, stills among clips, trackers, a dry run."""
+"""Options of a run: optimisers, gradient checkpointing, stills among clips, trackers, a dry run."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def is_made(path: Path, wanted: Mapping[str, Any], overwrite: bool) -> bool:
 
 
 def _digests() -> Callable[[Path], str]:
-    """What tells the contents of files and folders, and looks at each once."""
+    """A function that hashes files and folders, each once."""
 
     @cache
     def digest(path: Path) -> str:

@@ -121,7 +121,7 @@ class Manifest:
 
 @contextmanager
 def open_batch(folder: Path) -> Iterator[Manifest]:
-    """A folder's manifest, written anew, while no other batch works there. What a killed one left is removed.
+    """The rewritten manifest of a folder, which is locked. Remains of a killed batch are removed.
 
     Raises:
         InputError: another batch works there.

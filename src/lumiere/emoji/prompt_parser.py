@@ -108,7 +108,7 @@ def split_objects(
 
 
 def _apart(text: str, relations: Mapping[str, str]) -> tuple[list[str], str]:
-    """The objects, none if they cannot be told apart for sure, and where each stands of the next."""
+    """The objects, none if the words are ambiguous, and where each stands relative to the next."""
     places = {words.lower(): place for words, place in relations.items()}
     listed = _ROW.sub("", text)
     if listed != text:

@@ -23,7 +23,7 @@ def interval(
     """The statistic of the samples (n x ...), less and plus 1.96 standard deviations of its resamples.
 
     No percentiles: a distance between resamples is larger than that between samples, since resamples hold
-    some clips twice. Their spread tells, not their place. The lower end is 0 or more.
+    some clips twice. Their spread is used, not their mean. The lower end is 0 or more.
     """
     rng = np.random.default_rng(0)
     values = [

@@ -159,8 +159,8 @@ def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = Fals
         namesakes = _by_stem(find([file]))
         prompts = [each.prompt() if (each := namesakes.get(_stem(source))) else None for source in sources]
     elif file is not None:
-        told = _read_prompts(file)
-        prompts = [told.get(source.name) or told.get(Path(source.name).name) for source in sources]
+        by_file = _read_prompts(file)
+        prompts = [by_file.get(source.name) or by_file.get(Path(source.name).name) for source in sources]
     else:
         prompts = [source.prompt() for source in sources]
     missing = [source.name for source, prompt in zip(sources, prompts, strict=True) if not prompt]
@@ -174,18 +174,18 @@ def _read_prompts(file: Path) -> Mapping[str, str]:
     try:
         text = file.read_text("utf-8")
         if file.suffix == ".json":
-            told = json.loads(text)
+            by_file = json.loads(text)
         else:
             lines = [json.loads(line) for line in text.splitlines() if line.strip()]
-            told = {line["clip"]: line["prompt"] for line in lines}
+            by_file = {line["clip"]: line["prompt"] for line in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{file} holds no prompts ({type(error).__name__}: {error}); a line of it is "
             '{"clip": "000.mp4", "prompt": "a crab"}'
         ) from None
-    if not isinstance(told, dict) or not all(isinstance(prompt, str) for prompt in told.values()):
+    if not isinstance(by_file, dict) or not all(isinstance(prompt, str) for prompt in by_file.values()):
         raise InputError(f"{file} holds no prompts; give a JSON object of prompts by clip name")
-    return told
+    return by_file
 
 
 def frames_of(frames: np.ndarray, count: int, stride: int | None, name: str) -> np.ndarray:

@@ -220,8 +220,8 @@ def picture_scaling(folder: Path) -> Callable[[torch.Tensor], torch.Tensor]:
     Raises:
         InputError: the folder has none.
     """
-    told = read_json(folder / "preprocessor_config.json")
-    mean, std = (torch.tensor(told[key])[:, None, None] for key in ("image_mean", "image_std"))
+    preprocessor = read_json(folder / "preprocessor_config.json")
+    mean, std = (torch.tensor(preprocessor[key])[:, None, None] for key in ("image_mean", "image_std"))
     return lambda pictures: (pictures / 255 - mean) / std
 
 

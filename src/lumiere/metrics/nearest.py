@@ -67,7 +67,7 @@ def _nearest(ours: np.ndarray, others: np.ndarray, itself: bool) -> tuple[np.nda
             squares[np.arange(len(rows)), start + np.arange(len(rows))] = np.inf
         best = squares.argmin(1)
         places.append(best)
-        # anew, for the sum of squares above loses what is much smaller than they
+        # The expansion above loses small distances to cancellation.
         distances.append(np.sqrt(np.square(rows - others[best]).mean(1)))
     return np.concatenate(places), np.concatenate(distances)
 

@@ -203,8 +203,8 @@ def look(
         def compute(loaded: Loaded = loaded) -> dict[str, Any]:
             frames = loaded.clip.frames
             seen, classes = net(prepare(frames) if prepare else frames, loaded.source.name)
-            told = None if classes is None else classes.tolist()
-            return {"features": seen.tolist(), "probabilities": told, "fps": float(loaded.clip.fps)}
+            listed = None if classes is None else classes.tolist()
+            return {"features": seen.tolist(), "probabilities": listed, "fps": float(loaded.clip.fps)}
 
         found = cache.get({"clip": loaded.sha256, "net": net.about}, compute)
         features.append(found["features"])
@@ -244,8 +244,8 @@ def frechet_ratio(ours: Seen, true: Seen, net: Features) -> Value:
     """The Frechet distance of clips from the true clips of other prompts, over that of their own true clips.
 
     Half of the prompts, drawn at random, give the clips, the other half the true clips that both are compared
-    with. So all distances are of equally many clips, which makes them too large alike, and 1 is what clips
-    reach that nothing tells from true ones. It is the mean over draws; for the interval, clips are resampled
+    with. So all distances are of equally many clips, which makes them too large alike, and clips that are
+    indistinguishable from true ones reach 1. It is the mean over draws; for the interval, clips are resampled
     within each half, too.
 
     Args:

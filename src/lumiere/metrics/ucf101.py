@@ -89,13 +89,13 @@ def prompt_lines(real: Mapping[str, int], count: int, sentences: Path | None = N
     Raises:
         InputError: classes have no sentence; the message lists them.
     """
-    told = read_json(sentences) if sentences else {name: name for name in real}
-    if missing := sorted(name for name in real if not isinstance(told.get(name), str)):
+    captions = read_json(sentences) if sentences else {name: name for name in real}
+    if missing := sorted(name for name in real if not isinstance(captions.get(name), str)):
         raise InputError(
             f"{sentences} has no prompt for {len(missing)} of {len(real)} classes: {', '.join(missing)}"
         )
     return [
-        json.dumps({"clip": f"{name}/{number:04d}.mp4", "prompt": told[name]}, ensure_ascii=False)
+        json.dumps({"clip": f"{name}/{number:04d}.mp4", "prompt": captions[name]}, ensure_ascii=False)
         for name, size in sorted(shares(real, count).items())
         for number in range(size)
     ]

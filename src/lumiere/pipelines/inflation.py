@@ -58,7 +58,8 @@ def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames
         fps, frames: of the clips that it is to be trained on.
 
     Raises:
-        InputError: the net is told more than a text and a smaller picture can say, or cannot be inflated.
+        InputError: the net needs other conditioning than a text or a low-resolution picture, or cannot be
+            inflated.
     """
     own_size = model.unet.config.sample_size
     if size is None and not isinstance(own_size, int):
@@ -72,7 +73,7 @@ def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames
 
     channels = model.unet.config.in_channels
     if channels == 2 * model.codec.channels and model.image_noising_scheduler is not None:
-        _check_told(model, allowed="class_embed_type")
+        _check_conditioning(model, allowed="class_embed_type")
         resizes = len(model.unet.config.block_out_channels) - 1
         net = STUNet.inflate(model.unet, temporal_resample=[False] * resizes, attention_blocks=0)
         return UpscalePipeline(
@@ -90,10 +91,10 @@ def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames
     if channels != model.codec.channels:
         raise InputError(
             f"the UNet of {model.name} takes {channels} channels and its pictures have"
-            f" {model.codec.channels}: it is told a picture besides, as for inpainting; give one that takes"
-            " text alone"
+            f" {model.codec.channels}: it is conditioned on a picture, too, as for inpainting; give one"
+            " that takes text alone"
         )
-    _check_told(model)
+    _check_conditioning(model)
     return LumierePipeline(
         STUNet.inflate(model.unet, codec_factor=factor),
         model.codec,
@@ -108,8 +109,8 @@ def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames
     )
 
 
-def _check_told(model: ImageModel, allowed: str | None = None) -> None:
-    """Raises :class:`InputError` for a net that must be told what no text encoder says."""
+def _check_conditioning(model: ImageModel, allowed: str | None = None) -> None:
+    """Raises :class:`InputError` for a net that needs conditioning which the text encoder does not give."""
     config = model.unet.config
     known = {
         "class_embed_type": (None,),
@@ -121,7 +122,7 @@ def _check_told(model: ImageModel, allowed: str | None = None) -> None:
     for setting, values in known.items():
         if setting != allowed and config[setting] not in values:
             raise InputError(
-                f"the UNet of {model.name} has {setting} {config[setting]!r}: it is told more than a text;"
+                f"the UNet of {model.name} has {setting} {config[setting]!r}: it needs more than a text;"
                 " give one that takes text alone"
             )
     width = config.encoder_hid_dim or config.cross_attention_dim

@@ -44,8 +44,8 @@ class _LiveBytes(TorchDispatchMode):
 def peak_bytes(module: nn.Module, compute: Callable[[], Any]) -> int:
     """Bytes that tensors made in ``compute()`` take at their highest; the weights of ``module`` not counted.
 
-    A convolutional net's grow in proportion to its input, so that running it on a small input tells what a
-    large one will take.
+    A convolutional net's grow in proportion to its input, so a small input is run to estimate what a
+    large one takes.
     """
     weights = {StorageWeakRef(w.untyped_storage()) for w in (*module.parameters(), *module.buffers())}
     with torch.no_grad(), _LiveBytes(weights) as live:

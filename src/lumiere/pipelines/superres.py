@@ -1,8 +1,8 @@
 """Spatial super-resolution (section 3.2 of arXiv 2401.12945): windows in time, tiles in space, one mechanism.
 
 The clip is enlarged by interpolation, and a net that works on patches of pixels adds what interpolation
-lacks: the residual is the sample that is denoised, the enlarged clip is what the net is told. Frames come and
-go one by one, so that memory does not grow with the clip.
+lacks: the residual is the sample that is denoised, the enlarged clip conditions the net. Frames are read and
+written one by one, so that memory does not grow with the clip.
 """
 
 from __future__ import annotations
@@ -124,10 +124,10 @@ class UpscalePipeline(BundlePipeline):
         codec: pixels to patches.
         scheduler: any of diffusers' that adds no noise of its own.
         text_encoder, image_noising_scheduler: of a stage of a cascade, such as DeepFloyd-IF's: its net is
-            told a text besides, noise by this scheduler is laid over the clip once that is enlarged, and what
-            is denoised is the picture itself.
+            conditioned on a text, too, this scheduler adds noise to the enlarged clip, and the net denoises
+            the picture itself.
         residual_std: the residual's standard deviation in training, pixels in [-1, 1].
-        steps, window, overlap, tile, noise_level: what a call uses if it is not told otherwise.
+        steps, window, overlap, tile, noise_level: defaults of a call.
         guidance: likewise; of no use without a text encoder.
     """
 
@@ -251,8 +251,8 @@ class UpscalePipeline(BundlePipeline):
             weights: how predictions that overlap are averaged; one of ``lumiere.diffusion.windows.WEIGHTS``.
             tile: the longest side of tiles in space, in pixels; what is larger is cut into equal ones that
                 overlap by an eighth of it. Default: the model's.
-            noise_level: 0 to 1, of the noise that is laid over the source, before it is enlarged or, in a
-                cascade, then, and which the net is told; hides what is wrong with the source. Default: the
+            noise_level: 0 to 1, of the noise that is added to the source before it is enlarged (in a cascade:
+                afterwards), and that the net is conditioned on; hides artefacts of the source. Default: the
                 model's.
 
         Raises:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,27 +15,23 @@ from diffusers import ModelMixin
 from jaxtyping import Float
 from torch import Tensor
 
-from lumiere.conditions import Condition, VideoInput, from_image
-from lumiere.diffusion.conditioning import EncodedCondition, clamp_known, encode_condition
-from lumiere.diffusion.guidance import classifier_free
-from lumiere.diffusion.sampling import StopSampling, sample
+from lumiere.conditions import Condition, VideoInput
+from lumiere.diffusion.sampling import StopSampling
 from lumiere.errors import InputError
 from lumiere.io.pixels import from_uint8
 from lumiere.io.video import Clip, resize
 from lumiere.models.stunet import STUNet
 from lumiere.models.warping import WarpNet
 from lumiere.pipelines.base import BundlePipeline
-from lumiere.pipelines.embeddings import contexts, negative_context
+from lumiere.pipelines.denoising import sample_latents
 from lumiere.pipelines.extension import extend
-from lumiere.pipelines.first_frame import draw_first_frames
 from lumiere.pipelines.memory import SamplingMemory
 from lumiere.pipelines.outputs import LumierePipelineOutput, as_frames, decode
 from lumiere.pipelines.prompt_parsing import PromptParser, load_parser
 from lumiere.pipelines.regions import Regions
-from lumiere.pipelines.request import Request, prepare_request
+from lumiere.pipelines.request import prepare_request
 from lumiere.pipelines.start import encode_source, initial_noise
 from lumiere.pipelines.superres import UpscalePipeline, target_size
-from lumiere.pipelines.windowing import TIME, over_windows, time_windows
 from lumiere.style import Style, applied_style
 
 logger = logging.getLogger(__name__)
@@ -177,7 +172,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         with applied_style(self.unet.spatial, request.style, request.alpha), bar:
             on_step_end = self._step_callback(bar, callback_on_step_end, callback_on_step_end_tensor_inputs)
             parts = [
-                decode(self, request, batch, *self._sample(request, batch, noise, start, on_step_end))
+                decode(self, request, batch, *sample_latents(self, request, batch, noise, start, on_step_end))
                 for batch in request.batches
             ]
         self.maybe_free_model_hooks()
@@ -228,53 +223,6 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         """The video of one clip's latents, in [-1, 1]."""
         return self.codec.decode(latents[None].to(self.codec.dtype))[0].float()
 
-    def _sample(
-        self,
-        request: Request,
-        batch: slice,
-        noise: Sequence[Tensor],
-        start: Tensor | None,
-        on_step_end: Callable[[int, Tensor, Tensor], Tensor | None],
-    ) -> tuple[Tensor, EncodedCondition | None]:
-        """Latents of a batch, and what they are conditioned on."""
-        regions, window, drawn = request.regions[batch], request.window, torch.stack([*noise[batch]])
-        generators = request.generators[batch]
-        denoise = partial(self._denoise, frame_offset=request.frame_offset)
-        limit = self.scheduler.config.num_train_timesteps
-        guide = partial(
-            classifier_free,
-            uncond=negative_context(self, request, batch),
-            guidance_scale=request.guidance,
-            rescale=request.rescale,
-            timesteps=(request.interval[0] * limit, request.interval[1] * limit),
-        )
-        encoded = None
-        if request.condition is not None:
-            encoded = self._encode_conditions([request.condition])
-        elif wanted := request.first_frames[batch]:
-            draw = partial(guide, self._denoise)
-            images = draw_first_frames(self, wanted, drawn[:, :, 0], window, draw, request.steps, generators)
-            encoded = self._encode_conditions([from_image(image, request.num_frames) for image in images])
-        time = time_windows(request.num_frames, self.config["frames"], request.loop)
-        axes = dict(enumerate((time, *regions[0].windows(*window)), TIME))
-        aligned = () if encoded is None else (encoded.channels,)
-        denoisers = [guide(denoise, context) for context in contexts(self, request, batch)]
-        denoiser = over_windows(denoisers, axes, *aligned, processes=self.processes)
-        if request.condition is not None and encoded is not None:
-            schedule = self.scheduler.alphas_cumprod, self.scheduler.config.prediction_type
-            denoiser = clamp_known(denoiser, encoded, *schedule)
-        latents = sample(
-            denoiser,
-            drawn,
-            self.scheduler,
-            request.steps,
-            start=None if start is None else start.to(drawn).expand_as(drawn),
-            strength=request.strength,
-            generator=generators,
-            callback=on_step_end,
-        )
-        return latents, encoded
-
     def _denoise(
         self, x: Tensor, t: Tensor, context: Tensor, condition: Tensor | None = None, frame_offset: int = 0
     ) -> Tensor:
@@ -282,19 +230,11 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         x = x.to(self.unet.dtype)
         if condition is not None:
             condition = condition.to(x).repeat(len(x) // len(condition), 1, 1, 1, 1)
-        context = context.to(self.unet.dtype)
         prediction = self.unet(
-            x, t, encoder_hidden_states=context, condition=condition, first_frame=frame_offset
+            x, t, encoder_hidden_states=context.to(x), condition=condition, first_frame=frame_offset
         ).sample
         # A learned variance (DeepFloyd-IF) comes after it; no sampler here has a use for that.
         return prediction[:, : self.codec.channels].float()
-
-    def _encode_conditions(self, conditions: Sequence[Condition]) -> EncodedCondition:
-        video = torch.cat(
-            [from_uint8(each.video, self._execution_device, self.codec.dtype)[None] for each in conditions]
-        )
-        known = torch.stack([torch.from_numpy(each.known == 1) for each in conditions]).to(video)
-        return encode_condition(self.codec, video, known[:, None])
 
     def _step_callback(
         self, bar: Any, callback: Callable[..., Mapping[str, Any] | None] | None, inputs: Sequence[str]

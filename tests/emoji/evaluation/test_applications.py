@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("tiny_recogniser")
 
 @pytest.fixture(scope="module")
 def told_bundle(make_pipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "told"
+    folder = tmp_path_factory.mktemp("models") / "conditioned"
     make_pipe(conditioned=True).save_pretrained(folder)
     return folder
 

@@ -34,8 +34,8 @@ def test_what_both_were_asked_is_compared_prompt_by_prompt(tmp_path: Path) -> No
     assert row.value == pytest.approx(-5 / 40) and row.low < row.value < row.high < 0
     result = _run(tmp_path / "few", tmp_path / "many", "--json", tmp_path / "out.json")
     assert result.exit_code == 0 and "object right (top 1)" in result.output and "-12.5" in result.output
-    (told,) = json.loads((tmp_path / "out.json").read_text())["differences"]
-    assert told["prompts"] == 40
+    (difference,) = json.loads((tmp_path / "out.json").read_text())["differences"]
+    assert difference["prompts"] == 40
 
 
 def test_other_tasks_are_compared_by_their_prompts(tmp_path: Path) -> None:

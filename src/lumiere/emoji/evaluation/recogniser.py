@@ -93,7 +93,9 @@ class Recogniser:
                 "python -m lumiere.emoji.evaluation.train_recogniser"
             ) from None
         if about.get("format") != _FORMAT:
-            raise InputError(f"{path} is not a recogniser: its format is {about.get('format')}, not {_FORMAT}")
+            raise InputError(
+                f"{path} is not a recogniser: its format is {about.get('format')}, not {_FORMAT}"
+            )
         labels: dict[str, str] = json.loads(about["labels"])
         net = RecogniserNet(len(labels))
         counts = {name: buffer for name, buffer in net.state_dict().items() if name.endswith(_UNUSED)}

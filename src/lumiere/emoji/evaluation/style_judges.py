@@ -1,6 +1,6 @@
 """Judges of styles, trained on real pictures.
 
-One tells the styles apart, the model's own among them. The other names objects in all of these styles, since
+One classifies the styles, the model's own among them. The other names objects in all of these styles, since
 a recogniser of the model's own style knows no line art.
 """
 

@@ -42,13 +42,13 @@ def value_cell(mean: float, low: float, high: float, unit: str) -> Cell:
     return {"mean": mean, "low": low, "high": high, "unit": unit}
 
 
-def table(told: Mapping[str, Any]) -> str:
+def table(figures: Mapping[str, Any]) -> str:
     """A table of figures.json as text: a block for each column, a line for each row."""
-    width = max(len(row["method"]) for row in told["rows"])
-    lines = [f"{told['title']}. {told['note']}"]
-    for place, column in enumerate(told["columns"][2:]):
+    width = max(len(row["method"]) for row in figures["rows"])
+    lines = [f"{figures['title']}. {figures['note']}"]
+    for place, column in enumerate(figures["columns"][2:]):
         lines.append(f"  {column}")
-        for row in told["rows"]:
+        for row in figures["rows"]:
             if (cell := row["cells"][place]) is not None:
                 lines.append(f"    {row['method']:<{width}}  {_said(cell)}")
     return "\n".join(lines)

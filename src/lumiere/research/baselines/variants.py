@@ -82,12 +82,12 @@ def variants(pipe: LumierePipeline) -> dict[str, Variant]:
     """
     frames = length(pipe)
     slow = {"temporal_resample": unsampled(pipe)}
-    told = slow | {"condition_channels": condition_channels(pipe.codec)}
+    with_condition = slow | {"condition_channels": condition_channels(pipe.codec)}
     made = {ONE_PASS: Variant(frames)}
     for interval in INTERVALS:
         keyframes, segment = (frames - 1) // interval + 1, _STEPS * interval + 1
         made[KEYFRAMES[interval]] = Variant(keyframes, interval, 0.5, slow)
-        made[BETWEEN[interval]] = Variant(segment, 1, 0.5, told, keyframe_interval=interval)
+        made[BETWEEN[interval]] = Variant(segment, 1, 0.5, with_condition, keyframe_interval=interval)
     return made | {
         NO_RESAMPLING: Variant(frames, inflation=slow),
         CONVOLUTION: Variant(frames, inflation={"attention_blocks": 0}),

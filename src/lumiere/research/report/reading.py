@@ -19,7 +19,7 @@ from lumiere.research.study.plan import FILE as STUDY
 
 FIGURES = "figures.json"
 _KINDS = (evaluations, ablations, metrics, studies, slices)
-# Parts of a file of figures that are shown, and so are not told again of where they come from.
+# Parts of a file of figures that are shown, and so are not repeated among its settings.
 _SHOWN = {
     "figures", "titles", "questions", "tables", "pictures", "clips", "values", "pairs", "preferences",
     "checks",

@@ -124,15 +124,15 @@ class Rival:
         Raises:
             InputError: the pipeline refuses it, or gives no frames.
         """
-        parameters, told = _parameters(self.kind), dict(self.arguments)
+        parameters, arguments = _parameters(self.kind), dict(self.arguments)
         if "prompt" in parameters:
-            told["prompt"] = case.prompt
+            arguments["prompt"] = case.prompt
         if picture is not None:
-            told["image"] = Image.fromarray(self._filled(picture))
+            arguments["image"] = Image.fromarray(self._filled(picture))
         generator = torch.Generator().manual_seed(case.seed)
         try:
             with quiet():
-                made = pipe(**told, generator=generator, output_type="np")
+                made = pipe(**arguments, generator=generator, output_type="np")
         except Exception as error:  # another program's, which says in its own ways what it does not take
             reason = f"{type(error).__name__}: {one_line(error)}"
             raise InputError(f"{self.kind.__name__} cannot make {case.name}: {reason}") from None
@@ -197,7 +197,7 @@ def find_rival(folder: Path, options: Mapping[str, Any], motion_adapter: Path | 
     """
     kind = _kind(folder, motion_adapter)
     parameters = _parameters(kind)
-    told = dict(options)
+    arguments = dict(options)
     frames = next((name for name in _FRAMES if name in parameters), None)
     rate = next((name for name in _RATES if name in parameters), None)
     if frames is None or not {"prompt", "image"} & parameters.keys():
@@ -205,23 +205,23 @@ def find_rival(folder: Path, options: Mapping[str, Any], motion_adapter: Path | 
             f"{folder} is a {kind.__name__}, which makes no clips of a prompt or a picture"
             + ("; give it a --motion-adapter" if kind.__name__ == _IMAGE_MODEL else "")
         )
-    if "num_frames" in told:
-        told[frames] = told.pop("num_frames")
-    fps = told.pop("fps", None)
+    if "num_frames" in arguments:
+        arguments[frames] = arguments.pop("num_frames")
+    fps = arguments.pop("fps", None)
     if fps is not None and fps == int(fps):
         fps = int(fps)  # which some pipelines count with
     if rate is not None:
         if fps is not None:
-            told[rate] = fps
-        fps = told.get(rate) or parameters[rate].default
-    for name in told:
+            arguments[rate] = fps
+        fps = arguments.get(rate) or parameters[rate].default
+    for name in arguments:
         if name not in parameters or name in _NOT_THE_CALLERS:
             takes = ", ".join(each for each in parameters if each not in _NOT_THE_CALLERS)
             raise InputError(f"{kind.__name__} has no argument {name}; choose from {takes}")
     for name, parameter in parameters.items():
-        if parameter.default is inspect.Parameter.empty and name not in {*_NOT_THE_CALLERS, *told}:
+        if parameter.default is inspect.Parameter.empty and name not in {*_NOT_THE_CALLERS, *arguments}:
             raise InputError(f"{kind.__name__} needs {name!r} as well; give it with --set {name}=VALUE")
-    return Rival(folder, kind, motion_adapter, told, fps or _USUAL_RATE)
+    return Rival(folder, kind, motion_adapter, arguments, fps or _USUAL_RATE)
 
 
 def _kind(folder: Path, motion_adapter: Path | None) -> Any:

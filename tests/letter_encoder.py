@@ -6,7 +6,10 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
+from lumiere.io.components import register_component
 
+
+@register_component
 class LetterEncoder(ModelMixin, ConfigMixin):
     """Stands in for a language model: a state per letter, which is that letter's row of a fixed table."""
 

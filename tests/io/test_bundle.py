@@ -201,4 +201,4 @@ def test_an_index_that_is_no_json(copy):
 def test_a_scheduler_that_is_not_there(copy):
     index = json.loads((copy / bundle.INDEX).read_text())
     (copy / bundle.INDEX).write_text(json.dumps(index | {"scheduler": ["diffusers", "NoScheduler"]}))
-    refused(resigned(copy), "cannot be loaded")
+    refused(resigned(copy), "diffusers.NoScheduler, which is not a model here")

@@ -34,7 +34,10 @@ def test_another_class_is_refused_and_those_that_can_be_are_named(copy):
     set_index(
         copy, _class_name="FluxPipeline", unet=[None, None], transformer=["diffusers", "FluxTransformer2D"]
     )
-    refused(copy, "is a FluxPipeline, .* StableDiffusionPipeline, StableDiffusionXLPipeline, IFPipeline")
+    refused(
+        copy,
+        "is a FluxPipeline whose unet is nothing, .* StableDiffusionPipeline, StableDiffusionXLPipeline, IFPipeline",
+    )
 
 
 def test_an_unknown_pipeline_of_known_parts_is_read(copy):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lumiere.errors import InputError
+from lumiere.io.components import (
+    SCHEDULERS,
+    component_class,
+    make_model,
+    make_scheduler_of,
+)
+from lumiere.io.text import parse_json, printable
 
 #: folders of the models that come with the package
 SHIPPED = sorted(Path(__file__).resolve().parents[1].glob("*/weights"))
@@ -28,6 +35,7 @@ OBJECTS = "objects.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 HASHED = {".json", ".safetensors"}
+_SUM = re.compile(r"[0-9a-f]{64}  (.+)")
 
 
 def shipped() -> dict[str, Path]:
@@ -95,10 +103,7 @@ def verify(folder: Path) -> None:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise InputError(f"{manifest} is missing; save the model again with save_pretrained")
-    expected: dict[str, str] = {}
-    for line in manifest.read_text().splitlines():
-        digest, _, name = line.partition("  ")
-        expected[name] = digest
+    expected = _read_manifest(manifest)
     for name, digest in expected.items():
         if not (folder / name).is_file():
             raise InputError(f"{folder / name} is missing; download the model again")
@@ -107,6 +112,24 @@ def verify(folder: Path) -> None:
     for path in _hashed_files(folder):
         if path.relative_to(folder).as_posix() not in expected:
             raise InputError(f"{path} is not listed in {MANIFEST}; remove it, or save the model again")
+
+
+def _read_manifest(manifest: Path) -> dict[str, str]:
+    """Hashes by the names of files, all of them below the manifest's folder."""
+    try:
+        lines = manifest.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{manifest} cannot be read: {one_line(error)}; download the model again") from None
+    expected: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        found = _SUM.fullmatch(line)
+        if found is None or found[1].startswith("/") or ".." in Path(found[1]).parts:
+            raise InputError(
+                f"{manifest}, line {number} is {printable(line)[:100]!r}; give a SHA-256 and the name of a "
+                "file below the folder"
+            )
+        expected[found[1]] = line[:64]
+    return expected
 
 
 def objects(folder: Path) -> dict[str, str]:
@@ -132,15 +155,15 @@ def check_index(folder: Path, pipeline: str) -> None:
     """
     name = index(folder).get("_class_name")
     if name != pipeline:
-        raise InputError(f"{folder / INDEX} is a {name}'s; give a bundle of a {pipeline}")
+        raise InputError(f"{folder / INDEX} is a {printable(name)}'s; give a bundle of a {pipeline}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises :class:`InputError` if it is none."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from None
+        raise InputError(f"{path} cannot be read as JSON: {one_line(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; give a file with a JSON object")
     return content
@@ -152,11 +175,20 @@ def has_weights(folder: Path) -> bool:
 
 
 def load_component(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Any:
-    """Load the component ``name`` of a bundle by ``load_model``, as the class that its index says."""
+    """Load the component ``name`` of a bundle, as the class that its index says; schedulers too.
+
+    Raises:
+        InputError: the index names none, or a class that is not on the list, or it does not fit.
+    """
     entry = index(folder).get(name)
     if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)):
         raise InputError(f"{folder / INDEX} names no {name}, which a model needs")
     library, class_name = entry
+    if name.endswith("scheduler"):
+        component_class(folder / INDEX, library.partition(".")[0], class_name, SCHEDULERS)
+        config = folder / name / "scheduler_config.json"
+        return make_scheduler_of(config, library, class_name, read_json(config))
+    component_class(folder / INDEX, library, class_name)
     return load_model(folder / name, library, class_name, dtype)
 
 
@@ -165,25 +197,21 @@ def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype =
 
     Args:
         folder: holds ``config.json`` and the weights, in one file or in shards.
-        library, class_name: as ``model_index.json`` names them. The module must be imported already: a file
-            does not choose what code runs.
+        library, class_name: as ``model_index.json`` names them; see
+            :func:`lumiere.io.components.component_class`.
 
     Raises:
-        InputError: the class is unknown, or the weights do not fit the configuration.
+        InputError: the class is not on the list, or the weights do not fit the configuration.
     """
-    kind = getattr(sys.modules.get(library), class_name, None)
-    if kind is None:
-        raise InputError(f"{folder} is said to be a {library}.{class_name}, which is not a model here")
+    kind = component_class(folder, library, class_name)
     config = read_json(folder / "config.json")
     if config.get("_class_name") != class_name:
-        raise InputError(f"{folder / 'config.json'} is a {config.get('_class_name')}'s, not a {class_name}'s")
-    try:
-        with init_empty_weights(include_buffers=False):
-            model = kind.from_config(config)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(
-            f"{folder / 'config.json'} does not make a {class_name}: {one_line(error)}"
-        ) from None
+        found = printable(config.get("_class_name"))
+        raise InputError(f"{folder / 'config.json'} is a {found}'s, not a {class_name}'s")
+    if getattr(kind, "weights_elsewhere", False):
+        return cast(make_model(folder / "config.json", kind, config), dtype).eval()
+    with init_empty_weights(include_buffers=False):
+        model = make_model(folder / "config.json", kind, config)
     assign_weights(model, _read_weights(folder) if model.state_dict() else {}, str(folder))
     if hasattr(model, "read_files"):
         model.read_files(folder)
@@ -219,16 +247,33 @@ def cast(model: Any, dtype: torch.dtype) -> Any:
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     shards = folder / f"{WEIGHTS}.index.json"
-    names = sorted(set(read_json(shards)["weight_map"].values())) if shards.is_file() else [WEIGHTS]
+    names = shard_names(shards) if shards.is_file() else [WEIGHTS]
     state: dict[str, torch.Tensor] = {}
     for name in names:
         try:
             state |= load_file(folder / name)
         except FileNotFoundError:
             raise InputError(f"{folder / name} is missing; download the model again") from None
-        except SafetensorError as error:
+        except (OSError, SafetensorError) as error:
             raise InputError(f"{folder / name} is not a whole safetensors file: {one_line(error)}") from None
     return state
+
+
+def shard_names(path: Path) -> list[str]:
+    """Names of the shards that an index lists, sorted: safetensors files beside it.
+
+    Raises:
+        InputError: it is no index, or names another file.
+    """
+    weights = read_json(path).get("weight_map")
+    if not isinstance(weights, dict) or not weights:
+        raise InputError(f"{path} has no weight_map; give an index of shards, as diffusers writes it")
+    for name in weights.values():
+        if not (isinstance(name, str) and name.endswith(".safetensors") and Path(name).name == name):
+            raise InputError(
+                f"{path} names the shard {printable(name)!r}; give the name of a .safetensors file beside it"
+            )
+    return sorted(set(weights.values()))
 
 
 def one_line(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from pathlib import Path
@@ -16,9 +15,11 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 
 from lumiere.errors import InputError
-from lumiere.io.bundle import INDEX, PICKLES, one_line, read_json
+from lumiere.io.bundle import INDEX, PICKLES, one_line, read_json, shard_names
 from lumiere.io.checkpoints import image_model
 from lumiere.io.checkpoints.image_model import ImageModel, Tokens
+from lumiere.io.components import SCHEDULERS, check_numbers, component_class, make_scheduler_of
+from lumiere.io.text import printable
 from lumiere.models.codec import PatchCodec
 from lumiere.models.vae import VAECodec
 
@@ -28,6 +29,16 @@ SUPPORTED = (
 )
 #: of transformers' configurations, what is not the model's
 UNRELATED = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}
+#: the default of ``guidance_scale`` of diffusers' pipelines, where it is not 7.5
+_OWN_GUIDANCE = {"StableDiffusionXLPipeline": 5.0, "IFPipeline": 7.0, "IFSuperResolutionPipeline": 4.0}
+_TOKENIZERS = {
+    "CLIPTokenizer",
+    "CLIPTokenizerFast",
+    "PreTrainedTokenizerFast",
+    "T5Tokenizer",
+    "T5TokenizerFast",
+    "TokenizersBackend",
+}
 CONVERT = (
     "load it with diffusers where you trust it and save it again: "
     "DiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW)"
@@ -49,7 +60,11 @@ def read_folder(folder: Path) -> ImageModel:
     }
     kind = index.get("_class_name")
     if entries.get("unet") != ("diffusers", "UNet2DConditionModel"):
-        raise InputError(f"{folder} is a {kind}, which cannot be inflated; those that can are {SUPPORTED}")
+        unet = printable(".".join(entries.get("unet", ("nothing",))))
+        raise InputError(
+            f"{folder} is a {printable(kind)} whose unet is {unet}, which cannot be inflated; those that can "
+            f"are {SUPPORTED}"
+        )
 
     unet = _load(UNet2DConditionModel, folder / "unet")
     codec: VAECodec | PatchCodec = PatchCodec(1)
@@ -63,7 +78,7 @@ def read_folder(folder: Path) -> ImageModel:
         codec,
         _text_encoder(folder, entries, index),
         _scheduler(folder, entries, "scheduler"),
-        _own_guidance(kind),
+        _OWN_GUIDANCE.get(str(kind), 7.5),
         _scheduler(folder, entries, "image_noising_scheduler")
         if "image_noising_scheduler" in entries
         else None,
@@ -129,6 +144,12 @@ def load_model(kind: Any, folder: Path, dtype: torch.dtype | None = None) -> Any
     return model
 
 
+def refuse_code(folder: Path) -> None:
+    """Raise :class:`InputError` for a folder with Python files, which some releases of diffusers import."""
+    for path in sorted(folder.rglob("*.py")):
+        raise InputError(f"{path} is code, which is never run; give a folder of weights and configurations")
+
+
 def _load(kind: Any, folder: Path) -> Any:
     """A model of diffusers, every weight of it and no other."""
     model, report = _read(kind, folder)
@@ -145,6 +166,11 @@ def _load_text(kind: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
 def _read(kind: Any, folder: Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     """A model in a type, or in that of its weights, and a report on those."""
     name = "diffusion_pytorch_model" if issubclass(kind, diffusers.ModelMixin) else "model"
+    refuse_code(folder)
+    if (folder / "config.json").is_file():
+        check_numbers(folder / "config.json", read_json(folder / "config.json"))
+    for index in folder.glob("*.safetensors.index*.json"):
+        shard_names(index)
     variant, stored = _weights(folder, name)
     try:
         with warnings.catch_warnings():
@@ -208,8 +234,17 @@ def _dtype(path: Path) -> torch.dtype:
 def _tokens(folder: Path) -> Tokens:
     if not folder.is_dir():
         raise InputError(f"{folder} is missing; give the folder of the whole model")
+    config = folder / "tokenizer_config.json"
+    named = read_json(config) if config.is_file() else {}
+    if "auto_map" in named or named.get("tokenizer_class", "CLIPTokenizer") not in _TOKENIZERS:
+        found = printable(named.get("auto_map", named.get("tokenizer_class")))
+        raise InputError(
+            f"{config} names {found}; the tokenizers that can be used: {', '.join(sorted(_TOKENIZERS))}"
+        )
     try:
-        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         return Tokens(tokenizer.backend_tokenizer, int(tokenizer.pad_token_id))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, ImportError) as error:
         needed = (
@@ -219,14 +254,8 @@ def _tokens(folder: Path) -> Tokens:
 
 
 def _scheduler(folder: Path, entries: dict[str, tuple[str, ...]], name: str) -> Any:
-    kind: Any = getattr(diffusers, entries.get(name, ("", ""))[1] or "-", None)
-    if diffusers.SchedulerMixin not in getattr(kind, "__mro__", ()):
+    if name not in entries:
         raise InputError(f"{folder / INDEX} names no {name} of diffusers, which a model needs")
-    return kind.from_config(read_json(folder / name / "scheduler_config.json"))
-
-
-def _own_guidance(pipeline: str | None) -> float:
-    """The default of ``guidance_scale`` of a pipeline of diffusers."""
-    kind = getattr(diffusers, str(pipeline), None)
-    parameters = inspect.signature(kind.__call__).parameters if isinstance(kind, type) else {}
-    return float(parameters["guidance_scale"].default) if "guidance_scale" in parameters else 7.5
+    component_class(folder / INDEX, *entries[name], SCHEDULERS)
+    config = folder / name / "scheduler_config.json"
+    return make_scheduler_of(config, *entries[name], read_json(config))

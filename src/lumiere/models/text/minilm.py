@@ -60,6 +60,8 @@ class MiniLMTextEncoder(ModelMixin, ConfigMixin):
     """
 
     dim = 384
+    #: a saved one is its configuration alone
+    weights_elsewhere = True
 
     @register_to_config
     def __init__(self, length: int = 24, scale: float = 1.0):

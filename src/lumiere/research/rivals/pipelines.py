@@ -23,7 +23,7 @@ from lumiere.batch.plan import digest_of
 from lumiere.data.videos.buckets import Size, fill
 from lumiere.errors import InputError
 from lumiere.io.bundle import INDEX, one_line, read_json
-from lumiere.io.checkpoints.folder import load_model
+from lumiere.io.checkpoints.folder import load_model, refuse_code
 from lumiere.io.video import Clip
 from lumiere.pipelines.base import quiet
 from lumiere.research.rivals.cases import Case
@@ -72,6 +72,7 @@ class Rival:
         Raises:
             InputError: a part is missing, is a pickle, or does not fit its configuration.
         """
+        refuse_code(self.folder)
         with quiet():
             models = {
                 name: load_model(part, path, dtype)

@@ -4,8 +4,9 @@ alternate with temporal ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -20,16 +21,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
-from lumiere.models.extras import FramePosition, PlacedModulation
+from lumiere.models.adopted import adopted_layers
+from lumiere.models.layers import Design, PaperLayers, TemporalLayers, attentions
 from lumiere.models.norm import use_fast_norms
-from lumiere.models.temporal import (
-    Modulation,
-    TemporalAttentionBlock,
-    TemporalConvBlock,
-    TemporalDown,
-    TemporalUp,
-    in_slices,
-)
+from lumiere.models.temporal import in_slices
 from lumiere.models.text.pooled import size_ids, split_pooled
 from lumiere.shapes import Context, Sample, fold, unfold
 
@@ -53,65 +48,6 @@ class STUNetOutput(BaseOutput):
     """``sample``: the prediction for every frame, ``b c t h w``."""
 
     sample: Tensor
-
-
-class TemporalLevel(nn.Module):
-    """One level's temporal layers: a block per spatial layer block, then the resampling of its frames."""
-
-    def __init__(self, blocks: Sequence[nn.Module], resample: nn.Module | None = None):
-        super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-        self.resample = resample
-
-
-class TemporalLayers(nn.Module):
-    """All that inflation adds to ``unet``, level by level, in the order of the forward pass."""
-
-    def __init__(
-        self,
-        unet: UNet2DConditionModel,
-        resample: Sequence[bool],
-        attention_blocks: int,
-        condition_channels: int,
-        frame_position: bool,
-        text_pooling: bool,
-        placed_modulation: bool,
-    ):
-        super().__init__()
-        modulation = PlacedModulation if placed_modulation else Modulation
-        emb_channels = unet.mid_block.resnets[0].time_emb_proj.in_features
-
-        def level(spatial: Any, coarsest: bool, resampler: type[nn.Module] | None) -> TemporalLevel:
-            widths = [resnet.out_channels for resnet in spatial.resnets]
-            blocks: list[nn.Module]
-            if coarsest and attention_blocks:
-                blocks = [
-                    TemporalAttentionBlock(width, emb_channels, attention_blocks, modulation)
-                    for width in widths
-                ]
-            else:
-                blocks = [TemporalConvBlock(width, emb_channels) for width in widths]
-            return TemporalLevel(blocks, None if resampler is None else resampler(widths[-1]))
-
-        self.position = None
-        if frame_position:
-            self.position = FramePosition(emb_channels, _text_channels(unet) if text_pooling else None)
-        # Further input channels of the image model's first convolution, beside it, for that stays as it is.
-        self.condition = None
-        if condition_channels:
-            first = unet.conv_in
-            self.condition = nn.Conv2d(
-                condition_channels, first.out_channels, first.kernel_size, padding=first.padding, bias=False
-            )
-            nn.init.zeros_(self.condition.weight)
-        last = len(resample)
-        downs = [TemporalDown if wanted else None for wanted in resample] + [None]
-        ups = [TemporalUp if wanted else None for wanted in reversed(resample)] + [None]
-        self.down = nn.ModuleList(
-            level(spatial, i == last, downs[i]) for i, spatial in enumerate(unet.down_blocks)
-        )
-        self.mid = level(unet.mid_block, True, None)
-        self.up = nn.ModuleList(level(spatial, i == 0, ups[i]) for i, spatial in enumerate(unet.up_blocks))
 
 
 class _PerFrame:
@@ -172,6 +108,12 @@ class STUNet(ModelMixin, ConfigMixin):
             ``frame_position``, and for an image model without attention to text.
         placed_modulation: whether the modulation of the attention blocks varies over the picture
             (:class:`~lumiere.models.extras.PlacedModulation`); not in the paper.
+        adopted: temporal layers that were trained elsewhere instead of the paper's, without resampling unless
+            ``temporal_resample`` says so: ``kind`` and the arguments of a class of
+            :mod:`lumiere.models.adopted`. The four options of the paper's blocks are then unused.
+
+    Attributes:
+        max_frames: longest clip that the temporal layers take; None for any.
 
     On a CPU without gradients, ``net.to(memory_format=torch.channels_last)`` is faster.
 
@@ -194,6 +136,7 @@ class STUNet(ModelMixin, ConfigMixin):
         frame_position: bool = True,
         text_pooling: bool = True,
         placed_modulation: bool = True,
+        adopted: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         unet = UNet2DConditionModel.from_config(spatial_config)
@@ -206,22 +149,24 @@ class STUNet(ModelMixin, ConfigMixin):
         if condition_channels < 0:
             raise InputError(f"condition_channels is {condition_channels}; it must be at least 0")
 
-        self.temporal_resample = [True] * resizes if temporal_resample is None else list(temporal_resample)
+        if temporal_resample is None:
+            temporal_resample = [adopted is None] * resizes
+        self.temporal_resample = list(temporal_resample)
         self.temporal_factor = 2 ** sum(self.temporal_resample)
         self.gradient_checkpointing = False
+        self._design: Design = (
+            PaperLayers(attention_blocks, frame_position, text_pooling, placed_modulation)
+            if adopted is None
+            else adopted_layers(adopted)
+        )
+        self.max_frames: int | None = getattr(self._design, "max_frames", None)
         self._assemble(unet)
 
     def _assemble(self, unet: UNet2DConditionModel) -> None:
         use_fast_norms(unet)
         self.spatial = unet.requires_grad_(False).eval()
         self.temporal = TemporalLayers(
-            unet,
-            self.temporal_resample,
-            self.config.attention_blocks,
-            self.config.condition_channels,
-            self.config.frame_position,
-            self.config.text_pooling,
-            self.config.placed_modulation,
+            unet, self.temporal_resample, self.config.condition_channels, self._design
         )
         self.temporal.to(unet.device, unet.dtype)
 
@@ -238,6 +183,7 @@ class STUNet(ModelMixin, ConfigMixin):
         frame_position: bool = True,
         text_pooling: bool = True,
         placed_modulation: bool = True,
+        adopted: Mapping[str, Any] | None = None,
     ) -> STUNet:
         """Inflate an image model (section 3.1). The net holds ``unet2d`` itself and freezes it; no weight is
         copied. Options and errors are those of the class."""
@@ -253,6 +199,7 @@ class STUNet(ModelMixin, ConfigMixin):
                 frame_position=frame_position,
                 text_pooling=text_pooling,
                 placed_modulation=placed_modulation,
+                adopted=adopted,
             )
         net._assemble(unet2d)
         return net
@@ -317,6 +264,11 @@ class STUNet(ModelMixin, ConfigMixin):
         # Embedding and context: one per clip, then per frame
         clips, frames = len(sample), sample.shape[2]
         padding = -frames % self.temporal_factor
+        if self.max_frames is not None and frames + padding > self.max_frames:
+            raise InputError(
+                f"the clip has {frames} frames; the temporal layers take up to {self.max_frames}, longer"
+                " clips in windows"
+            )
         emb = self._embed(sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added)
         context = unet.process_encoder_hidden_states(encoder_hidden_states, added)
         conditions = _PerFrame(emb, context, self._placed(emb, context, first_frame, frames + padding))
@@ -327,12 +279,14 @@ class STUNet(ModelMixin, ConfigMixin):
         x = unet.conv_in(2 * x - 1 if unet.config.center_input_sample else x)
         if condition is not None:
             x = x + temporal.condition(fold(_repeat_last(condition, padding)))
+        if temporal.first is not None:
+            x = temporal.first(x, conditions.placed(x))
 
         # Down: skips keep each level's own size and number of frames
         skips = [x]
         for space, time in zip(unet.down_blocks, temporal.down, strict=True):
-            for resnet, attention, block in zip(space.resnets, _attentions(space), time.blocks, strict=True):
-                x = layer(x, resnet, attention, block)
+            for parts in _layer_blocks(space, time):
+                x = layer(x, *parts)
                 skips.append(x)
             for downsample in space.downsamplers or []:
                 x = _resize(downsample, x, conditions)
@@ -340,17 +294,23 @@ class STUNet(ModelMixin, ConfigMixin):
                 skips.append(x)
 
         # Middle
-        x = layer(x, unet.mid_block.resnets[0], None, temporal.mid.blocks[0])
-        for attention, resnet, block in zip(
-            unet.mid_block.attentions, unet.mid_block.resnets[1:], temporal.mid.blocks[1:], strict=True
+        space, time = unet.mid_block, temporal.mid
+        x = layer(x, space.resnets[0], None, None, time.blocks[0])
+        for attention, inner, resnet, block in zip(
+            space.attentions,
+            time.inner_layers(len(space.attentions)),
+            space.resnets[1:],
+            time.blocks[1:],
+            strict=True,
         ):
             x = _attend(attention, x, conditions.context(x)) if attention else x
-            x = layer(x, resnet, None, block)
+            x = inner(x, conditions.placed(x)) if inner else x
+            x = layer(x, resnet, None, None, block)
 
         # Up
         for space, time in zip(unet.up_blocks, temporal.up, strict=True):
-            for resnet, attention, block in zip(space.resnets, _attentions(space), time.blocks, strict=True):
-                x = layer(x, resnet, attention, block, skips.pop())
+            for parts in _layer_blocks(space, time):
+                x = layer(x, *parts, skips.pop())
             for upsample in space.upsamplers or []:
                 x = _resize(upsample, x, conditions, skips[-1].shape[-2:])
                 x = time.resample(x, clips) if time.resample else x
@@ -414,21 +374,30 @@ class STUNet(ModelMixin, ConfigMixin):
         return unet.time_embed_act(emb) if unet.time_embed_act is not None else emb
 
     def _layer(self, conditions: _PerFrame) -> Callable[..., Tensor]:
-        """The function that runs a spatial layer block, on ``x`` and its skip, and its temporal block."""
+        """The function that runs a spatial layer block, on ``x`` and its skip, and its temporal layers."""
 
         def run(
             x: Tensor,
             placed: Tensor,
             resnet: nn.Module,
+            inner: nn.Module | None,
             attention: nn.Module | None,
             block: nn.Module,
             *skips: Tensor,
         ) -> Tensor:
+            def residual(x: Tensor, emb: Tensor, *skips: Tensor) -> Tensor:
+                return resnet(torch.cat([x, *skips], dim=1) if skips else x, emb)
+
             def space(x: Tensor, emb: Tensor, context: Tensor, *skips: Tensor) -> Tensor:
-                x = resnet(torch.cat([x, *skips], dim=1) if skips else x, emb)
+                x = residual(x, emb, *skips)
                 return _attend(attention, x, context) if attention else x
 
-            x = in_slices(space, x, conditions.emb(x), conditions.context(x), *skips)
+            if inner is None:
+                x = in_slices(space, x, conditions.emb(x), conditions.context(x), *skips)
+            else:
+                x = inner(in_slices(residual, x, conditions.emb(x), *skips), placed)
+                if attention:
+                    x = in_slices(partial(_attend, attention), x, conditions.context(x))
             return block(x, placed)
 
         def layer(x: Tensor, *parts: Any) -> Tensor:
@@ -456,20 +425,14 @@ def _check_walkable(unet: UNet2DConditionModel) -> None:
         raise InputError("the image model takes a picture as a hint; one that takes text can be inflated")
 
 
-def _text_channels(unet: UNet2DConditionModel) -> int | None:
-    """Channels of the context that the image model's attention takes; None if it has no attention."""
-    if not any(getattr(block, "attentions", None) for block in (*unet.down_blocks, unet.mid_block)):
-        return None
-    channels = unet.config.cross_attention_dim
-    return channels if isinstance(channels, int) else channels[0]
-
-
 def _repeat_last(clips: Tensor, times: int) -> Tensor:
     return F.pad(clips, (0, 0, 0, 0, 0, times), mode="replicate") if times else clips
 
 
-def _attentions(space: Any) -> list[nn.Module | None]:
-    return list(getattr(space, "attentions", None) or [None] * len(space.resnets))
+def _layer_blocks(space: Any, time: Any) -> Iterator[tuple[nn.Module | None, ...]]:
+    """Of each spatial layer block: its resnet, what stands inside it, its attention, and what follows it."""
+    inner = time.inner_layers(len(space.resnets))
+    return zip(space.resnets, inner, attentions(space), time.blocks, strict=True)
 
 
 def _attend(attention: nn.Module, x: Tensor, context: Tensor) -> Tensor:

@@ -36,7 +36,8 @@ def test_another_class_is_refused_and_those_that_can_be_are_named(copy):
     )
     refused(
         copy,
-        "is a FluxPipeline whose unet is nothing, .* StableDiffusionPipeline, StableDiffusionXLPipeline, IFPipeline",
+        "is a FluxPipeline whose unet is nothing, .* StableDiffusionPipeline, StableDiffusionXLPipeline, "
+        "IFPipeline",
     )
 
 

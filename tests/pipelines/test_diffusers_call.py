@@ -87,6 +87,17 @@ def test_no_guidance_is_what_diffusers_means_by_0_and_1(pipe):
     assert torch.equal(latents(pipe("a cat", seed=5, guidance_scale=0, **CALL)), without)
 
 
+def test_the_callback_may_change_the_guidance_scale(pipe):
+    def unguided_from_step_1(pipe, step, t, tensors):
+        pipe._guidance_scale = 0.0
+
+    seen = []
+    hook = pipe.unet.register_forward_pre_hook(lambda net, inputs: seen.append(len(inputs[0])))
+    pipe("a cat", seed=5, **CALL | {"guidance_scale": 3.0}, callback_on_step_end=unguided_from_step_1)
+    hook.remove()
+    assert seen == [2] + [1] * (pipe.num_timesteps - 1) and pipe.guidance_scale == 0.0
+
+
 def test_the_callback_gets_the_tensors_that_it_asks_for(pipe):
     seen = []
 
@@ -151,8 +162,18 @@ def test_a_seed_fixes_the_noise_of_every_step(make_pipe, scheduler):
 def test_a_bundle_is_loaded_and_saved_with_diffusers_arguments(tiny_bundle, tmp_path):
     half = LumierePipeline.from_pretrained(tiny_bundle, dtype=torch.bfloat16)
     assert half.unet.dtype == torch.bfloat16
-    half.save_pretrained(tmp_path / "half", safe_serialization=True)
-    with pytest.raises(InputError, match="safe_serialization is False"):
-        half.save_pretrained(tmp_path / "pickle", safe_serialization=False)
+    half.save_pretrained(tmp_path / "half", safe_serialization=False, variant="bf16")
+    assert not list((tmp_path / "half").rglob("*.bin"))
+    again = LumierePipeline.from_pretrained(
+        tmp_path / "half", variant="bf16", device_map="cpu", dtype={"unet": torch.bfloat16}
+    )
+    assert (again.unet.dtype, again.text_encoder.dtype) == (torch.bfloat16, torch.float32)
+    saved, loaded = half.unet.state_dict(), again.unet.state_dict()
+    assert all(torch.equal(saved[name], weight) for name, weight in loaded.items())
+    for variant in ({"variant": "fp16"}, {}):
+        with pytest.raises(InputError, match=r"variant|missing"):
+            LumierePipeline.from_pretrained(tmp_path / "half", **variant)
+    with pytest.raises(InputError, match="device_map is 'balanced'"):
+        LumierePipeline.from_pretrained(tiny_bundle, device_map="balanced")
     with pytest.raises(InputError, match=r"dtype is torch.bfloat16 and torch_dtype torch.float16"):
         LumierePipeline.from_pretrained(tiny_bundle, torch_dtype=torch.float16, dtype=torch.bfloat16)

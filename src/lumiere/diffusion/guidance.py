@@ -20,7 +20,7 @@ def classifier_free(
     denoise: ContextDenoiser,
     context: Float[Tensor, "b l d"],
     uncond: Float[Tensor, "#b l d"],
-    guidance_scale: float,
+    guidance_scale: float | Callable[[], float],
     *,
     rescale: float = 0.0,
     timesteps: tuple[float, float] | None = None,
@@ -32,6 +32,7 @@ def classifier_free(
 
     Args:
         denoise: called as ``denoise(x, t, context, *aligned)`` with ``x`` of b or 2 b items.
+        guidance_scale: a number, or a function that is called at each step.
         rescale: 0 to 1, how much of the guided prediction's standard deviation is brought back to the
             conditional one's, clip by clip. With zero terminal SNR guidance overexposes without it; Lin et
             al. 2023 (section 3.4) find 0.7 good.
@@ -44,18 +45,19 @@ def classifier_free(
     Raises:
         InputError: ``guidance_scale`` is below 1, or ``rescale`` outside [0, 1].
     """
-    if not guidance_scale >= 1:
+    if not callable(guidance_scale) and not guidance_scale >= 1:
         raise InputError(f"guidance is {guidance_scale}; give a number of at least 1 (1 switches it off)")
     if not 0 <= rescale <= 1:
         raise InputError(f"guidance rescale is {rescale}; give a number from 0 to 1")
     both = torch.cat([uncond.expand_as(context), context])
 
     def guided(x: Tensor, t: Tensor, *aligned: Tensor) -> Tensor:
+        scale = guidance_scale() if callable(guidance_scale) else guidance_scale
         outside = timesteps is not None and not timesteps[0] <= float(t.max()) <= timesteps[1]
-        if guidance_scale == 1 or outside:
+        if scale <= 1 or outside:
             return denoise(x, t, context, *aligned)
         unconditional, conditional = denoise(torch.cat([x, x]), t, both, *aligned).chunk(2)
-        prediction = unconditional + guidance_scale * (conditional - unconditional)
+        prediction = unconditional + scale * (conditional - unconditional)
         return rescale_std(prediction, conditional, rescale) if rescale else prediction
 
     return guided

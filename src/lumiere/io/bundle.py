@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
+from diffusers.utils import _add_variant
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -174,7 +175,9 @@ def has_weights(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
 
 
-def load_component(folder: Path, name: str, dtype: torch.dtype = torch.float32) -> Any:
+def load_component(
+    folder: Path, name: str, dtype: torch.dtype = torch.float32, variant: str | None = None
+) -> Any:
     """Load the component ``name`` of a bundle, as the class that its index says; schedulers too.
 
     Raises:
@@ -189,14 +192,21 @@ def load_component(folder: Path, name: str, dtype: torch.dtype = torch.float32) 
         config = folder / name / "scheduler_config.json"
         return make_scheduler_of(config, library, class_name, read_json(config))
     component_class(folder / INDEX, library, class_name)
-    return load_model(folder / name, library, class_name, dtype)
+    return load_model(folder / name, library, class_name, dtype, variant)
 
 
-def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype = torch.float32) -> Any:
+def load_model(
+    folder: Path,
+    library: str,
+    class_name: str,
+    dtype: torch.dtype = torch.float32,
+    variant: str | None = None,
+) -> Any:
     """Load one model of a bundle, every weight of it and no other, as ``dtype``.
 
     Args:
         folder: holds ``config.json`` and the weights, in one file or in shards.
+        variant: of the files of weights, such as ``"fp16"``, as diffusers names them.
         library, class_name: as ``model_index.json`` names them; see
             :func:`lumiere.io.components.component_class`.
 
@@ -212,7 +222,7 @@ def load_model(folder: Path, library: str, class_name: str, dtype: torch.dtype =
         return cast(make_model(folder / "config.json", kind, config), dtype).eval()
     with init_empty_weights(include_buffers=False):
         model = make_model(folder / "config.json", kind, config)
-    assign_weights(model, _read_weights(folder) if model.state_dict() else {}, str(folder))
+    assign_weights(model, _read_weights(folder, variant) if model.state_dict() else {}, str(folder))
     if hasattr(model, "read_files"):
         model.read_files(folder)
     return cast(model, dtype).eval()
@@ -245,9 +255,14 @@ def cast(model: Any, dtype: torch.dtype) -> Any:
     return torch.nn.Module.to(model, dtype)
 
 
-def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    shards = folder / f"{WEIGHTS}.index.json"
-    names = shard_names(shards) if shards.is_file() else [WEIGHTS]
+def _read_weights(folder: Path, variant: str | None = None) -> dict[str, torch.Tensor]:
+    whole, shards = (folder / _add_variant(name, variant) for name in (WEIGHTS, f"{WEIGHTS}.index.json"))
+    if variant is not None and not whole.is_file() and not shards.is_file():
+        raise InputError(
+            f"You are trying to load the model files of the `variant={variant}`, but {folder} has none; "
+            "leave variant out"
+        )
+    names = shard_names(shards) if shards.is_file() else [whole.name]
     state: dict[str, torch.Tensor] = {}
     for name in names:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -22,6 +23,8 @@ from lumiere.io import bundle
 from lumiere.io.components import LONGEST_SCHEDULE, check_fields, check_range
 from lumiere.io.files import replacing
 from lumiere.io.text import printable
+
+logger = logging.getLogger(__name__)
 
 #: weights go into one file up to this size
 SHARD_SIZE = "5GB"
@@ -65,16 +68,21 @@ class BundlePipeline(DiffusionPipeline):
     def from_pretrained(
         cls: type[Self],
         name_or_path: str | os.PathLike[str],
-        torch_dtype: torch.dtype | None = None,
+        torch_dtype: torch.dtype | Mapping[str, torch.dtype] | None = None,
         *,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | Mapping[str, torch.dtype] | None = None,
+        variant: str | None = None,
+        device_map: str | None = None,
         **kwargs: Any,
     ) -> Self:
         """Load a bundle: a shipped one by its name (``"emoji"``), or a folder that ``save_pretrained`` wrote.
 
         Args:
             torch_dtype, dtype: what the nets compute in, however their weights are stored; two names of the
-                same, as in diffusers. Default: float32.
+                same, as in diffusers. A mapping gives it by component, and ``"default"``. Default: float32.
+            variant: of the files of weights, such as ``"fp16"``.
+            device_map: a device, such as ``"cuda"``; to share a model's memory between devices, see
+                ``enable_model_cpu_offload``.
             kwargs: components and settings to use in place of the bundle's (``scheduler=...``,
                 ``steps=...``).
 
@@ -85,6 +93,7 @@ class BundlePipeline(DiffusionPipeline):
         if dtype is not None and torch_dtype not in (None, dtype):
             raise InputError(f"dtype is {dtype} and torch_dtype {torch_dtype}; give one of them")
         dtype = dtype or torch_dtype or torch.float32
+        dtypes = dtype if isinstance(dtype, Mapping) else {"default": dtype}
         for name in ("local_files_only", "use_safetensors"):  # so it is always
             kwargs.pop(name, None)
         folder = bundle.resolve(name_or_path)
@@ -99,12 +108,13 @@ class BundlePipeline(DiffusionPipeline):
         with quiet():
             for name, there in named.items():
                 if name not in parts:
-                    parts[name] = bundle.load_component(folder, name, dtype) if there else None
+                    of_part = dtypes.get(name, dtypes.get("default", torch.float32))
+                    parts[name] = bundle.load_component(folder, name, of_part, variant) if there else None
             # A quarter faster on CPUs, and no slower elsewhere.
             parts["unet"].to(memory_format=torch.channels_last)
             pipe = cls(**{**parts, **settings, **kwargs})
         pipe.register_to_config(_name_or_path=str(folder))
-        return pipe
+        return pipe if device_map is None else pipe.to(_device(device_map))
 
     @classmethod
     def _named_components(cls, folder: Path) -> dict[str, bool]:
@@ -162,14 +172,14 @@ class BundlePipeline(DiffusionPipeline):
         Args:
             dtype: of the stored weights; float16 halves them. Default: as they are.
             max_shard_size: as diffusers has it, such as ``"14MB"``. Default: 5 GB.
-            safe_serialization: True; weights are safetensors only.
+            safe_serialization: weights are safetensors in any case; False logs a warning.
+            kwargs: of diffusers' ``save_pretrained``, such as ``variant``.
 
         Raises:
-            InputError: the folder holds something else than a bundle, the disk is full, or
-                ``safe_serialization`` is False.
+            InputError: the folder holds something else than a bundle, or the disk is full.
         """
         if not safe_serialization:
-            raise InputError("safe_serialization is False; weights are saved as safetensors only")
+            logger.warning("safe_serialization is False; weights are saved as safetensors all the same")
         target = Path(save_directory)
         if target.exists() and not (target / bundle.INDEX).is_file() and any(target.iterdir()):
             raise InputError(f"{target} holds something else than a model; give a new folder")
@@ -198,6 +208,16 @@ class BundlePipeline(DiffusionPipeline):
             for name, model in self.components.items()
             if isinstance(model, ModelMixin)
         }
+
+
+def _device(device_map: str) -> torch.device:
+    try:
+        return torch.device(device_map)
+    except RuntimeError:
+        raise InputError(
+            f"device_map is {device_map!r}; give a device, such as cuda or cpu, or use "
+            "enable_model_cpu_offload()"
+        ) from None
 
 
 def _is_entry(value: Any) -> bool:

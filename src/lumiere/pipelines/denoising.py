@@ -45,7 +45,7 @@ def sample_latents(
     guide = partial(
         classifier_free,
         uncond=negative_context(pipe, request, batch),
-        guidance_scale=request.guidance,
+        guidance_scale=lambda: pipe.guidance_scale,
         rescale=request.rescale,
         timesteps=(request.interval[0] * limit, request.interval[1] * limit),
     )

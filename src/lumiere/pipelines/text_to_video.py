@@ -101,6 +101,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         self.register_to_config(**settings | {"prompt_parser": named})
         self.prompt_parser = load_parser(prompt_parser) if isinstance(prompt_parser, str) else prompt_parser
         self._interrupt = False
+        self._guidance_scale = 1.0
         self._probed: dict[Any, tuple[int, int, int]] = {}
 
     @torch.no_grad()
@@ -167,7 +168,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         request = prepare_request(self, **arguments)
         start = encode_source(self, request)
         noise = initial_noise(self, request, start)
-        self._interrupt = False
+        self._interrupt, self._guidance_scale = False, request.guidance
         bar = self.progress_bar(total=request.steps * len(request.batches))
         with applied_style(self.unet.spatial, request.style, request.alpha), bar:
             on_step_end = self._step_callback(bar, callback_on_step_end, callback_on_step_end_tensor_inputs)
@@ -183,6 +184,16 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
             return result if return_dict else (result,)
         frames = as_frames(outputs, output_type)
         return LumierePipelineOutput(frames) if return_dict else (frames,)
+
+    @property
+    def guidance_scale(self) -> float | int:
+        """Guidance of the running call; a callback may set ``_guidance_scale``, as in diffusers."""
+        return self._guidance_scale
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps of the running or the last call."""
+        return len(self.scheduler.timesteps)
 
     def extend(self, clip: Clip, num_frames: int, prompt: str = "", **options: Any) -> Clip:
         """Continue a clip until it has ``num_frames``, in windows conditioned on the last frames so far.

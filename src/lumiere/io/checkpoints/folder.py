@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -253,9 +254,10 @@ def _tokens(folder: Path) -> Tokens:
         raise InputError(f"{folder} cannot be loaded: {one_line(error)}{needed}") from None
 
 
-def _scheduler(folder: Path, entries: dict[str, tuple[str, ...]], name: str) -> Any:
+def _scheduler(folder: Path, entries: Mapping[str, Sequence[str]], name: str) -> Any:
     if name not in entries:
         raise InputError(f"{folder / INDEX} names no {name} of diffusers, which a model needs")
-    component_class(folder / INDEX, *entries[name], SCHEDULERS)
+    library, kind = entries[name]
+    component_class(folder / INDEX, library, kind, SCHEDULERS)
     config = folder / name / "scheduler_config.json"
-    return make_scheduler_of(config, *entries[name], read_json(config))
+    return make_scheduler_of(config, library, kind, read_json(config))

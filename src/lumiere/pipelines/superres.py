@@ -29,14 +29,14 @@ from lumiere.diffusion.sampling import noise_schedule
 from lumiere.diffusion.streaming import sample_stream
 from lumiere.diffusion.windows import Windows, tiles, windows
 from lumiere.errors import InputError
-from lumiere.io.pixels import to_uint8
+from lumiere.io.pixels import from_uint8, to_uint8
 from lumiere.io.video import Clip, write_frames
 from lumiere.io.video.clip import exact_rate
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.pipelines.base import BundlePipeline
 from lumiere.pipelines.memory import available_bytes
-from lumiere.shapes import Context, Sample, Video
+from lumiere.shapes import Context, Sample, Video, fold, unfold
 
 #: the noise level 1 as the net's timestep embedding meets it
 LEVELS = 1000
@@ -59,8 +59,7 @@ def reduce(video: Float[Tensor, "b 3 t h w"], height: int, width: int) -> Video:
 
 
 def _resize(video: Tensor, height: int, width: int, **how: Any) -> Tensor:
-    frames = F.interpolate(video.transpose(1, 2).flatten(0, 1), (height, width), **how)
-    return frames.unflatten(0, (len(video), -1)).transpose(1, 2)
+    return unfold(F.interpolate(fold(video), (height, width), **how), len(video))
 
 
 def predict_residual(
@@ -282,8 +281,7 @@ class UpscalePipeline(BundlePipeline):
             pictures = list(itertools.islice(source, end - first))
             if len(pictures) < end - first:
                 raise InputError(f"there are {first + len(pictures)} frames; {count} were announced")
-            pixels = torch.from_numpy(np.stack(pictures)).to(device)
-            given = pixels.float().div(127.5).sub(1).permute(3, 0, 1, 2)[None]
+            given = from_uint8(np.stack(pictures), device)[None]
             noise = frame_noise(end - first, (self.codec.channels, rows, columns), generator)[None]
             return noise.to(device), self._sample(self._enlarged(given, size, level, over))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from safetensors import SafetensorError
@@ -88,3 +90,22 @@ def test_bad_input_is_one_line(run, checkpoint, tmp_path, change, options, match
     code, _, err = run("inflate", folder, "--out", tmp_path / "model", *options)
     assert code == 2 and match in err and err.count("\n") == 1
     assert not (tmp_path / "model").exists()
+
+
+def test_a_model_of_ones_own_never_meets_the_emoji(checkpoint, tmp_path):
+    commands = [
+        ["inflate", str(checkpoint), "--out", "model", "--frames", "2"],
+        ["generate", "a cat", "--model", "model", "--steps", "1", "--size", "512", "--out", "cat.mp4"],
+    ]
+    script = (
+        "import json, sys\nfrom lumiere.cli import main\n"
+        "for command in json.loads(sys.argv[1]):\n"
+        "    try:\n        main(command)\n"
+        "    except SystemExit as end:\n        assert not end.code, end.code\n"
+        "found = [name for name in sys.modules if name.startswith('lumiere.emoji')]\n"
+        "assert not found, found\n"
+    )
+    arguments = [sys.executable, "-c", script, json.dumps(commands)]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert Clip.load(tmp_path / "cat.mp4").frames.shape == (2, 512, 512, 3)

@@ -27,15 +27,14 @@ def model_prompt(prompt: str, model: str | Path, rewrite: bool = True, source: b
     Raises:
         InputError: the prompt names nothing near what the model knows.
     """
-    from lumiere.emoji.prompt_rewriter import PromptRewriter
     from lumiere.io import bundle
 
     folder = bundle.resolve(model)
-    rewriter = None
-    if rewrite:
-        rewriter = kept("rewriter", folder, lambda: PromptRewriter.from_bundle(folder))
-    if rewriter is None:
+    if not rewrite or not (folder / "words.json").is_file():
         return prompt
+    from lumiere.emoji.prompt_rewriter import PromptRewriter
+
+    rewriter: PromptRewriter = kept("rewriter", folder, lambda: PromptRewriter.from_bundle(folder))
     try:
         rewritten = rewriter(prompt, default_background=not source)
     except InputError as error:

@@ -73,7 +73,7 @@ def test_a_full_disk_leaves_nothing(run, checkpoint, tmp_path, monkeypatch):
         (
             {"_class_name": "FluxPipeline", "unet": [None, None]},
             [],
-            "is a FluxPipeline, which cannot be inflated",
+            "is a FluxPipeline whose unet is nothing",
         ),
         ({}, ["--size", 20], "size is 20; this model makes multiples of 8"),
         ({}, ["--prediction-type", "epsilon"], "has a scheduler that says it"),

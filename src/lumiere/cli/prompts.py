@@ -34,7 +34,8 @@ def model_prompt(prompt: str, model: str | Path, rewrite: bool = True, source: b
         return prompt
     from lumiere.emoji.prompt_rewriter import PromptRewriter
 
-    rewriter: PromptRewriter = kept("rewriter", folder, lambda: PromptRewriter.from_bundle(folder))
+    rewriter = kept("rewriter", folder, lambda: PromptRewriter.from_bundle(folder))
+    assert rewriter is not None
     try:
         rewritten = rewriter(prompt, default_background=not source)
     except InputError as error:

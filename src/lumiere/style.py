@@ -101,7 +101,8 @@ class Style:
             raise InputError(f"no style at {path}; give a folder of `lumiere style fit`, or a LoRA's file")
         if path.is_file() and path.suffix != ".safetensors":
             raise InputError(
-                f"{path} is no style; give a folder or a .safetensors file (a pickle is never loaded)"
+                f"{path} is no style; give a folder or a .safetensors file (a pickle is never loaded;"
+                " lumiere convert makes safetensors of it)"
             )
         about = _read_note(path / NOTE) if (path / NOTE).is_file() else {}
         pictures = sorted((path / "references").glob("*.png")) if about else []

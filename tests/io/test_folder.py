@@ -68,7 +68,10 @@ def test_an_empty_folder_and_none(tmp_path):
 
 def test_pickles_are_refused_with_how_to_convert(copy):
     (copy / UNET).rename((copy / UNET).with_suffix(".bin"))
-    refused(copy, r"model.bin is a pickle, which is never loaded; .*save_pretrained")
+    refused(
+        copy,
+        r"model.bin is a pickle, which is never loaded; .* lumiere convert \S+\.bin \S+\.safetensors",
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ VERBS = {
     "metrics": ("lumiere.cli.metrics", "Measure clips and their distance from real clips."),
     "data": ("lumiere.cli.data", "Prepare training data."),
     "inflate": ("lumiere.cli.inflate", "Inflate an image model into a video model."),
+    "convert": ("lumiere.cli.convert", "Convert a pickled checkpoint to safetensors."),
     "train": ("lumiere.cli.train", "Train a model from a configuration file."),
     "evaluate": ("lumiere.cli.evaluate", "Evaluate a model on held-out prompts."),
     "study": ("lumiere.cli.study", "Run a user study: which of two clips is better."),

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,14 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; give a file with a JSON object")
     return content
+
+
+def how_to_convert(pickle: Path) -> str:
+    """The command that makes safetensors of a pickle."""
+    # diffusers' name of weights differs from transformers' pickles by more than the ending.
+    stem = "model" if pickle.stem == "pytorch_model" else pickle.stem
+    command = ["lumiere", "convert", str(pickle), str(pickle.with_name(f"{stem}.safetensors"))]
+    return f"convert it: {printable(shlex.join(command))}"
 
 
 def has_weights(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import SafetensorError, safe_open
 
 from lumiere.errors import InputError
-from lumiere.io.bundle import INDEX, PICKLES, one_line, read_json, shard_names
+from lumiere.io.bundle import INDEX, PICKLES, how_to_convert, one_line, read_json, shard_names
 from lumiere.io.checkpoints import image_model
 from lumiere.io.checkpoints.image_model import ImageModel, Tokens
 from lumiere.io.components import SCHEDULERS, check_numbers, component_class, make_scheduler_of
@@ -40,10 +40,6 @@ _TOKENIZERS = {
     "T5TokenizerFast",
     "TokenizersBackend",
 }
-CONVERT = (
-    "load it with diffusers where you trust it and save it again: "
-    "DiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW)"
-)
 
 
 def read_folder(folder: Path) -> ImageModel:
@@ -217,7 +213,8 @@ def _weights(folder: Path, name: str) -> tuple[str | None, torch.dtype]:
     )
     if not found:
         if pickles := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES):
-            raise InputError(f"{folder / pickles[0]} is a pickle, which is never loaded; {CONVERT}")
+            pickle = folder / pickles[0]
+            raise InputError(f"{pickle} is a pickle, which is never loaded; {how_to_convert(pickle)}")
         raise InputError(f"{folder} has no {name}.safetensors; give the folder of the whole model")
     variant, path = found[0]
     return variant or None, _dtype(path)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lumiere.errors import InputError
-from lumiere.io.bundle import PICKLES, one_line, read_json
+from lumiere.io.bundle import PICKLES, how_to_convert, one_line, read_json
 from lumiere.io.checkpoints.adopted import POSITIONS, AdoptedWeights, renamed
 
 State = dict[str, Tensor]
@@ -36,7 +36,6 @@ DEFAULT_POSITIONS = 64
 LEVELS_OF_SDXL = 3
 STEPS = {"animatediff": 25, "lcm": 6, "lightning": 4}
 GUIDANCE = {"animatediff": 7.5, "lcm": 1.5, "lightning": 1.0}
-SAVE_AGAIN = "load it where you trust it and save its tensors as safetensors"
 
 
 def read_motion(path: Path, kind: str | None = None) -> AdoptedWeights:
@@ -54,7 +53,7 @@ def read_motion(path: Path, kind: str | None = None) -> AdoptedWeights:
         raise InputError(f"no motion modules at {path}; give a diffusers folder or a .safetensors file")
     settings, file = _folder(path) if path.is_dir() else ({}, path)
     if file.suffix in PICKLES:
-        raise InputError(f"{file} is a pickle, which is never loaded; {SAVE_AGAIN}")
+        raise InputError(f"{file} is a pickle, which is never loaded; {how_to_convert(file)}")
     try:
         state = load_file(file)
     except (SafetensorError, OSError) as error:

@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import CLIPTokenizerFast
 
 from lumiere.errors import InputError
-from lumiere.io.bundle import PICKLES, assign_weights, one_line, read_json
+from lumiere.io.bundle import PICKLES, assign_weights, how_to_convert, one_line, read_json
 from lumiere.io.checkpoints import image_model
 from lumiere.io.checkpoints.image_model import ImageModel, Tokens
 from lumiere.models.vae import VAECodec
@@ -33,11 +33,6 @@ State = dict[str, Tensor]
 #: the families by the width of the text that their net attends to
 FAMILIES = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 REFINER = 1280
-CONVERT = (
-    'convert it where you trust it: python -c "import torch, safetensors.torch as s; '
-    "w = torch.load('{0}', weights_only=True, map_location='cpu'); w = w.get('state_dict', w); "
-    "s.save_file({{k: v.contiguous() for k, v in w.items() if hasattr(v, 'contiguous')}}, '{1}')\""
-)
 
 
 def read_single_file(path: Path, prediction_type: str | None = None) -> ImageModel:
@@ -52,8 +47,7 @@ def read_single_file(path: Path, prediction_type: str | None = None) -> ImageMod
             configuration.
     """
     if path.suffix in PICKLES:
-        command = CONVERT.format(path.name, path.with_suffix(".safetensors").name)
-        raise InputError(f"{path} is a pickle, which is never loaded; {command}")
+        raise InputError(f"{path} is a pickle, which is never loaded; {how_to_convert(path)}")
     try:
         state: State = load_file(path)
     except (SafetensorError, OSError) as error:

@@ -79,3 +79,14 @@ def make_modelscope() -> TextToVideoSDPipeline:
         unet=unet,
         scheduler=DDIMScheduler(**schedule, clip_sample=False),
     )
+
+
+def save_hotshot(path: Path) -> Path:
+    """Hotshot-XL's layout: no module around the transformer, and other names for it and its positions."""
+    state = original_names(make_adapter("sdxl"))
+    named = {
+        key.replace("motion_modules", "temporal_attentions").replace(".temporal_transformer", ""): each
+        for key, each in state.items()
+    }
+    save_file({key.replace(".pe", ".positional_encoding"): each for key, each in named.items()}, path)
+    return path

@@ -9,6 +9,8 @@ import click
 from lumiere.cli.options import Dtype, path_type
 from lumiere.errors import InputError
 
+MOTION_KINDS = ("animatediff", "lcm", "lightning", "hotshot")
+
 
 @click.command()
 @click.argument("checkpoint", type=path_type)
@@ -17,13 +19,31 @@ from lumiere.errors import InputError
     "--size", type=click.IntRange(8), help="Side of the clips in pixels.  [default: the checkpoint's]"
 )
 @click.option(
+    "--motion",
+    type=path_type,
+    metavar="WEIGHTS",
+    help="Temporal weights to adopt: a diffusers MotionAdapter folder, or AnimateDiff's .safetensors.",
+)
+@click.option(
+    "--motion-kind",
+    type=click.Choice(MOTION_KINDS),
+    help="Kind of the temporal weights; it sets sampler, steps and guidance.  [default: as their names say]",
+)
+@click.option(
+    "--temporal-resample",
+    is_flag=True,
+    help="Add temporal resampling to adopted temporal weights, as a warm start for training.",
+)
+@click.option(
     "--fps",
     type=click.IntRange(1, 1000),
-    default=16,
-    show_default=True,
-    help="Frame rate of the clips, in frames per second.",
+    help="Frame rate of the clips, in frames per second.  [default: 16; 8 with adopted weights]",
 )
-@click.option("--frames", type=click.IntRange(1), default=80, show_default=True, help="Frames of a clip.")
+@click.option(
+    "--frames",
+    type=click.IntRange(1),
+    help="Frames of a clip.  [default: 80; 16 with adopted weights, 8 with Hotshot-XL's]",
+)
 @click.option(
     "--prediction-type",
     type=click.Choice(["epsilon", "v_prediction", "sample"]),
@@ -38,8 +58,11 @@ def command(
     checkpoint: Path,
     out: Path,
     size: int | None,
-    fps: int,
-    frames: int,
+    motion: Path | None,
+    motion_kind: str | None,
+    temporal_resample: bool,
+    fps: int | None,
+    frames: int | None,
     prediction_type: str | None,
     dtype: str | None,
     seed: int,
@@ -50,11 +73,18 @@ def command(
     DeepFloyd-IF, ...), or a Stable Diffusion .safetensors file. Its text encoder, VAE and noise schedule are
     kept. The temporal layers start as the identity and must be trained.
 
+    With --motion the temporal layers are AnimateDiff's (v1, v2, v3, SDXL, AnimateLCM, Lightning) or
+    Hotshot-XL's; a folder of ModelScope or ZeroScope has its own. Such a model generates without training.
+
     \b
     lumiere inflate stable-diffusion-v1-5 --out inflated
     lumiere inflate model.safetensors --out inflated --dtype float16
-    lumiere generate "a red cat" --model inflated --frames 16
+    lumiere inflate stable-diffusion-v1-5 --motion v3_sd15_mm.safetensors --out animated
+    lumiere inflate zeroscope_v2_576w --out zeroscope
+    lumiere generate "a red cat" --model animated
     """
+    if motion_kind is not None and motion is None:
+        raise InputError(f"--motion-kind {motion_kind} needs a --motion")
     from lumiere.io.files import check_parent
 
     if out.exists() or out.is_symlink():
@@ -63,10 +93,19 @@ def command(
 
     import torch
 
+    from lumiere.io.checkpoints.motion import read_motion
     from lumiere.pipelines.inflation import inflate, read_image_model
 
     torch.manual_seed(seed)
-    pipe = inflate(read_image_model(checkpoint, prediction_type), size=size, fps=fps, frames=frames)
+    adopted = None if motion is None else read_motion(motion, motion_kind)
+    pipe = inflate(
+        read_image_model(checkpoint, prediction_type),
+        size=size,
+        fps=fps,
+        frames=frames,
+        motion=adopted,
+        temporal_resample=temporal_resample,
+    )
     net = pipe.unet
     pipe.save_pretrained(out, dtype=None if dtype is None else getattr(torch, dtype))
     added, image = (sum(p.numel() for p in part.parameters()) for part in (net.temporal, net.spatial))

@@ -212,6 +212,16 @@ class STUNet(ModelMixin, ConfigMixin):
         """The entries of ``state_dict`` that training changes, under the same names."""
         return {name: value for name, value in self.state_dict().items() if name.startswith("temporal.")}
 
+    def to(self, *args: Any, memory_format: torch.memory_format | None = None, **kwargs: Any) -> STUNet:
+        """As ``torch.nn.Module.to``; ``memory_format`` is for the weights that it exists for, those of four
+        axes: a net of ModelScope's layers has others."""
+        super().to(*args, **kwargs)
+        if memory_format is not None:
+            for tensor in (*self.parameters(), *self.buffers()):
+                if tensor.ndim == 4:
+                    tensor.data = tensor.data.contiguous(memory_format=memory_format)
+        return self
+
     def train(self, mode: bool = True) -> STUNet:
         """Switch the temporal layers; the frozen image model stays in evaluation mode."""
         super().train(mode)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import diffusers
 
 from lumiere.diffusion.sampling import make_scheduler
 from lumiere.errors import InputError
+from lumiere.io.checkpoints.adopted import AdoptedWeights
 from lumiere.io.checkpoints.folder import read_folder
 from lumiere.io.checkpoints.image_model import ImageModel
 from lumiere.io.checkpoints.single_file import read_single_file
@@ -18,6 +22,8 @@ from lumiere.pipelines.text_to_video import LumierePipeline
 NOISE_LEVEL = 0.25
 #: steps of a super-resolution stage
 ENLARGING_STEPS = 20
+#: settings of a text-to-video model whose temporal layers are the project's own
+OWN_SETTINGS = {"frames": 80, "fps": 16}
 
 
 def read_image_model(path: Path, prediction_type: str | None = None) -> ImageModel:
@@ -46,21 +52,43 @@ def read_image_model(path: Path, prediction_type: str | None = None) -> ImageMod
         return read_single_file(path, prediction_type)
 
 
-def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames: int = 80) -> BundlePipeline:
+def inflate(
+    model: ImageModel,
+    *,
+    size: int | None = None,
+    fps: int | None = None,
+    frames: int | None = None,
+    motion: AdoptedWeights | None = None,
+    temporal_resample: bool = False,
+) -> BundlePipeline:
     """Inflate an image model (section 3.1 of arXiv 2401.12945); its parts are taken over, not copied.
 
     A text-to-image model becomes a :class:`~lumiere.pipelines.text_to_video.LumierePipeline`; one that is
     conditioned on an enlarged low-resolution image, an :class:`~lumiere.pipelines.superres.UpscalePipeline`.
-    The noise schedule is its own; the sampler on it is DPM-Solver++.
+    The noise schedule is its own; the sampler on it is DPM-Solver++. Temporal weights that were trained
+    elsewhere bring their schedule and, if they are distilled, their sampler.
 
     Args:
         size: height and width of its pictures, in pixels. Default: those of the image model.
-        fps, frames: of the clips that it is to be trained on.
+        fps, frames: of the clips that it is to be trained on. Default: 16 and 80, or what temporal weights
+            were trained on.
+        motion: temporal weights for the image model. Default: its own if it has some (ModelScope), or else
+            fresh layers.
+        temporal_resample: whether frames are halved and doubled with every spatial resize, for temporal
+            weights that were trained without: a start for training. Fresh layers always do.
 
     Raises:
-        InputError: the net needs other conditioning than a text or a low-resolution picture, or cannot be
-            inflated.
+        InputError: the net needs other conditioning than a text or a low-resolution picture, cannot be
+            inflated, or the temporal weights do not fit it.
     """
+    if model.adopted is not None and motion is not None:
+        raise InputError(f"{model.name} has temporal layers of its own; leave out {motion.source}")
+    adopted = motion or model.adopted
+    if adopted is None and temporal_resample:
+        raise InputError(
+            "temporal_resample is for temporal weights that were trained without it; fresh layers always"
+            " resample"
+        )
     own_size = model.unet.config.sample_size
     if size is None and not isinstance(own_size, int):
         raise InputError(f"{model.name} does not say of what size its pictures are; say it (--size)")
@@ -73,6 +101,10 @@ def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames
 
     channels = model.unet.config.in_channels
     if channels == 2 * model.codec.channels and model.image_noising_scheduler is not None:
+        if adopted is not None:
+            raise InputError(
+                f"{model.name} enlarges pictures; {adopted.source} is for a model that makes them from text"
+            )
         _check_conditioning(model, allowed="class_embed_type")
         resizes = len(model.unet.config.block_out_channels) - 1
         net = STUNet.inflate(model.unet, temporal_resample=[False] * resizes, attention_blocks=0)
@@ -95,18 +127,49 @@ def inflate(model: ImageModel, *, size: int | None = None, fps: int = 16, frames
             " that takes text alone"
         )
     _check_conditioning(model)
+    settings = {"guidance": model.guidance, **(adopted.settings if adopted else OWN_SETTINGS)}
+    settings |= {name: each for name, each in (("fps", fps), ("frames", frames)) if each is not None}
     return LumierePipeline(
-        STUNet.inflate(model.unet, codec_factor=factor),
+        _space_time_net(model, adopted, settings["frames"], temporal_resample),
         model.codec,
         model.text_encoder,
-        make_scheduler("dpm++", config),
+        _scheduler(config, adopted),
         size=size,
-        fps=fps,
-        frames=frames,
-        guidance=model.guidance,
         # With zero terminal SNR guidance overexposes without it.
         guidance_rescale=0.7 if config.get("rescale_betas_zero_snr") else 0.0,
+        **settings,
     )
+
+
+def _space_time_net(
+    model: ImageModel, adopted: AdoptedWeights | None, frames: int, temporal_resample: bool
+) -> STUNet:
+    """The net of an image model, with the temporal weights ``adopted``, or fresh ones."""
+    factor = model.codec.factor
+    if adopted is None:
+        return STUNet.inflate(model.unet, codec_factor=factor)
+    config, resample = dict(adopted.config), None
+    if temporal_resample:
+        resample = [True] * (len(model.unet.config.block_out_channels) - 1)
+    if frames > (positions := config.get("positions", frames)):
+        if resample is None:
+            raise InputError(
+                f"frames is {frames}; {adopted.source} has {positions} positions: give up to as many. Longer"
+                " clips are made in windows; for training, with temporal_resample, positions are stretched"
+            )
+        multiple = 2 ** len(resample)
+        config["frames"] = -(-frames // multiple) * multiple
+    net = STUNet.inflate(model.unet, codec_factor=factor, temporal_resample=resample, adopted=config)
+    adopted.give_to(net)
+    return net
+
+
+def _scheduler(config: dict[str, Any], adopted: AdoptedWeights | None) -> Any:
+    """The sampler on a noise schedule, or on that of temporal weights, which may have a sampler, too."""
+    if adopted is None or adopted.sampler is None:
+        return make_scheduler("dpm++", {**config, **(adopted.schedule if adopted else {})})
+    kind, options = adopted.sampler
+    return getattr(diffusers, kind).from_config({**config, **adopted.schedule, **options})
 
 
 def _check_conditioning(model: ImageModel, allowed: str | None = None) -> None:

@@ -73,12 +73,16 @@ def _of_bundle(folder: str) -> BaseModel:
     pipeline = LumierePipeline.from_pretrained(folder)
     parts = dict(pipeline.components)
     net = parts.pop("unet")
-    kept = ("temporal_resample", "attention_blocks", "codec_factor", "frame_stride")
+    image_and_conditions = ("spatial_config", "condition_channels")
     return BaseModel(
         net.spatial,
         parts,
         {name: pipeline.config[name] for name in pipeline.defaults},
-        {name: net.config[name] for name in kept},
+        {
+            name: value
+            for name, value in net.config.items()
+            if not name.startswith("_") and name not in image_and_conditions
+        },
         net.temporal_state_dict(),
         folder,
     )

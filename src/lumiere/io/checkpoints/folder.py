@@ -12,13 +12,14 @@ import diffusers
 import torch
 import transformers
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel, UNet3DConditionModel
 from safetensors import SafetensorError, safe_open
 
 from lumiere.errors import InputError
 from lumiere.io.bundle import INDEX, PICKLES, how_to_convert, one_line, read_json, shard_names
 from lumiere.io.checkpoints import image_model
 from lumiere.io.checkpoints.image_model import ImageModel, Tokens
+from lumiere.io.checkpoints.modelscope import split
 from lumiere.io.components import SCHEDULERS, check_numbers, component_class, make_scheduler_of
 from lumiere.io.text import printable
 from lumiere.models.codec import PatchCodec
@@ -26,7 +27,7 @@ from lumiere.models.vae import VAECodec
 
 SUPPORTED = (
     "StableDiffusionPipeline, StableDiffusionXLPipeline, IFPipeline, IFSuperResolutionPipeline and others"
-    " that hold a UNet2DConditionModel"
+    " that hold a UNet2DConditionModel, and TextToVideoSDPipeline with its UNet3DConditionModel"
 )
 #: of transformers' configurations, what is not the model's
 UNRELATED = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"}
@@ -56,14 +57,19 @@ def read_folder(folder: Path) -> ImageModel:
         if isinstance(entry, list) and len(entry) == 2 and all(isinstance(part, str) for part in entry)
     }
     kind = index.get("_class_name")
-    if entries.get("unet") != ("diffusers", "UNet2DConditionModel"):
+    net = entries.get("unet", ("", ""))
+    if net[0] != "diffusers" or net[1] not in ("UNet2DConditionModel", "UNet3DConditionModel"):
         unet = printable(".".join(entries.get("unet", ("nothing",))))
         raise InputError(
             f"{folder} is a {printable(kind)} whose unet is {unet}, which cannot be inflated; those that can "
             f"are {SUPPORTED}"
         )
 
-    unet = _load(UNet2DConditionModel, folder / "unet")
+    adopted = None
+    if net[1] == "UNet3DConditionModel":
+        unet, adopted = split(folder, _load(UNet3DConditionModel, folder / "unet"))
+    else:
+        unet = _load(UNet2DConditionModel, folder / "unet")
     codec: VAECodec | PatchCodec = PatchCodec(1)
     if "vae" in entries:
         if entries["vae"][1] != "AutoencoderKL":
@@ -79,6 +85,7 @@ def read_folder(folder: Path) -> ImageModel:
         _scheduler(folder, entries, "image_noising_scheduler")
         if "image_noising_scheduler" in entries
         else None,
+        adopted,
     )
 
 

@@ -11,6 +11,7 @@ from diffusers import UNet2DConditionModel
 from tokenizers import Tokenizer
 from torch import nn
 
+from lumiere.io.checkpoints.adopted import AdoptedWeights
 from lumiere.models.codec import PatchCodec
 from lumiere.models.text.clip import CLIPTextEncoder
 from lumiere.models.text.sdxl import SDXLTextEncoder
@@ -26,6 +27,7 @@ class ImageModel:
         scheduler: its own, with the noise schedule that it was trained on.
         guidance: default guidance scale of its own pipeline.
         image_noising_scheduler: of a super-resolution stage: adds noise to its low-resolution image.
+        adopted: temporal layers that the checkpoint has itself (ModelScope).
     """
 
     name: str
@@ -35,6 +37,7 @@ class ImageModel:
     scheduler: Any
     guidance: float
     image_noising_scheduler: Any = None
+    adopted: AdoptedWeights | None = None
 
 
 @dataclass

@@ -1,9 +1,13 @@
-"""Read AnimateDiff's motion modules: a diffusers folder, or a safetensors file in the original layout."""
+"""Read AnimateDiff's motion modules: a diffusers folder, or a safetensors file in the original layout.
+
+Hotshot-XL's temporal layers are of the same design under other names.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,36 @@ from lumiere.io.bundle import PICKLES, how_to_convert, one_line, read_json
 from lumiere.io.checkpoints.adopted import POSITIONS, AdoptedWeights, renamed
 
 State = dict[str, Tensor]
-KINDS = ("animatediff", "lcm", "lightning")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What modules of a kind are sampled with.
+
+    Attributes:
+        linear: whether they were trained on linear betas, not on the image model's own.
+        sampler: a class of diffusers' schedulers; None for the usual one.
+    """
+
+    frames: int = 16
+    steps: int = 25
+    guidance: float = 7.5
+    linear: bool = True
+    sampler: str | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
+
+
+KINDS = {
+    "animatediff": Kind(),
+    "lcm": Kind(steps=6, guidance=1.5, sampler="LCMScheduler"),
+    "lightning": Kind(
+        steps=4,
+        guidance=1.0,
+        sampler="EulerDiscreteScheduler",
+        sampling={"timestep_spacing": "trailing"},
+    ),
+    "hotshot": Kind(frames=8, linear=False),
+}
 WEIGHTS = re.compile(r"diffusion_pytorch_model(\.\w+)?\.safetensors")
 MODULE = re.compile(
     r"(?:down_blocks|up_blocks)\.(\d+)\.motion_modules\.\d+\.|mid_block\.motion_modules\.\d+\."
@@ -28,14 +61,12 @@ RULES = {
 }
 #: published ones all have as many
 HEADS = 8
-#: frames of the clips that all published ones were trained on, and their rate
-FRAMES, FPS = 16, 8
+#: rate of the clips that all published ones were trained on
+FPS = 8
 #: positions of a file that has none: AnimateLCM's
 DEFAULT_POSITIONS = 64
 #: levels of an image model of Stable Diffusion XL
 LEVELS_OF_SDXL = 3
-STEPS = {"animatediff": 25, "lcm": 6, "lightning": 4}
-GUIDANCE = {"animatediff": 7.5, "lcm": 1.5, "lightning": 1.0}
 
 
 def read_motion(path: Path, kind: str | None = None) -> AdoptedWeights:
@@ -43,8 +74,9 @@ def read_motion(path: Path, kind: str | None = None) -> AdoptedWeights:
 
     Args:
         path: a folder of diffusers' ``MotionAdapter``, or a file: AnimateDiff's own layout, with or without
-            ``module.`` before each name, or diffusers'.
-        kind: one of ``KINDS``: distilled ones need their own sampler. Default: as the name of ``path`` says.
+            ``module.`` before each name, Hotshot-XL's, or diffusers'.
+        kind: one of ``KINDS``: distilled ones need their own sampler. Default: as the names in the file and
+            that of ``path`` say.
 
     Raises:
         InputError: there are none, or other weights, or not all of them, or a pickle.
@@ -58,9 +90,12 @@ def read_motion(path: Path, kind: str | None = None) -> AdoptedWeights:
         state = load_file(file)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{file} is not a whole safetensors file: {one_line(error)}") from None
-    state = {name.removeprefix("module."): weight for name, weight in state.items()}
+    hotshot = any(".temporal_attentions." in name for name in state)
+    state = {_plain(name): weight for name, weight in state.items()}
     _check_kind(file, state)
-    positions = _positions(state)
+    known = _positions(state)
+    kind = kind or _kind(path, hotshot, known is not None)
+    positions = known or settings.get("motion_max_seq_length") or DEFAULT_POSITIONS
     state = convert_animatediff_checkpoint_to_diffusers(state)
     state = {name: weight for name, weight in state.items() if not name.endswith(POSITIONS)}
     config = {
@@ -71,26 +106,29 @@ def read_motion(path: Path, kind: str | None = None) -> AdoptedWeights:
         "heads": _one(path, settings.get("motion_num_attention_heads", HEADS), "numbers of heads"),
         "layers": _layers(path, state),
     }
-    kind = kind or _said(path)
+    of_kind = KINDS[kind]
     levels = len({match[1] for match in map(MODULE.match, state) if match and match[1]})
     end = 0.020 if levels == LEVELS_OF_SDXL else 0.012
+    linear = {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": end, "trained_betas": None}
     return AdoptedWeights(
         str(path),
         config,
         renamed(state, RULES),
-        {"beta_schedule": "linear", "beta_start": 0.00085, "beta_end": end, "trained_betas": None},
+        linear if of_kind.linear else {},
+        None if of_kind.sampler is None else (of_kind.sampler, of_kind.sampling),
         {
-            "animatediff": None,
-            "lcm": ("LCMScheduler", {}),
-            "lightning": ("EulerDiscreteScheduler", {"timestep_spacing": "trailing"}),
-        }[kind],
-        {
-            "frames": min(FRAMES, positions),
+            "frames": min(of_kind.frames, positions),
             "fps": FPS,
             "steps": _steps(path, kind),
-            "guidance": GUIDANCE[kind],
+            "guidance": of_kind.guidance,
         },
     )
+
+
+def _plain(name: str) -> str:
+    """AnimateDiff's own name of a weight."""
+    name = name.removeprefix("module.").replace("temporal_attentions.", "motion_modules.")
+    return name.replace("pos_encoder.positional_encoding", "pos_encoder.pe")
 
 
 def _folder(path: Path) -> tuple[dict[str, Any], Path]:
@@ -126,10 +164,10 @@ def _check_kind(file: Path, state: State) -> None:
         )
 
 
-def _positions(state: State) -> int:
-    """How many positions the weights know."""
+def _positions(state: State) -> int | None:
+    """How many positions the weights know; None if they say nothing of it."""
     known = {weight.shape[-2] for name, weight in state.items() if name.endswith((".pe", POSITIONS))}
-    return min(known, default=DEFAULT_POSITIONS)
+    return min(known, default=None)
 
 
 def _layers(path: Path, state: State) -> int:
@@ -149,11 +187,15 @@ def _one(path: Path, values: int | Iterable[int], what: str) -> int:
     return different.pop()
 
 
-def _said(path: Path) -> str:
+def _kind(path: Path, hotshot: bool, positions: bool) -> str:
+    """The kind of modules in a file with Hotshot-XL's names, and with positions, or without."""
+    if hotshot:
+        return "hotshot"
     name = path.resolve().name.lower()
-    return next((kind for kind in ("lightning", "lcm") if kind in name), "animatediff")
+    said = next((kind for kind in ("lightning", "lcm") if kind in name), None)
+    return said or ("animatediff" if positions else "lcm")  # AnimateLCM's file alone has none
 
 
 def _steps(path: Path, kind: str) -> int:
     said = re.search(r"(\d+)-?_?steps?", path.resolve().name.lower())
-    return int(said[1]) if said and kind != "animatediff" else STEPS[kind]
+    return int(said[1]) if said and kind in ("lcm", "lightning") else KINDS[kind].steps

@@ -120,3 +120,13 @@ def test_what_is_no_video_or_no_model_is_refused(run, model, source):
     assert not [path.name for path in source.parent.iterdir() if "64" in path.name]
     assert "does not exist" in run("missing.mp4", "--model", model)[2]
     assert "no model at" in run(source, "--model", "nowhere")[2]
+
+
+def test_weights_that_are_not_finite_write_nothing(run, make_upscaler, source, tmp_path):
+    pipe = make_upscaler()
+    next(pipe.unet.temporal_parameters()).data.fill_(float("nan"))
+    pipe.save_pretrained(tmp_path / "broken")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = run(source, "--model", tmp_path / "broken", "--size", 64)
+    assert (code, out) == (2, "") and "the sample is not finite after step 1 of 2" in err
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import diffusers
 import pytest
 import torch
 from diffusers import EulerAncestralDiscreteScheduler
 
+from lumiere.diffusion.parametrization import scales
 from lumiere.diffusion.sampling import (
     SCHEDULERS,
     StopSampling,
@@ -14,6 +16,7 @@ from lumiere.diffusion.sampling import (
     scheduler_name,
 )
 from lumiere.errors import InputError
+from lumiere.io import components
 
 SHAPE = (2, 3, 5, 4, 4)
 
@@ -217,3 +220,80 @@ def test_inverted_noise_leads_back_to_its_sample(name, strength):
     assert not torch.allclose(
         sample(denoiser, seeded(seed=1), scheduler, 100, start=clean, strength=strength), clean, atol=0.3
     )
+
+
+LISTED = [(name, {}) for name in components.SCHEDULERS] + [
+    ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"})
+]
+
+
+def listed_scheduler(name, options):
+    return getattr(diffusers, name).from_config({**noise_schedule().config, **options})
+
+
+@pytest.mark.parametrize(("name", "options"), LISTED)
+def test_a_seed_fixes_every_scheduler_alone_and_in_a_batch(name, options):
+    def sampled(seeds):
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = torch.cat([torch.randn(1, 3, 5, 4, 4, generator=each) for each in generators])
+        denoiser = perfect_denoiser_of_any_time(noise.sin())
+        return sample(denoiser, noise, listed_scheduler(name, options), 20, generator=generators)
+
+    alone = sampled([5])
+    torch.manual_seed(1)
+    assert torch.equal(sampled([5]), alone)
+    assert torch.equal(sampled([3, 5])[1:], alone)
+
+
+def perfect_denoiser_of_any_time(clean):
+    alphas_cumprod = noise_schedule().alphas_cumprod
+
+    def denoiser(x, t):
+        a, s = scales(alphas_cumprod[round(float(t))])
+        return (a * x - clean) / s
+
+    return denoiser
+
+
+@pytest.mark.parametrize("name", ["HeunDiscreteScheduler", "KDPM2DiscreteScheduler"])
+def test_a_noise_level_near_infinity_costs_no_digits(name):
+    def denoiser(x, t):
+        return 1e-7 * x.sin() - x  # v; rounding differs between these two by what a kernel's would
+
+    def other(x, t):
+        return -x
+
+    scheduler = listed_scheduler(name, {})
+    out = sample(denoiser, seeded(), scheduler, 20)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out, sample(other, seeded(), scheduler, 20), atol=1e-4, rtol=0)
+
+
+def test_a_prediction_that_a_scheduler_does_not_know_is_refused():
+    scheduler = listed_scheduler("KDPM2DiscreteScheduler", {"prediction_type": "sample"})
+    with pytest.raises(InputError, match="KDPM2DiscreteScheduler takes no prediction of type 'sample'"):
+        sample(lambda x, t: x, seeded(), scheduler, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("KDPM2AncestralDiscreteScheduler", 4),
+        ("LCMScheduler", 61),
+        ("PNDMScheduler", 2),
+        ("HeunDiscreteScheduler", 61),
+    ],
+)
+def test_steps_that_a_scheduler_cannot_take_are_refused_before_sampling(name, steps):
+    with pytest.raises(InputError, match=f"{name} cannot take {steps} steps here"):
+        sample(lambda x, t: 1 / 0, seeded(), listed_scheduler(name, {}), steps)
+
+
+def test_a_step_that_is_not_finite_stops_and_says_which():
+    def denoiser(x, t):
+        return x * (float("nan") if t < 600 else 0)
+
+    with pytest.raises(InputError, match=r"not finite after step 3 of 4 \(DDIMScheduler, timestep 499\)"):
+        sample(denoiser, seeded(), noise_schedule(), 4)
+    with pytest.raises(InputError, match="not finite after step"):
+        inverted_noise(denoiser, seeded(), noise_schedule(), 4)

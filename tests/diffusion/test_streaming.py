@@ -4,11 +4,17 @@ import weakref
 
 import pytest
 import torch
+from diffusers import (
+    DDPMScheduler,
+    EulerAncestralDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LCMScheduler,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumiere.diffusion.multidiffusion import multidiffusion
-from lumiere.diffusion.sampling import SCHEDULERS, make_scheduler, noise_schedule, sample
+from lumiere.diffusion.sampling import SCHEDULERS, evaluations, make_scheduler, noise_schedule, sample
 from lumiere.diffusion.streaming import sample_stream
 from lumiere.diffusion.windows import WEIGHTS, tiles, windows
 from lumiere.errors import InputError
@@ -92,3 +98,42 @@ def test_reading_begins_with_the_first_frame_that_is_asked_for():
 def test_what_cannot_be_streamed_is_refused_at_once(frames, steps, message):
     with pytest.raises(InputError, match=message):
         sample_stream(mixing, lambda first, end: (), frames, scheduler("ddim"), steps)
+
+
+@pytest.mark.parametrize("kind", [EulerAncestralDiscreteScheduler, LCMScheduler, DDPMScheduler])
+def test_a_frames_noise_at_each_step_does_not_depend_on_the_windows(kind):
+    noise = torch.randn(1, 3, 11, 2, 2, generator=torch.Generator().manual_seed(0))
+
+    def made(size, overlap, seed=0):
+        torch.manual_seed(size)
+        frames = windows(11, size, overlap)
+        stream = sample_stream(
+            lambda x, t: torch.sin(x),
+            lambda first, end: (noise[:, :, first:end],),
+            frames,
+            kind.from_config(noise_schedule().config),
+            4,
+            seed=seed,
+        )
+        return torch.cat([x for (x,) in stream], dim=2)
+
+    torch.testing.assert_close(made(4, 2), made(11, 0), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(made(3, 1), made(11, 0), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(made(4, 2, seed=1), made(4, 2))
+
+
+def test_schedulers_of_second_order_go_to_the_end():
+    noise = torch.randn(1, 3, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    scheduler = HeunDiscreteScheduler.from_config(noise_schedule("sample").config)
+    calls = []
+    stream = sample_stream(
+        lambda x, t: torch.full_like(x, 0.5),
+        lambda first, end: (noise[:, :, first:end],),
+        windows(4, 3, 1),
+        scheduler,
+        3,
+        callback=lambda: calls.append(1),
+    )
+    made = torch.cat([x for (x,) in stream], dim=2)
+    torch.testing.assert_close(made, torch.full_like(made, 0.5), atol=1e-4, rtol=0)
+    assert len(calls) == 2 * evaluations(scheduler, 3) == 2 * 5

@@ -177,3 +177,40 @@ def test_a_bundle_is_loaded_and_saved_with_diffusers_arguments(tiny_bundle, tmp_
         LumierePipeline.from_pretrained(tiny_bundle, device_map="balanced")
     with pytest.raises(InputError, match=r"dtype is torch.bfloat16 and torch_dtype torch.float16"):
         LumierePipeline.from_pretrained(tiny_bundle, torch_dtype=torch.float16, dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize("kind", ["EulerAncestralDiscreteScheduler", "LCMScheduler"])
+def test_a_seed_fixes_the_noise_of_each_step(make_pipe, kind):
+    pipe = make_pipe()
+    pipe.scheduler = getattr(diffusers, kind).from_config(pipe.scheduler.config)
+    alone = pipe("a cat", num_frames=4, seed=np.int64(5))
+    torch.manual_seed(1)
+    again = pipe("a cat", num_frames=4, generator=[torch.Generator().manual_seed(5)])
+    both = pipe(["a dog", "a cat"], num_frames=4, seed=np.array([3, 5]), batch_size=2)
+    assert np.array_equal(again.frames, alone.frames)
+    # Kernels may round otherwise for another size of batch.
+    assert np.abs(both[1].frames.astype(int) - alone.frames).max() <= 1
+    assert both[1].metadata["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 2**64}, "seed is 18446744073709551616; give a whole number from 0"),
+        ({"seed": 1.5}, "seed is 1.5; give a whole number"),
+        ({"seed": "5"}, "seed is '5'; give a whole number"),
+        ({"generator": 5}, "generator is 5; give a torch.Generator"),
+        ({"generator": [None]}, "generator is None; give a torch.Generator"),
+        ({"generator": []}, "there are 0 generators for 1 clips"),
+    ],
+)
+def test_what_is_no_seed_is_refused(pipe, options, message):
+    with pytest.raises(InputError, match=message):
+        pipe("a cat", num_frames=4, **options)
+
+
+def test_weights_that_are_not_finite_stop_at_a_step(make_pipe):
+    pipe = make_pipe()
+    next(pipe.unet.temporal_parameters()).data.fill_(float("nan"))
+    with pytest.raises(InputError, match="the sample is not finite after step 1 of 3"):
+        pipe("a cat", num_frames=4, seed=0)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from diffusers import LCMScheduler
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -261,3 +262,17 @@ def test_a_cascades_noise_leaves_a_picture_within_range():
     inside, outside = (x - a * 0.5) / s, (x - a * 3.0) / s
     torch.testing.assert_close(within_range(inside, x, t, ALPHAS), inside)
     torch.testing.assert_close((x - s * within_range(outside, x, t, ALPHAS)) / a, torch.ones_like(x))
+
+
+def test_a_scheduler_that_adds_noise_adds_each_frames_own(make_upscaler):
+    pipe = make_upscaler()
+    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    pipe._denoise = lambda x, t, low, level: x.sin()
+    source = frames(9)
+    torch.manual_seed(1)
+    windowed = pipe(Clip(source, 16), 32, window=4, overlap=1, seed=np.int64(3), num_inference_steps=3)
+    whole = pipe(Clip(source, 16), 32, window=9, seed=3, num_inference_steps=3)
+    assert np.abs(windowed.frames.astype(int) - whole.frames).max() <= 1
+    assert windowed.metadata["upscaled"]["seed"] == 3
+    other = pipe(Clip(source, 16), 32, window=9, seed=4, num_inference_steps=3)
+    assert np.abs(other.frames.astype(int) - whole.frames).max() > 1

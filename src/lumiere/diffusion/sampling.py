@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -83,17 +84,57 @@ def scheduler_name(scheduler: Any) -> str:
 def set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
     """Set a scheduler's timesteps for so many inference steps, exactly as many.
 
+    A scheduler of second order evaluates the denoiser at almost twice as many timesteps.
+
     Raises:
-        InputError: the number of steps is not within 1 and the schedule's own number.
+        InputError: the number of steps is not within 1 and the schedule's own number, or not one that this
+            scheduler can take.
     """
     _check_steps(scheduler, steps)
-    scheduler.set_timesteps(steps, device=device)
+    _set(scheduler, device, num_inference_steps=steps)
     # For some numbers of steps (61, 103, ...) diffusers' trailing spacing rounds its way to one step more,
     # at timestep -1, which would be looked up as pure noise.
     if len(scheduler.timesteps) == steps + 1 and scheduler.timesteps[-1] < 0:
         scheduler.timesteps = scheduler.timesteps[:steps]
         if hasattr(scheduler, "sigmas"):
             scheduler.sigmas = torch.cat([scheduler.sigmas[:steps], scheduler.sigmas[-1:]])
+    if not bool((scheduler.timesteps >= 0).all()):  # NaN among them, too
+        raise InputError(f"{scheduler_name(scheduler)} cannot take {steps} steps here; give another number")
+
+
+def evaluations(scheduler: Any, num_inference_steps: int) -> int:
+    """How often a scheduler, which is not changed, has the denoiser called in so many steps.
+
+    Raises:
+        InputError: the number of steps is not one that the schedule allows.
+    """
+    ready = deepcopy(scheduler)
+    set_timesteps(ready, num_inference_steps, torch.device("cpu"))
+    return len(ready.timesteps)
+
+
+def _set(scheduler: Any, device: torch.device, **options: Any) -> None:
+    """``set_timesteps`` of diffusers' scheduler. Raises :class:`InputError` for what that refuses."""
+    try:
+        scheduler.set_timesteps(**options, device=device)
+    except (ValueError, IndexError, RuntimeError, OverflowError, ZeroDivisionError) as error:
+        steps = options.get("num_inference_steps") or len(options["timesteps"])
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{scheduler_name(scheduler)} cannot take {steps} steps here: {reason}") from None
+
+
+def check_finite(x: Tensor, step: int, scheduler: Any) -> None:
+    """Raise :class:`InputError`, which says after which step, unless all of a sample is finite.
+
+    Args:
+        step: counted from 0, of ``scheduler.timesteps``.
+    """
+    if not bool(x.isfinite().all()):
+        raise InputError(
+            f"the sample is not finite after step {step + 1} of {len(scheduler.timesteps)} "
+            f"({scheduler_name(scheduler)}, timestep {float(scheduler.timesteps[step]):g}): the weights, "
+            "those of a style or the guidance are too large, or the dtype is too narrow"
+        )
 
 
 def _check_steps(scheduler: Any, steps: int) -> int:
@@ -117,7 +158,7 @@ def _set_last_timesteps(scheduler: Any, steps: int, strength: float, device: tor
     if "timesteps" not in inspect.signature(scheduler.set_timesteps).parameters:
         known = ", ".join(SCHEDULERS)
         raise InputError(f"{scheduler_name(scheduler)} cannot begin in the middle; choose one of {known}")
-    scheduler.set_timesteps(timesteps=timesteps.tolist(), device=device)
+    _set(scheduler, device, timesteps=timesteps.tolist())
 
 
 @torch.no_grad()
@@ -148,12 +189,13 @@ def sample(
 
     Raises:
         InputError: the number of steps is not within 1 and the schedule's own number, the strength is out of
-            its range, or the scheduler cannot begin with ``start``.
+            its range, the scheduler cannot begin with ``start``, or a step ends in numbers that are not
+            finite.
     """
     _check_strength(strength)
     if start is None:
         set_timesteps(scheduler, num_inference_steps, noise.device)
-        x = noise * scheduler.init_noise_sigma
+        x = initial_sample(noise, scheduler)
     else:
         _set_last_timesteps(scheduler, num_inference_steps, strength, noise.device)
         x = scheduler.add_noise(start, noise, scheduler.timesteps[:1])
@@ -161,15 +203,41 @@ def sample(
     extra = {"generator": generator} if takes_generator else {}
 
     for step, t in enumerate(scheduler.timesteps):
-        prediction = denoiser(scheduler.scale_model_input(x, t), t)
-        x = scheduler.step(prediction, t, x, return_dict=False, **extra)[0]
+        prediction = denoiser(scheduler.scale_model_input(x, t).to(noise.dtype), t)
+        x = take_step(scheduler, prediction, t, x, **extra)
+        check_finite(x, step, scheduler)
         if callback is not None:
             try:
-                replaced = callback(step, t, x)
+                replaced = callback(step, t, x.to(noise.dtype))
             except StopSampling:
                 break
             x = x if replaced is None else replaced
-    return x
+    return x.to(noise.dtype)
+
+
+def take_step(scheduler: Any, prediction: Tensor, t: Tensor, x: Tensor, **options: Any) -> Tensor:
+    """The sample after a scheduler's step.
+
+    Raises:
+        InputError: the scheduler has no step for its ``prediction_type``.
+    """
+    try:
+        stepped: Tensor = scheduler.step(prediction, t, x, return_dict=False, **options)[0]
+    except NotImplementedError:
+        predicted = scheduler.config.prediction_type
+        name, known = scheduler_name(scheduler), ", ".join(SCHEDULERS)
+        raise InputError(f"{name} takes no prediction of type {predicted!r}; choose one of {known}") from None
+    return stepped
+
+
+def initial_sample(noise: Float[Tensor, "b ..."], scheduler: Any) -> Float[Tensor, "b ..."]:
+    """Standard normal noise as a scheduler, whose timesteps are set, wants it scaled.
+
+    Where the noise level stands in for an infinite one, steps subtract almost all of the sample from itself:
+    it is then float64, so that what is left has the digits of float32.
+    """
+    wide = scheduler.init_noise_sigma > 1000 and noise.device.type != "mps"
+    return (noise.double() if wide else noise) * scheduler.init_noise_sigma
 
 
 @torch.no_grad()
@@ -201,8 +269,9 @@ def inverted_noise(
     inverse.set_timesteps(min(limit, round(num_inference_steps / strength)), device=clean.device)
     last = max(int(inverse.timesteps[0]), round(strength * limit) - 1)
     x, reached = clean, torch.zeros_like(inverse.timesteps[0])
-    for t in inverse.timesteps[inverse.timesteps <= last]:
+    for step, t in enumerate(inverse.timesteps[inverse.timesteps <= last]):
         x = inverse.step(denoiser(x, reached), t, x, return_dict=False)[0]
+        check_finite(x, step, inverse)
         reached = t
     a, s = scales(signal_power(inverse.alphas_cumprod, reached, x))
     return from_sample(clean, x, a, s, "epsilon")

@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lumiere.diffusion.guidance import WindowDenoiser
-from lumiere.diffusion.sampling import set_timesteps
+from lumiere.diffusion.sampling import check_finite, initial_sample, set_timesteps, take_step
 from lumiere.diffusion.windows import Windows
 from lumiere.errors import InputError
+from lumiere.shapes import fold, unfold
 
 TIME = 2
 
@@ -48,6 +50,7 @@ def sample_stream(
     num_inference_steps: int,
     *,
     weights: str = "flat",
+    seed: int = 0,
     callback: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Tensor, ...]]:
     """Denoise a clip window by window, and yield it piece by piece, from its beginning to its end.
@@ -59,13 +62,16 @@ def sample_stream(
         read: ``read(first, end)`` gives those frames' noise, ``b c t h w``, and then whatever else
             ``denoise`` takes of them, on the same frames; called once for each piece, in order.
         frames: the windows in time, on a line.
-        scheduler: one of diffusers' that adds no noise of its own; it is not changed.
+        scheduler: one of diffusers'; it is not changed.
         weights: one of ``lumiere.diffusion.windows.WEIGHTS``.
-        callback: called after each window of each step, ``len(frames.starts) * num_inference_steps`` times.
+        seed: of the noise that a scheduler adds at each step, each frame's own whatever the windows.
+        callback: called after each window of each step, ``len(frames.starts) * evaluations(scheduler,
+            num_inference_steps)`` times.
 
     Raises:
         InputError: the windows are circular, so that the first frames would have to wait for the last ones;
-            or the number of steps is not one that the schedule allows.
+            or the number of steps is not one that the schedule allows; or (when it denoises) a step ends in
+            numbers that are not finite.
     """
     if frames.starts[-1] + frames.size > frames.length:
         raise InputError("a circular clip cannot be streamed; sample it whole")
@@ -74,8 +80,10 @@ def sample_stream(
     set_timesteps(ready, num_inference_steps, torch.device("cpu"))
 
     pieces = _pieces(read, frames, ready)
-    for number in range(num_inference_steps):
-        pieces = _step(number, pieces, denoise, frames, counts, callback)
+    seeds = torch.randint(2**62, (len(ready.timesteps),), generator=torch.Generator().manual_seed(seed))
+    for number, of_step in enumerate(seeds.tolist()):
+        generator = torch.Generator().manual_seed(of_step)
+        pieces = _step(number, pieces, denoise, frames, counts, generator, callback)
     return ((piece.x, *piece.aligned) for piece in pieces)
 
 
@@ -84,8 +92,8 @@ def _pieces(
 ) -> Iterator[_Piece]:
     for first, end in zip(frames.starts, (*frames.starts[1:], frames.length), strict=True):
         noise, *aligned = read(first, end)
-        x = noise * scheduler.init_noise_sigma
-        yield _Piece(first, x, tuple(aligned), deepcopy(scheduler), torch.zeros_like(x))
+        x = initial_sample(noise, scheduler)
+        yield _Piece(first, x, tuple(aligned), deepcopy(scheduler), torch.zeros_like(noise))
 
 
 @torch.no_grad()
@@ -95,6 +103,7 @@ def _step(
     denoise: WindowDenoiser,
     frames: Windows,
     counts: Tensor,
+    generator: torch.Generator,
     callback: Callable[[], None] | None,
 ) -> Iterator[_Piece]:
     held: list[_Piece] = []
@@ -106,8 +115,21 @@ def _step(
         if callback is not None:
             callback()
         done = held.pop(0)
-        x = done.scheduler.step(done.prediction, t, done.x, return_dict=False)[0]
-        yield _Piece(done.first, x, done.aligned, done.scheduler, torch.zeros_like(x))
+        x = _stepped(done, t, generator)
+        check_finite(x, number, done.scheduler)
+        if number + 1 == len(done.scheduler.timesteps):
+            x = x.to(done.prediction.dtype)
+        yield _Piece(done.first, x, done.aligned, done.scheduler, torch.zeros_like(done.prediction))
+
+
+def _stepped(piece: _Piece, t: Tensor, generator: torch.Generator) -> Tensor:
+    """The piece after the step. Frames are samples to the scheduler, so that noise is drawn for each frame by
+    itself, one after another, however many the piece has."""
+    if "generator" not in signature(piece.scheduler.step).parameters:
+        return take_step(piece.scheduler, piece.prediction, t, piece.x)
+    prediction, x = fold(piece.prediction), fold(piece.x)
+    x = take_step(piece.scheduler, prediction, t, x, generator=[generator] * len(x))
+    return unfold(x, len(piece.x))
 
 
 def _predict(
@@ -117,7 +139,7 @@ def _predict(
     covered = [piece for piece in held if piece.first < start + size]
     inputs = [(piece.scheduler.scale_model_input(piece.x, t), *piece.aligned) for piece in covered]
     x, *aligned = (torch.cat(parts, TIME).narrow(TIME, 0, size) for parts in zip(*inputs, strict=True))
-    predicted = denoise(x, t, *aligned)
+    predicted = denoise(x.to(held[0].prediction.dtype), t, *aligned)
     predicted = predicted * row.to(predicted).view(-1, 1, 1)
     for piece in covered:
         part = predicted[:, :, piece.first - start : piece.end - start]

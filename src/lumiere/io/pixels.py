@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from lumiere.errors import InputError
+
 
 def from_uint8(
     frames: UInt8[np.ndarray, "*b t h w 3"] | UInt8[Tensor, "*b t h w 3"],
@@ -20,5 +22,14 @@ def from_uint8(
 
 
 def to_uint8(video: Float[Tensor, "3 t h w"]) -> UInt8[np.ndarray, "t h w 3"]:
-    """A video in [-1, 1] as frames; values beyond that range are clamped."""
+    """A video in [-1, 1] as frames; values beyond that range are clamped.
+
+    Raises:
+        InputError: there are values that are not finite.
+    """
+    if not bool(video.isfinite().all()):
+        raise InputError(
+            "the decoded frames are not finite: the weights of the codec or of the warp net are not, or its "
+            "dtype is too narrow"
+        )
     return ((video + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()

@@ -12,7 +12,7 @@ import numpy as np
 from lumiere.conditions import continue_from
 from lumiere.errors import InputError
 from lumiere.io.video import Clip, resize
-from lumiere.pipelines.inputs import fitted_size
+from lumiere.pipelines.inputs import check_seed, fitted_size
 
 if TYPE_CHECKING:
     from lumiere.pipelines.text_to_video import LumierePipeline
@@ -34,7 +34,7 @@ def extend(
         raise InputError(f"{num_frames} frames are asked for; the clip has {len(clip)} already")
     height, width = fitted_size(clip.height, clip.width, pipe.config["size"], pipe.codec.factor)
     frames = resize(clip.frames, height, width)
-    seed = secrets.randbelow(2**32) if seed is None else seed
+    seed = secrets.randbelow(2**32) if seed is None else check_seed(seed)
     window = clip
     for number in itertools.count():
         condition = continue_from(frames, known_frames, pipe.config["frames"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 from lumiere.errors import InputError
 
@@ -47,3 +49,14 @@ def check_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise InputError(f"the prompt {text!a} is not UTF-8 text") from None
+
+
+def check_seed(seed: Any) -> int:
+    """A seed as an ``int``, from whatever is a whole number. Raises :class:`InputError` for anything else."""
+    try:
+        number = None if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        number = None
+    if number is None or not 0 <= number < 2**63:
+        raise InputError(f"seed is {seed!r}; give a whole number from 0 to {2**63 - 1}")
+    return number

@@ -21,7 +21,7 @@ from lumiere.diffusion.guidance import check_interval
 from lumiere.errors import InputError
 from lumiere.io.video import Clip
 from lumiere.pipelines.first_frame import FirstFrame, choose_first_frames
-from lumiere.pipelines.inputs import check_request, check_text, fitted_size
+from lumiere.pipelines.inputs import check_request, check_seed, check_text, fitted_size
 from lumiere.pipelines.outputs import OUTPUT_TYPES
 from lumiere.pipelines.regions import Regions
 from lumiere.style import Style
@@ -96,8 +96,8 @@ def prepare_request(
     guidance_interval: Sequence[float] | None,
     negative_prompt: str | Sequence[str] | None,
     num_videos_per_prompt: int,
-    seed: int | np.integer | Sequence[int] | None,
-    generator: torch.Generator | Sequence[torch.Generator] | None,
+    seed: Any,
+    generator: Any,
     batch_size: int,
     latents: Tensor | None,
     prompt_embeds: Tensor | None,
@@ -288,8 +288,8 @@ def _fitted(
 
 
 def _generators(
-    seed: int | np.integer | Sequence[int] | None,
-    generator: torch.Generator | Sequence[torch.Generator] | None,
+    seed: Any,
+    generator: Any,
     clips: int,
     per_prompt: int,
 ) -> tuple[list[int], list[torch.Generator]]:
@@ -299,28 +299,27 @@ def _generators(
             raise InputError("both seed and generator are given; give one of them")
         if isinstance(generator, torch.Generator):
             return [generator.initial_seed()] * clips, [generator] * clips
-        if len(generator) != clips:
+        generators = list(generator) if isinstance(generator, list | tuple) else [generator]
+        if odd := [each for each in generators if not isinstance(each, torch.Generator)]:
+            raise InputError(f"generator is {odd[0]!r:.80}; give a torch.Generator, or a list of one each")
+        if len(generators) != clips:
             raise InputError(
-                f"there are {len(generator)} generators for {clips} clips; give one, or one each"
+                f"there are {len(generators)} generators for {clips} clips; give one, or one each"
             )
-        return [each.initial_seed() for each in generator], list(generator)
+        return [each.initial_seed() for each in generators], generators
     if seed is None:
         seeds = [secrets.randbelow(2**32) for _ in range(clips)]
-    elif isinstance(seed, Sequence):
+    elif isinstance(seed, list | tuple | range) or (isinstance(seed, np.ndarray | Tensor) and seed.ndim):
         if len(seed) * per_prompt != clips:
             raise InputError(
                 f"there are {len(seed)} seeds for {clips // per_prompt} prompts; give one, or one each"
             )
-        seeds = [_seed(each) + number for each in seed for number in range(per_prompt)]
+        seeds = [check_seed(each) + number for each in seed for number in range(per_prompt)]
     else:
-        seeds = [_seed(seed) + number for _ in range(clips // per_prompt) for number in range(per_prompt)]
+        seeds = [
+            check_seed(seed) + number for _ in range(clips // per_prompt) for number in range(per_prompt)
+        ]
     return seeds, [torch.Generator().manual_seed(each) for each in seeds]
-
-
-def _seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise InputError(f"seed is {seed!r}; give a whole number from 0 to {2**63 - 1}")
-    return int(seed)
 
 
 def check_latents(latents: Tensor | None, shape: tuple[int, ...]) -> None:

@@ -25,7 +25,7 @@ from lumiere.diffusion.guidance import WindowDenoiser, classifier_free
 from lumiere.diffusion.multidiffusion import multidiffusion
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.parametrization import from_sample, scales, signal_power, to_sample
-from lumiere.diffusion.sampling import noise_schedule
+from lumiere.diffusion.sampling import evaluations, noise_schedule
 from lumiere.diffusion.streaming import sample_stream
 from lumiere.diffusion.windows import Windows, tiles, windows
 from lumiere.errors import InputError
@@ -35,6 +35,7 @@ from lumiere.io.video.clip import exact_rate
 from lumiere.models.codec import PatchCodec
 from lumiere.models.stunet import STUNet
 from lumiere.pipelines.base import BundlePipeline
+from lumiere.pipelines.inputs import check_seed
 from lumiere.pipelines.memory import available_bytes
 from lumiere.shapes import Context, Sample, Video, fold, unfold
 
@@ -121,7 +122,7 @@ class UpscalePipeline(BundlePipeline):
         unet: a space-time net without text and without temporal resampling. It takes the noisy residual and
             the enlarged clip, both as samples of ``codec``, and the noise level as its class label.
         codec: pixels to patches.
-        scheduler: any of diffusers' that adds no noise of its own.
+        scheduler: any of diffusers'.
         text_encoder, image_noising_scheduler: of a stage of a cascade, such as DeepFloyd-IF's: its net is
             conditioned on a text, too, this scheduler adds noise to the enlarged clip, and the net denoises
             the picture itself.
@@ -216,8 +217,9 @@ class UpscalePipeline(BundlePipeline):
     ) -> dict[str, Any]:
         """The source's settings, and how it was enlarged: what was chosen, or else the model's."""
         chosen = {key: value for key, value in options.items() if value is not None}
+        chosen["seed"] = check_seed(chosen.get("seed", 0))
         own = {"num_inference_steps": "steps", "window": "window", "overlap": "overlap"}
-        used = {key: self.config[name] for key, name in own.items()} | {"seed": 0} | chosen
+        used = {key: self.config[name] for key, name in own.items()} | chosen
         how = {"model": self.model_name, "width": size[1], "height": size[0], **used}
         return {**metadata, "upscaled": how}
 
@@ -230,7 +232,7 @@ class UpscalePipeline(BundlePipeline):
         prompt: str = "",
         negative_prompt: str = "",
         guidance_scale: float | None = None,
-        seed: int = 0,
+        seed: int | np.integer = 0,
         num_inference_steps: int | None = None,
         window: int | None = None,
         overlap: int | None = None,
@@ -241,7 +243,7 @@ class UpscalePipeline(BundlePipeline):
         """Enlarge ``count`` frames, uint8 H x W x 3, as they come, to ``size`` (height, width).
 
         Memory grows with the window, the steps and the size, not with ``count``. A seed gives each frame the
-        same noise whatever the windows and the tiles.
+        same noise whatever the windows and the tiles, also that which some schedulers add at each step.
 
         Args:
             prompt, negative_prompt, guidance_scale: as for
@@ -255,8 +257,9 @@ class UpscalePipeline(BundlePipeline):
                 model's.
 
         Raises:
-            InputError: an option is out of its range.
+            InputError: an option is out of its range; or (when it denoises) the sample is not finite.
         """
+        seed = check_seed(seed)
         config = self.config
         steps = config["steps"] if num_inference_steps is None else num_inference_steps
         level = config["noise_level"] if noise_level is None else noise_level
@@ -292,6 +295,7 @@ class UpscalePipeline(BundlePipeline):
             return multidiffusion(denoise, places, low, processes=self.processes)(x, t)
 
         bars: list[Any] = []
+        calls = evaluations(self.scheduler, steps)
         pieces = sample_stream(
             window_denoise,
             read,
@@ -299,11 +303,12 @@ class UpscalePipeline(BundlePipeline):
             self.scheduler,
             steps,
             weights=weights,
+            seed=2**62 + seed,
             callback=lambda: bars[0].update(),
         )
 
         def finished() -> Iterator[np.ndarray]:
-            with self.progress_bar(total=steps * len(time.starts)) as bar:
+            with self.progress_bar(total=calls * len(time.starts)) as bar:
                 bars.append(bar)
                 for made, low in pieces:
                     whole = add_residual(low, std * made) if self.image_noising_scheduler is None else made

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumiere.conditions import Condition, VideoInput
-from lumiere.diffusion.sampling import StopSampling
+from lumiere.diffusion.sampling import StopSampling, evaluations
 from lumiere.errors import InputError
 from lumiere.io.pixels import from_uint8
 from lumiere.io.video import Clip, resize
@@ -131,8 +131,8 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         guidance_interval: Sequence[float] | None = None,
         negative_prompt: str | Sequence[str] | None = None,
         num_videos_per_prompt: int = 1,
-        seed: int | np.integer | Sequence[int] | None = None,
-        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        seed: Any = None,
+        generator: Any = None,
         batch_size: int = 1,
         latents: Tensor | None = None,
         prompt_embeds: Tensor | None = None,
@@ -144,8 +144,9 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
     ) -> Any:
         """Generate a clip of each prompt; ``docs/python.md`` describes every argument.
 
-        Those of diffusers' video pipelines mean what they mean there. A seed gives the same noise whatever
-        else is in the batch, and a longer clip starts with the noise of a shorter one.
+        Those of diffusers' video pipelines mean what they mean there. A seed gives the same noise, also that
+        which some schedulers add at each step, whatever else is in the batch, and a longer clip starts with
+        the noise of a shorter one.
 
         Args:
             image, video, mask_image: an image alone is the first frame; with a mask it is a cinemagraph, of
@@ -160,7 +161,8 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
             a :class:`~lumiere.pipelines.outputs.LumierePipelineOutput`. A tuple without ``return_dict``.
 
         Raises:
-            InputError: an argument is out of its range or contradicts another, or memory would not suffice.
+            InputError: an argument is out of its range or contradicts another, or memory would not suffice;
+                or a step ends in numbers that are not finite.
         """
         arguments = dict(locals())
         for name in ("self", "return_dict", "callback_on_step_end", "callback_on_step_end_tensor_inputs"):
@@ -169,7 +171,8 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         start = encode_source(self, request)
         noise = initial_noise(self, request, start)
         self._interrupt, self._guidance_scale = False, request.guidance
-        bar = self.progress_bar(total=request.steps * len(request.batches))
+        calls = evaluations(self.scheduler, request.steps) if start is None else request.steps
+        bar = self.progress_bar(total=calls * len(request.batches))
         with applied_style(self.unet.spatial, request.style, request.alpha), bar:
             on_step_end = self._step_callback(bar, callback_on_step_end, callback_on_step_end_tensor_inputs)
             parts = [

@@ -13,6 +13,8 @@ from torch import Tensor
 Video = Float[Tensor, "b 3 t H W"]
 Sample = Float[Tensor, "b c t h w"]
 Context = Float[Tensor, "b l d"]
+#: of each frame
+FrameContext = Float[Tensor, "b text_frames l d"]
 Mask = Float[Tensor, "b 1 t H W"]
 #: displacement (x, y) and share, see ``lumiere.models.warping``
 Displacement = Float[Tensor, "b 3 t h w"]

@@ -33,6 +33,10 @@ def model_prompt(prompt: str, model: str | Path, rewrite: bool = True, source: b
     if not rewrite or not (folder / "words.json").is_file():
         return prompt
     from lumiere.emoji.prompt_rewriter import PromptRewriter
+    from lumiere.pipelines.travel import Travel
+
+    if (travel := Travel.of(prompt)) is not None:
+        return str(travel.changed(lambda each: model_prompt(each, folder, source=source)))
 
     rewriter = kept("rewriter", folder, lambda: PromptRewriter.from_bundle(folder))
     assert rewriter is not None

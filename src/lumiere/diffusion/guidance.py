@@ -18,7 +18,7 @@ WindowDenoiser = Callable[..., Tensor]
 
 def classifier_free(
     denoise: ContextDenoiser,
-    context: Float[Tensor, "b l d"],
+    context: Float[Tensor, "b *t l d"],
     uncond: Float[Tensor, "#b l d"],
     guidance_scale: float | Callable[[], float],
     *,
@@ -32,6 +32,7 @@ def classifier_free(
 
     Args:
         denoise: called as ``denoise(x, t, context, *aligned)`` with ``x`` of b or 2 b items.
+        context: of each clip, or of each of its frames.
         guidance_scale: a number, or a function that is called at each step.
         rescale: 0 to 1, how much of the guided prediction's standard deviation is brought back to the
             conditional one's, clip by clip. With zero terminal SNR guidance overexposes without it; Lin et
@@ -49,6 +50,8 @@ def classifier_free(
         raise InputError(f"guidance is {guidance_scale}; give a number of at least 1 (1 switches it off)")
     if not 0 <= rescale <= 1:
         raise InputError(f"guidance rescale is {rescale}; give a number from 0 to 1")
+    if context.ndim == 4:
+        uncond = uncond[:, None]
     both = torch.cat([uncond.expand_as(context), context])
 
     def guided(x: Tensor, t: Tensor, *aligned: Tensor) -> Tensor:

@@ -56,13 +56,18 @@ class FramePosition(nn.Module):
         self.out = nn.Linear(emb_channels, emb_channels)
 
     def forward(self, emb: Tensor, context: Tensor, frames: Tensor) -> Tensor:
-        """``(b, e)``, ``(b, l, d)`` and indices of frames, ``(b, t)`` or ``(1, t)``, to ``(b, t, e)``."""
+        """``(b, e)``, ``(b, l, d)`` and indices of frames, ``(b, t)`` or ``(1, t)``, to ``(b, t, e)``.
+
+        Of a clip whose text changes, those of each frame: ``(b, t, e)`` and ``(b, t, l, d)``.
+        """
+        if emb.ndim == 2:
+            emb, context = emb[:, None], context[:, None]
         places = self.place(frame_positions(frames, self.channels, emb, self.periods))
         what = self.what(F.layer_norm(emb, emb.shape[-1:]))
         if self.text is not None:
-            what = what + self.text(context)
+            what = what + self.text(context.flatten(0, 1)).unflatten(0, context.shape[:2])
         places, what = (F.layer_norm(each, each.shape[-1:]) for each in (places, what))
-        return emb[:, None] + self.out(places * what[:, None])
+        return emb + self.out(places * what)
 
 
 class PlacedModulation(nn.Module):

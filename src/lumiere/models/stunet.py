@@ -26,7 +26,7 @@ from lumiere.models.layers import Design, PaperLayers, TemporalLayers, attention
 from lumiere.models.norm import use_fast_norms
 from lumiere.models.temporal import in_slices
 from lumiere.models.text.pooled import size_ids, split_pooled
-from lumiere.shapes import Context, Sample, fold, unfold
+from lumiere.shapes import Context, FrameContext, Sample, fold, unfold
 
 BLOCKS = (
     "CrossAttnDownBlock2D",
@@ -51,7 +51,11 @@ class STUNetOutput(BaseOutput):
 
 
 class _PerFrame:
-    """Each clip's embedding and text context, repeated for a level's frames; of one clip, views."""
+    """Each clip's embedding and text context, repeated for a level's frames; of one clip, views.
+
+    A clip whose text changes has those of each frame, ``b t e`` and ``b t l d``: a level gets those of the
+    frames that it keeps.
+    """
 
     def __init__(self, emb: Tensor, context: Tensor, placed: Tensor):
         self._clip_emb, self._clip_context, self._placed = emb, context, placed
@@ -59,9 +63,13 @@ class _PerFrame:
 
     def _for(self, folded: int) -> tuple[Tensor, Tensor]:
         if folded not in self._made:
-            frames = folded // len(self._clip_emb)
-            emb = self._clip_emb[:, None].expand(-1, frames, -1)
-            context = self._clip_context[:, None].expand(-1, frames, -1, -1)
+            emb, context = self._clip_emb, self._clip_context
+            frames = folded // len(emb)
+            if emb.ndim == 3:
+                emb, context = (each[:, :: each.shape[1] // frames] for each in (emb, context))
+            else:
+                emb = emb[:, None].expand(-1, frames, -1)
+                context = context[:, None].expand(-1, frames, -1, -1)
             self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1)
         return self._made[folded]
 
@@ -232,7 +240,7 @@ class STUNet(ModelMixin, ConfigMixin):
         self,
         sample: Sample | Float[Tensor, "b c h w"],
         timestep: Tensor | float | int,
-        encoder_hidden_states: Context,
+        encoder_hidden_states: Context | FrameContext,
         class_labels: Tensor | None = None,
         timestep_cond: Tensor | None = None,
         added_cond_kwargs: dict[str, Tensor] | None = None,
@@ -246,7 +254,8 @@ class STUNet(ModelMixin, ConfigMixin):
             sample: noisy clips, ``b c t h w``; any number of frames, any size that the image model takes.
                 Pictures, ``b c h w``, go through the image model alone.
             timestep: one for all clips, or ``(b,)``.
-            encoder_hidden_states: a text context per clip, ``b l d``.
+            encoder_hidden_states: a text context per clip, ``b l d``, or per frame, ``b t l d``. Where frames
+                are halved, each that is left keeps its own.
             class_labels, timestep_cond, added_cond_kwargs: per clip, as the image model takes them. Without
                 ``added_cond_kwargs``, Stable Diffusion XL's pooled text is the context's last position
                 (:mod:`lumiere.models.text.pooled`), and its sizes are the sample's.
@@ -264,14 +273,14 @@ class STUNet(ModelMixin, ConfigMixin):
 
         # Pictures: the image model alone
         added = added_cond_kwargs or {}
-        if unet.config.addition_embed_type == "text_time" and not added:
-            encoder_hidden_states, added = self._added(encoder_hidden_states, sample)
         if sample.ndim == 4:
+            if self._text_brings_more(added):
+                encoder_hidden_states, added = self._added(encoder_hidden_states, sample)
             more = {"class_labels": class_labels, "timestep_cond": timestep_cond, "added_cond_kwargs": added}
             predicted = unet(sample, timestep, encoder_hidden_states, **more).sample
             return STUNetOutput(sample=predicted) if return_dict else (predicted,)
 
-        # Embedding and context: one per clip, then per frame
+        # Length, and the conditions of each frame
         clips, frames = len(sample), sample.shape[2]
         padding = -frames % self.temporal_factor
         if self.max_frames is not None and frames + padding > self.max_frames:
@@ -279,9 +288,8 @@ class STUNet(ModelMixin, ConfigMixin):
                 f"the clip has {frames} frames; the temporal layers take up to {self.max_frames}, longer"
                 " clips in windows"
             )
-        emb = self._embed(sample, timestep, encoder_hidden_states, class_labels, timestep_cond, added)
-        context = unet.process_encoder_hidden_states(encoder_hidden_states, added)
-        conditions = _PerFrame(emb, context, self._placed(emb, context, first_frame, frames + padding))
+        given = timestep, class_labels, timestep_cond
+        conditions = self._conditions(sample, encoder_hidden_states, given, added, first_frame, padding)
         layer = self._layer(conditions)
 
         # In: frames join the batch, the last one repeated up to a length that resampling divides
@@ -336,14 +344,51 @@ class STUNet(ModelMixin, ConfigMixin):
             raise InputError(f"sample has {channels} channels; the net takes {wanted}")
         if len(context) != len(sample):
             raise InputError(f"there are {len(context)} text contexts for {len(sample)} clips")
+        if context.ndim == 4 and context.shape[1:2] != sample.shape[2:-2]:
+            lengths = sample.shape[2] if sample.ndim == 5 else "no"
+            raise InputError(f"there are text contexts for {context.shape[1]} frames; a clip has {lengths}")
         taken = self.config.condition_channels
         if condition is not None and condition.shape[1] != taken:
             raise InputError(f"the condition has {condition.shape[1]} channels; the net takes {taken}")
 
+    def _text_brings_more(self, added: dict[str, Tensor]) -> bool:
+        return self.spatial.config.addition_embed_type == "text_time" and not added
+
+    def _conditions(
+        self,
+        sample: Tensor,
+        text: Tensor,
+        given: tuple[Tensor | float | int | None, ...],
+        added: dict[str, Tensor],
+        first_frame: Tensor | int,
+        padding: int,
+    ) -> _PerFrame:
+        """Embedding and context: one per clip, or, of text that changes, one per frame.
+
+        Args:
+            given: time step, class labels and condition of the time step, per clip.
+            padding: how many times the last frame is repeated.
+        """
+        clips, frames, pictures = len(sample), sample.shape[2] + padding, sample
+        by_frame = text.ndim == 4
+        if by_frame:
+            text = torch.cat([text, text[:, -1:].expand(-1, padding, -1, -1)], 1).flatten(0, 1)
+            pictures = sample[:, :, 0].repeat_interleave(frames, 0)
+            given = tuple(_repeated(each, frames) for each in given)
+            added = {name: _repeated(each, frames) for name, each in added.items()}
+        if self._text_brings_more(added):
+            text, added = self._added(text, pictures)
+        timestep, class_labels, timestep_cond = given
+        emb = self._embed(pictures, timestep, text, class_labels, timestep_cond, added)
+        context = self.spatial.process_encoder_hidden_states(text, added)
+        if by_frame:
+            emb, context = (each.unflatten(0, (clips, frames)) for each in (emb, context))
+        return _PerFrame(emb, context, self._placed(emb, context, first_frame, frames))
+
     def _placed(self, emb: Tensor, context: Tensor, first_frame: Tensor | int, frames: int) -> Tensor:
         """The temporal blocks' embedding, ``b t e``: the clip's, with each frame's place if that is on."""
         if self.temporal.position is None:
-            return emb[:, None].expand(-1, frames, -1)
+            return emb if emb.ndim == 3 else emb[:, None].expand(-1, frames, -1)
         first = torch.as_tensor(first_frame, device=emb.device).view(-1, 1)
         places = self.config.frame_stride * (first + torch.arange(frames, device=emb.device))
         return self.temporal.position(emb, context, places)
@@ -433,6 +478,11 @@ def _check_walkable(unet: UNet2DConditionModel) -> None:
         )
     if config.addition_embed_type == "image_hint":
         raise InputError("the image model takes a picture as a hint; one that takes text can be inflated")
+
+
+def _repeated(each: Any, frames: int) -> Any:
+    """Of each clip, for each of its frames; what is one for all clips stays so."""
+    return each.repeat_interleave(frames, 0) if isinstance(each, Tensor) and each.ndim else each
 
 
 def _repeat_last(clips: Tensor, times: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lumiere.conditions import Condition, from_image
 from lumiere.diffusion.conditioning import EncodedCondition, clamp_known, encode_condition
-from lumiere.diffusion.guidance import classifier_free
+from lumiere.diffusion.guidance import WindowDenoiser, classifier_free
 from lumiere.diffusion.sampling import sample
 from lumiere.io.pixels import from_uint8
 from lumiere.pipelines.embeddings import contexts, negative_context
@@ -59,7 +59,11 @@ def sample_latents(
     time = time_windows(request.num_frames, pipe.config["frames"], request.loop)
     axes = dict(enumerate((time, *regions[0].windows(*window)), TIME))
     aligned = () if encoded is None else (encoded.channels,)
-    denoisers = [guide(denoise, context) for context in contexts(pipe, request, batch)]
+    texts = contexts(pipe, request, batch)
+    denoisers = [guide(denoise, context) for context in texts]
+    if texts[0].ndim == 4:  # of each frame: a window gets those of its own
+        aligned = (*aligned, texts[0].transpose(1, 2))
+        denoisers = [partial(_by_frame, partial(guide, denoise))]
     denoiser = over_windows(denoisers, axes, *aligned, processes=pipe.processes)
     if request.condition is not None and encoded is not None:
         schedule = pipe.scheduler.alphas_cumprod, pipe.scheduler.config.prediction_type
@@ -75,6 +79,11 @@ def sample_latents(
         callback=on_step_end,
     )
     return latents, encoded
+
+
+def _by_frame(guide: Callable[[Tensor], WindowDenoiser], x: Tensor, t: Tensor, *aligned: Tensor) -> Tensor:
+    *others, texts = aligned
+    return guide(texts.transpose(1, 2))(x, t, *others)
 
 
 def _encoded(pipe: LumierePipeline, conditions: Sequence[Condition]) -> EncodedCondition:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lumiere.pipelines.regions import Regions
+from lumiere.pipelines.travel import Travel
 
 if TYPE_CHECKING:
     from lumiere.pipelines.request import Request
@@ -21,10 +23,17 @@ def encode_regions(pipe: LumierePipeline, regions: Sequence[Regions]) -> list[Fl
     return [pipe.text_encoder(list(prompts)).to(pipe._execution_device) for prompts in by_region]
 
 
-def contexts(pipe: LumierePipeline, request: Request, batch: slice) -> list[Float[Tensor, "b l d"]]:
-    """The context of each region of a batch."""
+def contexts(pipe: LumierePipeline, request: Request, batch: slice) -> list[Float[Tensor, "b *t l d"]]:
+    """The context of each region of a batch; of each frame, if a prompt of the batch changes."""
     if request.prompt_embeds is not None:
         return [request.prompt_embeds[batch].to(pipe._execution_device)]
+    if any(request.travels[batch]):
+        both = zip(request.travels[batch], request.prompts[batch], strict=True)
+        texts = [travel or Travel(((0, 0, prompt),)) for travel, prompt in both]
+        states = [pipe.text_encoder(list(each.prompts)).to(pipe._execution_device) for each in texts]
+        length, loop = request.num_frames, request.loop
+        by_clip = [each.contexts(of, length, loop) for each, of in zip(texts, states, strict=True)]
+        return [torch.stack(by_clip)]
     return encode_regions(pipe, request.regions[batch])
 
 

@@ -13,8 +13,10 @@ from lumiere.conditions import continue_from
 from lumiere.errors import InputError
 from lumiere.io.video import Clip, resize
 from lumiere.pipelines.inputs import check_seed, fitted_size
+from lumiere.pipelines.travel import Travel
 
 if TYPE_CHECKING:
+    from lumiere.pipelines.request import Prompt
     from lumiere.pipelines.text_to_video import LumierePipeline
 
 
@@ -22,7 +24,7 @@ def extend(
     pipe: LumierePipeline,
     clip: Clip,
     num_frames: int,
-    prompt: str = "",
+    prompt: Prompt = "",
     *,
     known_frames: int = 16,
     seed: int | None = None,
@@ -35,12 +37,15 @@ def extend(
     height, width = fitted_size(clip.height, clip.width, pipe.config["size"], pipe.codec.factor)
     frames = resize(clip.frames, height, width)
     seed = secrets.randbelow(2**32) if seed is None else check_seed(seed)
-    window = clip
+    window, travel = clip, Travel.of(prompt)
+    if travel is not None:
+        travel.check(num_frames)
     for number in itertools.count():
         condition = continue_from(frames, known_frames, pipe.config["frames"])
-        window = pipe(prompt, condition=condition, seed=seed + number, **options)
+        part = prompt if travel is None else travel.shifted(len(frames) - known_frames)
+        window = pipe(part, condition=condition, seed=seed + number, **options)
         frames = np.concatenate([frames, window.frames[known_frames:]])
         if len(frames) >= num_frames:
             break
-    about = {**window.metadata, "seed": seed, "extended_from": len(clip)}
+    about = {**window.metadata, "prompt": str(travel or prompt), "seed": seed, "extended_from": len(clip)}
     return Clip(frames[:num_frames], clip.fps if fps is None else fps, about)

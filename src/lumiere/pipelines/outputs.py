@@ -112,7 +112,8 @@ def _clip(
         settings["strength"] = request.strength
     if request.style is not None:
         settings |= {"style": request.style.name, "alpha": request.alpha}
-    if request.regions[number] != Regions.of(request.prompts[number]):
+    whole = request.travels[number] or Regions.of(request.prompts[number]) == request.regions[number]
+    if not whole:
         settings["regions"] = str(request.regions[number])
     if request.first_frames:
         settings["first_frame_prompt"] = str(request.first_frames[number].regions)

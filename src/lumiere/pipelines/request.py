@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,12 +24,14 @@ from lumiere.pipelines.first_frame import FirstFrame, choose_first_frames
 from lumiere.pipelines.inputs import check_request, check_seed, check_text, fitted_size
 from lumiere.pipelines.outputs import OUTPUT_TYPES
 from lumiere.pipelines.regions import Regions
+from lumiere.pipelines.travel import Frames, Travel
 from lumiere.style import Style
 
 if TYPE_CHECKING:
     from lumiere.pipelines.text_to_video import LumierePipeline
 
 T = TypeVar("T")
+Prompt = str | Mapping[Frames, str] | Travel
 #: how much of an edited video's noise schedule is run if ``strength`` is not given
 EDIT_STRENGTH = 0.6
 
@@ -39,6 +41,8 @@ class Request:
     """What to sample. Lists have an entry for each clip; see the arguments of the pipeline's call."""
 
     prompts: list[str]
+    #: of the prompts that change over time
+    travels: list[Travel | None]
     negative_prompts: list[str]
     regions: list[Regions]
     first_frames: list[FirstFrame]
@@ -73,7 +77,7 @@ class Request:
 def prepare_request(
     pipe: LumierePipeline,
     *,
-    prompt: str | Sequence[str] | None,
+    prompt: Prompt | Sequence[Prompt] | None,
     image: Any,
     video: VideoInput | None,
     mask_image: Any,
@@ -110,7 +114,9 @@ def prepare_request(
         InputError: an argument is out of its range, contradicts another, or memory would not suffice.
     """
     config, factor = pipe.config, pipe.codec.factor
-    prompts = _prompts(prompt, prompt_embeds, num_videos_per_prompt)
+    given = _prompts(prompt, prompt_embeds, num_videos_per_prompt)
+    prompts = list(map(str, given))
+    travels = [each if isinstance(each, Travel) else None for each in given]
     negatives = _negatives(negative_prompt, len(prompts), num_videos_per_prompt)
     for text in (*prompts, *negatives, first_frame_prompt or "", str(regions or "")):
         check_text(text)
@@ -126,7 +132,11 @@ def prepare_request(
         raise InputError(
             f"first_frame_prompt is {first_frame_prompt!r}, but the call has a condition or a video already"
         )
-    by_clip = _regions(pipe, prompts, regions, bool(first_frame_prompt) or conditioned, prompt_embeds)
+    if regions and any(travels):
+        raise InputError(f"regions is {str(regions)!r}, but the prompt changes over time; give one of them")
+    begin = [each.prompts[0] if isinstance(each, Travel) else each for each in given]
+    one_window = bool(first_frame_prompt) or conditioned or any(travels)
+    by_clip = _regions(pipe, begin, regions, one_window, prompt_embeds)
     style = style if style is None or isinstance(style, Style) else Style.from_pretrained(style)
     if video is not None and not isinstance(video, Clip | np.ndarray):
         video = Clip.load(video)
@@ -141,6 +151,9 @@ def prepare_request(
     interval = default(guidance_interval, config["guidance_interval"])
     check_interval(interval)
     texts = itertools.chain(prompts, *(each.prompts for each in by_clip))
+    for travel in filter(None, travels):
+        travel.check(num_frames)
+    check_embeds(prompt_embeds, num_frames)
     may_be_empty = condition is not None or prompt_embeds is not None
     check_request(None if may_be_empty else list(texts), num_frames, height, width, factor)
     from_text = not conditioned and prompt_embeds is None
@@ -170,6 +183,7 @@ def prepare_request(
     pipe.check_memory(num_frames, height, width, batch_size, guidance > 1, larger)
     return Request(
         prompts=prompts,
+        travels=travels,
         negative_prompts=negatives,
         regions=by_clip,
         first_frames=first_frames,
@@ -208,7 +222,9 @@ def repeated(embeds: Tensor | None, count: int) -> Tensor | None:
     return None if embeds is None else embeds.repeat_interleave(count, 0)
 
 
-def _prompts(prompt: str | Sequence[str] | None, embeds: Tensor | None, count: int) -> list[str]:
+def _prompts(
+    prompt: Prompt | Sequence[Prompt] | None, embeds: Tensor | None, count: int
+) -> list[str | Travel]:
     if count < 1:
         raise InputError(f"num_videos_per_prompt is {count}; give at least 1")
     if (prompt is None) == (embeds is None):
@@ -216,8 +232,8 @@ def _prompts(prompt: str | Sequence[str] | None, embeds: Tensor | None, count: i
         raise InputError(f"{found} of prompt and prompt_embeds are given; give one of them")
     if embeds is not None:
         return [""] * (len(embeds) * count)
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt or ())
-    return [each for each in prompts for _ in range(count)]
+    prompts = [prompt] if isinstance(prompt, str | Mapping | Travel) else list(prompt or ())
+    return [Travel.of(each) or each for each in prompts for _ in range(count)]
 
 
 def _negatives(negative: str | Sequence[str] | None, clips: int, count: int) -> list[str]:
@@ -320,6 +336,12 @@ def _generators(
             check_seed(seed) + number for _ in range(clips // per_prompt) for number in range(per_prompt)
         ]
     return seeds, [torch.Generator().manual_seed(each) for each in seeds]
+
+
+def check_embeds(embeds: Tensor | None, num_frames: int) -> None:
+    """Raise :class:`InputError` unless contexts of each frame are as many as the clip's frames."""
+    if embeds is not None and embeds.ndim == 4 and embeds.shape[1] != num_frames:
+        raise InputError(f"prompt_embeds are of {embeds.shape[1]} frames; the clip has {num_frames}")
 
 
 def check_latents(latents: Tensor | None, shape: tuple[int, ...]) -> None:

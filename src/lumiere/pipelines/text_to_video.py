@@ -29,9 +29,10 @@ from lumiere.pipelines.memory import SamplingMemory
 from lumiere.pipelines.outputs import LumierePipelineOutput, as_frames, decode
 from lumiere.pipelines.prompt_parsing import PromptParser, load_parser
 from lumiere.pipelines.regions import Regions
-from lumiere.pipelines.request import prepare_request
+from lumiere.pipelines.request import Prompt, prepare_request
 from lumiere.pipelines.start import encode_source, initial_noise
 from lumiere.pipelines.superres import UpscalePipeline, target_size
+from lumiere.pipelines.travel import Travel
 from lumiere.style import Style, applied_style
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
     @torch.no_grad()
     def __call__(
         self,
-        prompt: str | Sequence[str] | None = None,
+        prompt: Prompt | Sequence[Prompt] | None = None,
         *,
         image: Any = None,
         video: VideoInput | None = None,
@@ -149,6 +150,8 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         the noise of a shorter one.
 
         Args:
+            prompt: one, or a list; each may change over time: ``{0: "a seed", 40: "a flower"}``, see
+                :mod:`~lumiere.pipelines.travel`.
             image, video, mask_image: an image alone is the first frame; with a mask it is a cinemagraph, of
                 which the white region moves. A video alone is edited (SDEdit); with a mask it is inpainted.
             condition: any other condition, of :mod:`lumiere.conditions`.
@@ -182,8 +185,8 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         self.maybe_free_model_hooks()
         outputs = [each for part in parts for each in part]
         if output_type == "clip":
-            single = isinstance(prompt, str) and len(outputs) == 1
-            result = outputs[0] if single else outputs
+            one_prompt = isinstance(prompt, str | Mapping | Travel)
+            result = outputs[0] if one_prompt and len(outputs) == 1 else outputs
             return result if return_dict else (result,)
         frames = as_frames(outputs, output_type)
         return LumierePipelineOutput(frames) if return_dict else (frames,)
@@ -198,7 +201,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         """Steps of the running or the last call."""
         return len(self.scheduler.timesteps)
 
-    def extend(self, clip: Clip, num_frames: int, prompt: str = "", **options: Any) -> Clip:
+    def extend(self, clip: Clip, num_frames: int, prompt: Prompt = "", **options: Any) -> Clip:
         """Continue a clip until it has ``num_frames``, in windows conditioned on the last frames so far.
 
         Args:

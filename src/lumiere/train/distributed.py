@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, InitProcessGroupKwargs
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lumiere.errors import InputError
 from lumiere.train.config import Config, Run
@@ -79,6 +80,16 @@ def autocast(accelerator: Accelerator, run: Run) -> AbstractContextManager[Any]:
     if not _shards_state(accelerator) or _precision(run) == "no":
         return nullcontext()
     return torch.autocast(accelerator.device.type, torch.bfloat16, cache_enabled=False)
+
+
+def attention_kernel(accelerator: Accelerator, run: Run) -> AbstractContextManager[Any]:
+    """Plain matrix products for attention in bf16 on a CPU, whose fused kernel is slow in its backward pass.
+
+    A training step of the shipped image model, batch 48, takes 0.76 s of one core in place of 0.99 s.
+    """
+    if accelerator.device.type != "cpu" or _precision(run) != "bf16":
+        return nullcontext()
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def _precision(run: Run) -> str:

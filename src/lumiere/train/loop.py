@@ -27,7 +27,14 @@ from lumiere.errors import InputError
 from lumiere.io.files import replacing
 from lumiere.train import checkpoint, optimizer
 from lumiere.train.config import Config, Optim, defaults, dump, flat
-from lumiere.train.distributed import autocast, gathered, is_sharded, make_accelerator, sharded_like
+from lumiere.train.distributed import (
+    attention_kernel,
+    autocast,
+    gathered,
+    is_sharded,
+    make_accelerator,
+    sharded_like,
+)
 from lumiere.train.draw import Draws, ahead, draws, key
 from lumiere.train.interrupts import Interrupts
 from lumiere.train.log import Diverged, Log, Status, installed_trackers, say
@@ -248,7 +255,7 @@ class Trainer:
             with torch.no_grad():
                 batch = self.stage.prepare(part)
             with self.accelerator.accumulate(self.model):
-                with autocast(self.accelerator, config.run):
+                with autocast(self.accelerator, config.run), attention_kernel(self.accelerator, config.run):
                     loss = self.model(*batch, self._draws(samples))
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:

@@ -1,5 +1,6 @@
 # make demo [PROMPT="..."]   a clip with the shipped model, its contact sheet and its x-t slice, in out/
-# make test                  the test suite
+# make test                  the test suite without its slowest tests
+# make test-all              all tests
 # make check                 ruff, mypy and the import rules
 # make bench                 one denoising step beside other nets
 # Everything runs in $(VENV), made on the first call and left alone until pyproject.toml changes.
@@ -16,7 +17,10 @@ NAME     = $(OUT)/$(shell printf '%s' '$(subst ','\'',$(PROMPT))' | tr -cs '[:al
 
 export PROMPT
 
-.PHONY: demo test check bench format help
+# Processes of one thread each are faster than one process of several threads, but each takes up to 2 GB.
+PYTEST  := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+.PHONY: demo test test-all check bench format help
 .DEFAULT_GOAL := help
 
 help:
@@ -28,7 +32,10 @@ demo: $(VENV)/.user
 	$(LUMIERE) show '$(NAME).mp4' --sheet '$(NAME)-sheet.png' --xt-slice '$(NAME)-slice.png' --overwrite
 
 test: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest
+	$(PYTEST)
+
+test-all: $(VENV)/.dev
+	$(PYTEST) -m ''
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -103,6 +103,7 @@ def test_fitting_teaches_to_end_in_what_it_was_fitted_to(make_pipe, pictures):
     assert error(fit(pipe, pictures[:1], ["a cat"], steps=40, rank=4)) < 0.95 * error(None)
 
 
+@pytest.mark.slow
 def test_where_it_is_decided_what_is_seen_a_fit_keeps_what_the_model_said(make_pipe, pictures, monkeypatch):
     from lumiere.train import style as module
 

@@ -31,6 +31,7 @@ def workers(process):
             pass
 
 
+@pytest.mark.slow
 def test_a_worker_is_killed_and_nothing_is_lost(model, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     Path("p.txt").write_text("".join(f"clip {number}\n" for number in range(8)))

@@ -37,6 +37,7 @@ def ablate(model: Path, out: Path, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
+@pytest.mark.slow
 def test_every_way_is_measured_on_every_clip(
     tiny_upscaler: Path, clips: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,7 @@ def test_bad_input_is_one_line(run, checkpoint, tmp_path, change, options, match
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_never_meets_the_emoji(checkpoint, tmp_path):
     commands = [
         ["inflate", str(checkpoint), "--out", "model", "--frames", "2"],

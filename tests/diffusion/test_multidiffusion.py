@@ -142,6 +142,7 @@ def _two_processes(rank, folder, expected):
     PartialState().destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_windows_and_agree_with_one(tmp_path):
     import socket
 

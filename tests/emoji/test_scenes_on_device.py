@@ -67,6 +67,7 @@ def test_what_is_composed_is_what_shards_hold(sprites: Path, encoder: Encoder) -
     assert len(kinds) > 12
 
 
+@pytest.mark.slow
 def test_boxes_are_around_what_is_seen(sprites: Path, encoder: Encoder) -> None:
     made = scenes(sprites, encoder, 80, several=0.5)
     batch = made.draw(0, range(24))

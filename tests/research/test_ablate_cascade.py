@@ -55,6 +55,7 @@ def ablate(model: Path, data: Path, out: Path, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
+@pytest.mark.slow
 def test_all_is_trained_made_and_measured_once(
     model: Path,
     composed: Path,

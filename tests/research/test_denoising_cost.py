@@ -37,6 +37,7 @@ def test_the_space_time_net_saves_the_operations_that_it_should():
     assert ours < 0.35 * count("motion")
 
 
+@pytest.mark.slow
 def test_a_measure_in_a_fresh_process(monkeypatch):
     cost = benchmark.measure("stunet", 1, threads=1)
     assert (cost.net, cost.frames) == ("stunet", 1)

@@ -220,6 +220,7 @@ def test_super_resolution_learns_on_pictures_and_then_on_clips(superres_config, 
         trainer(superres_config, "model.block_out_channels=[20]", restart=True)
 
 
+@pytest.mark.slow
 def test_temporal_layers_learn_and_the_image_model_stays_as_it_was(image_config, tmp_path):
     out, cache = tmp_path / "temporal", f"data.cache={tmp_path}/cache"
     assert trainer(image_config, cache, "run.max_steps=1", "samples.steps=1").run() == 0

@@ -48,6 +48,7 @@ def alone(config: Path, out: Path, *overrides: str, resume: bool = False) -> lis
     return trainer.losses
 
 
+@pytest.mark.slow
 def test_one_process_and_two_train_alike_and_go_on_with_each_others_runs(temporal_config, tmp_path):
     config = temporal_config
     whole = alone(config, tmp_path / "one")

@@ -30,6 +30,7 @@ def config(sprites: Path, image: Path) -> SynonymConfig:
     )
 
 
+@pytest.mark.slow
 def test_other_words_come_to_draw_what_plain_ones_do(config: SynonymConfig) -> None:
     stage = SynonymStage(config, CPU)
     assert {name.split(".attn2.")[1] for name in stage.trained()} == {"to_k.weight", "to_v.weight"}

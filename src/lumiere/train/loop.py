@@ -254,8 +254,8 @@ class Trainer:
             torch.manual_seed(key("module", config.seed, samples.start))
             with torch.no_grad():
                 batch = self.stage.prepare(part)
-            with self.accelerator.accumulate(self.model):
-                with autocast(self.accelerator, config.run), attention_kernel(self.accelerator, config.run):
+            with attention_kernel(self.accelerator, config.run), self.accelerator.accumulate(self.model):
+                with autocast(self.accelerator, config.run):
                     loss = self.model(*batch, self._draws(samples))
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:

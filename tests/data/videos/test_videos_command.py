@@ -197,6 +197,7 @@ def test_a_process_that_dies_takes_no_other_job_along():
     assert results == [(n, _crashed(n) if n == 3 else str(n)) for n in range(7)]
 
 
+@pytest.mark.slow
 def test_a_cluster_does_the_same(tmp_path, folder, alone, capsys):
     pytest.importorskip("ray")
     path, _ = folder

@@ -72,6 +72,7 @@ def test_all_animations_without_skin_tones_are_prepared_and_named(
     assert [source["licence"] for source in index["sources"]] == ["MIT"] * 3
 
 
+@pytest.mark.slow
 def test_an_interrupted_preparation_goes_on_where_it_stopped(
     tiny_emoji: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

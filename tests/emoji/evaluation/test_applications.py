@@ -58,6 +58,7 @@ def styles(labels: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+@pytest.mark.slow
 def test_every_task_is_made_measured_and_kept(
     told_bundle: Path, data: Path, styles: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def measured(bench: Bench, labels: dict[str, str], monkeypatch: pytest.MonkeyPat
     return measure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 3])
 def test_the_real_clip_has_no_rival(bench: Bench, measured, number: int) -> None:
     figures, shown = measured("inpaint", lambda scene, _: bench.real(scene), number)
@@ -163,6 +165,7 @@ def test_an_edit_that_shows_a_plain_colour_keeps_no_motion(bench: Bench, measure
     assert all(figures[f"flow_{strength}"] == 0 for strength in STRENGTHS)
 
 
+@pytest.mark.slow
 def test_flicker_shows_as_warped_error(bench: Bench, measured) -> None:
     def flickering(scene, _):
         frames = bench.real(scene).astype(int)

@@ -192,6 +192,7 @@ def test_prompts_are_about_the_objects_that_the_model_knows(
     assert result.exit_code == 2 and "lacks 1 of the model's objects, such as unicorn" in result.output
 
 
+@pytest.mark.slow
 def test_a_model_whose_clips_begin_with_a_picture_is_measured_with_and_without(
     make_pipe: Any, data: Path, tmp_path: Path
 ) -> None:

@@ -174,7 +174,7 @@ def test_lines_may_call_any_verb(run, tmp_path, make_pipe, tiny_upscaler):
         (['{"prompt": "a"}'], ["--ray", "local", "--device", "cuda:1"], "with --ray, give cpu or cuda"),
     ],
 )
-def test_bad_input_is_told_before_any_work(run, lines, arguments, said):
+def test_bad_input_is_reported_before_any_work(run, lines, arguments, said):
     Path("p.jsonl").write_text("\n".join(lines))
     Path("there.mp4").write_bytes(b"mine")
     code, out, err = run("p.jsonl", "--out", "out", *arguments)

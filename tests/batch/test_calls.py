@@ -72,13 +72,13 @@ def test_settings_tell_contents_and_not_names():
         ("inpaint", {"video": "a.mp4", "box": [0, 0, 8, 8]}, "'box' is [0, 0, 8, 8]; give text"),
     ],
 )
-def test_bad_options_are_told_in_the_command_lines_words(verb, options, said):
+def test_bad_options_are_reported_in_the_command_lines_words(verb, options, said):
     with pytest.raises(InputError) as caught:
         make_call(PROGRAM, verb, options)
     assert said in str(caught.value)
 
 
-def test_a_missing_model_is_told():
+def test_a_missing_model_is_reported():
     with pytest.raises(InputError, match="no model at nowhere"):
         make_call(PROGRAM, "generate", {"prompt": "a", "model": "nowhere"}).settings(digest)
 

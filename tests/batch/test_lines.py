@@ -41,7 +41,7 @@ def test_lines_keep_their_numbers(tmp_path, name, text, expected):
         ("a.txt", None, "cannot be read: No such file"),
     ],
 )
-def test_bad_files_are_told_by_line(tmp_path, name, content, said):
+def test_bad_files_are_reported_by_line(tmp_path, name, content, said):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:

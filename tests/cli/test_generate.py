@@ -172,7 +172,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(bad[0]) for bad in BAD])
-def test_bad_input_is_told_before_any_net_is_loaded(
+def test_bad_input_is_reported_before_any_net_is_loaded(
     run, tiny_bundle, elsewhere, monkeypatch, arguments, message
 ):
     def load(*_):
@@ -194,7 +194,7 @@ def test_a_prompt_of_broken_bytes(run, tiny_bundle, elsewhere):
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_size_that_no_memory_holds_is_told_before_sampling(run, tiny_bundle, tiny_upscaler, elsewhere):
+def test_a_size_that_no_memory_holds_is_refused_before_sampling(run, tiny_bundle, tiny_upscaler, elsewhere):
     size = ["--upscaler", tiny_upscaler, "--size", 1_000_000]
     code, out, err = run("a cat", "--model", tiny_bundle, "--frames", 4, *size)
     assert (code, out) == (2, "") and "4 frames of 1000000x1000000 at a time need over" in err

@@ -1,4 +1,4 @@
-"""The verbs of styles: fitted, worn and swept over; bad input is one line, and leaves nothing behind."""
+"""The verbs of styles: fitted, applied and swept over; bad input is one line, and leaves nothing behind."""
 
 from __future__ import annotations
 

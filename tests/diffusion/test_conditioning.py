@@ -27,7 +27,7 @@ def test_unknown_pixels_are_those_of_the_nearest_given_frame(frames, seed):
         assert torch.equal(filled[b, :, t, y, x], expected)
 
 
-def test_the_mask_is_told_exactly():
+def test_the_mask_is_encoded_exactly():
     clip, known = video(), torch.zeros(2, 1, 6, 4, 4)
     known[0, 0, 1, :3, :2] = 1
     channels, clean, whole, nearest, given = encode_condition(CODEC, clip, known)

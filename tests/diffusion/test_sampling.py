@@ -64,7 +64,7 @@ def test_a_perfect_denoiser_is_recovered(name, steps):
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_the_denoiser_is_shown_the_noise_level_that_it_is_told(name):
+def test_the_noise_level_matches_the_timestep(name):
     seen = []
     sample(
         perfect_denoiser(torch.zeros(1, 4, 64, 64), seen),

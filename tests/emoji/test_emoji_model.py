@@ -12,7 +12,7 @@ from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
 from lumiere.pipelines.text_to_video import LumierePipeline
 
 
-def test_an_image_moves_as_it_is_told_and_stays_what_it_is() -> None:
+def test_an_animated_image_moves_as_prompted_and_keeps_its_object() -> None:
     pipe = LumierePipeline.from_pretrained("emoji")
     pipe.set_progress_bar_config(disable=True)
     sprites = {

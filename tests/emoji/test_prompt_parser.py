@@ -82,7 +82,7 @@ def test_words_are_left_out_whole(text, left):
         ),
     ],
 )
-def test_objects_are_told_apart(prompt, rows):
+def test_objects_are_split(prompt, rows):
     expected = ((prompt,),) if rows is None else tuple(map(tuple, rows))
     assert split_objects(prompt, RELATIONS, MOTION_WORDS) == expected
     assert split_objects(prompt, {}, MOTION_WORDS) == ((prompt,),)
@@ -100,7 +100,7 @@ def test_captions_have_as_many_windows_as_objects():
 
 
 @given(st.lists(st.sampled_from(NAMES), min_size=2, max_size=4), st.data())
-def test_any_number_of_objects_is_told_apart(names, data):
+def test_any_number_of_objects_is_split(names, data):
     relation, place = data.draw(st.sampled_from(sorted(RELATIONS.items())))
     motion = data.draw(st.sampled_from(["", " moving left", " hopping up and down"]))
     setting = data.draw(st.sampled_from(["", " on a red background", " on a white background with red dots"]))

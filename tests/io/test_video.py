@@ -382,7 +382,7 @@ def test_sound_is_copied_where_the_format_holds_it(tmp_path: Path) -> None:
     assert np.array_equal(samples, heard(source)[1])
 
 
-def test_sound_is_encoded_anew_where_the_format_does_not_hold_it(tmp_path: Path) -> None:
+def test_sound_is_reencoded_where_the_format_does_not_hold_it(tmp_path: Path) -> None:
     source = add_sound(write_movie(tmp_path / "silent.mp4", smooth_frames(50)), "aac", 2.0)
     codec, samples = heard(write_with_sound(source, tmp_path / "new.webm"))
     spectrum = np.abs(np.fft.rfft(samples[24_000:72_000]))

@@ -149,7 +149,7 @@ def test_an_inflated_model_trains(family, inflated):
         ("sd1", {"sample_size": None}, "does not say of what size"),
     ],
 )
-def test_a_net_that_is_told_more_than_text_is_refused(family, setting, match, family_folder):
+def test_a_net_with_other_conditions_than_text_is_refused(family, setting, match, family_folder):
     model = read_image_model(family_folder(family))
     model.unet.register_to_config(**setting)
     with pytest.raises(InputError, match=match):

@@ -84,7 +84,7 @@ def test_any_geometry_gives_interpolation_where_that_lacks_nothing(
     assert np.abs(made - interpolated(source, height, width)).max() <= 1
 
 
-def test_the_net_is_told_the_enlarged_clip_and_the_noise_level(pipe, monkeypatch):
+def test_the_net_is_conditioned_on_the_enlarged_clip_and_the_noise_level(pipe, monkeypatch):
     inputs = []
 
     def denoise(x, t, low, level):
@@ -189,7 +189,7 @@ def test_a_size_below_the_source_is_refused(pipe):
         pipe(Clip(frames(2), 16), 8)
 
 
-def test_missing_frames_are_told(pipe):
+def test_missing_frames_are_reported(pipe):
     for options in ({}, {"window": 3, "overlap": 0}):
         with pytest.raises(InputError, match="there are 3 frames; 5 were announced"):
             list(pipe.stream(frames(3), 5, (24, 32), **options))

@@ -412,7 +412,7 @@ def test_a_long_clip_is_denoised_in_windows_of_the_models_length(make_pipe, monk
     assert not torch.allclose(clip[:, :, 2:4], short[:, :, 2:], atol=1e-2)
 
 
-def test_every_window_of_a_long_clip_is_told_its_part(make_pipe, source):
+def test_every_window_of_a_long_clip_is_conditioned_on_its_part(make_pipe, source):
     pipe = make_pipe(conditioned=True, frames=4)
     hole = conditions.rectangle(32, 32, (8, 8, 24, 24))
     clip = pipe("a cat", condition=conditions.inpaint(source, hole), seed=0, composite=False)
@@ -609,7 +609,7 @@ def arranging_pipe(make_pipe):
     )
 
 
-def test_each_object_has_a_window_that_is_told_of_it_alone(arranging_pipe, monkeypatch):
+def test_each_object_has_a_window_with_its_own_prompt(arranging_pipe, monkeypatch):
     seen, drawn = [], []
     denoise, decode = arranging_pipe._denoise, arranging_pipe.decode_latents
     arranging_pipe._probe()
@@ -681,7 +681,7 @@ def test_pictures_of_windows_are_shrunk_each_about_its_middle(make_pipe, encodin
     assert np.abs(small.astype(int) - expected).max() <= 2  # blended once more
 
 
-def test_one_window_is_told_the_prompt(arranging_pipe, drawing_pipe):
+def test_one_window_gets_the_prompt(arranging_pipe, drawing_pipe):
     prompt = "a cat above a dog moving"
     whole = arranging_pipe(prompt, regions="", num_frames=5, seed=7)
     np.testing.assert_array_equal(frames(whole), frames(drawing_pipe(prompt, num_frames=5, seed=7)))

@@ -154,7 +154,7 @@ def test_an_interruption_leaves_what_was_made(toy, monkeypatch):
     assert {path.name for path in Path("out").iterdir()} <= {*NAMES, ".batch.lock"}
 
 
-def test_any_pipeline_is_told_what_its_call_takes(toy, monkeypatch):
+def test_any_pipeline_gets_the_arguments_that_its_call_takes(toy, monkeypatch):
     assert toy("--num-frames", 5, "--fps", 12, "--set", "speed=2")[0] == 0
     clip = Clip.load(Path("out") / NAMES[0])
     assert len(clip) == 5 and clip.fps == 12 and clip.metadata["speed"] == 2

@@ -1,4 +1,4 @@
-"""Compose the sample anew from the sprites that `lumiere data emoji` prepared: python make.py DIR/sprites"""
+"""Compose the sample again from the sprites that `lumiere data emoji` prepared: python make.py DIR/sprites"""
 
 import json
 import shutil

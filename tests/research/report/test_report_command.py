@@ -82,7 +82,7 @@ def test_models_stand_side_by_side(run: Run, measured: dict[str, Path], tmp_path
     assert [float(end.attrib["x1"].rstrip("%")) for end in ends] == pytest.approx([40.9, 21.5, 67.6], abs=0.1)
 
 
-def test_models_of_one_name_are_told_apart_by_their_folders(run: Run, tmp_path: Path) -> None:
+def test_models_of_one_name_are_distinguished_by_folder(run: Run, tmp_path: Path) -> None:
     before, after = (
         evaluation(tmp_path / name, "emoji", wrong) for wrong, name in enumerate(("before", "after"))
     )

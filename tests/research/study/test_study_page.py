@@ -172,7 +172,7 @@ def test_twenty_raters_at_once(serve: Callable[..., Server], study: Path) -> Non
 def test_answers_wait_in_the_browser_for_a_server_that_is_gone(
     serve: Callable[..., Server], study: Path
 ) -> None:
-    """The page is even loaded anew meanwhile, once the server is back but before the answers are sent."""
+    """The page is even reloaded meanwhile, once the server is back but before the answers are sent."""
     server = serve(study)
     raters: dict[str, Said] = {}
 

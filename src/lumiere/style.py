@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,27 +19,24 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
-from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lumiere.conditions import read_picture
 from lumiere.errors import InputError
 from lumiere.io.bundle import read_json
+from lumiere.io.checkpoints.lora import DOWN, PREFIX, TEMPORAL, WEIGHTS, read_lora, temporal_weights
 from lumiere.io.files import check_parent, replacing
+from lumiere.models.stunet import STUNet
 
 NOTE = "style.json"
-WEIGHTS = "pytorch_lora_weights.safetensors"
 FORMAT = "lumiere-style/1"
 ADAPTER = "style"
-PREFIX = "unet"
-_PEFT_PREFIX = "base_model.model."
-_PEFT_WEIGHTS, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_NOT_PLAIN = re.compile(r"dora_scale|lora_magnitude_vector|lora_B\.bias|lokr_|hada_")
-_DOWN = re.compile(r"[._](lora_A|down)\.")
+#: what the names of the weights of an image model begin with, within a space-time net
+_SPATIAL = "spatial."
+_OF_TEMPORAL = f"{PREFIX}.{TEMPORAL}"
 
 
 def blend(
@@ -71,10 +67,11 @@ def blend(
 
 @dataclass(frozen=True)
 class Style:
-    """Low-rank weights for an image model, and what they were fitted to.
+    """Low-rank weights for an image model or temporal layers, and what they were fitted to.
 
     Attributes:
-        lora: as diffusers names them, ``unet.MODULE.lora_A.weight`` and ``lora_B``.
+        lora: as diffusers names them, ``unet.MODULE.lora_A.weight`` and ``lora_B``; of temporal layers,
+            ``unet.temporal.MODULE``.
         scaling: what else diffusers has to know to load them, if another program wrote them.
         about: what ``style.json`` says: ``model`` and ``image_model``, the name and the hash of what it was
             fitted to, ``captions``, ``steps``, ``seed`` ...; empty for another program's.
@@ -91,7 +88,8 @@ class Style:
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str]) -> Style:
         """Read a style: a folder of :meth:`save_pretrained`, or a LoRA of an image model, as diffusers, PEFT
-        and kohya's scripts write them; a file or a folder. Parts for text encoders are left out.
+        and kohya's scripts write them; a file or a folder. Parts for text encoders are left out. A motion
+        LoRA, of AnimateDiff's modules or trained here, is blended in the same way.
 
         Raises:
             InputError: there is none, or it is no plain LoRA (DoRA, say), or a pickle, which is never loaded.
@@ -106,7 +104,7 @@ class Style:
             )
         about = _read_note(path / NOTE) if (path / NOTE).is_file() else {}
         pictures = sorted((path / "references").glob("*.png")) if about else []
-        lora, scaling = _read_lora(path)
+        lora, scaling = read_lora(path)
         return cls(lora, scaling, about, [read_picture(each) for each in pictures], path.resolve().stem)
 
     def save_pretrained(self, folder: str | os.PathLike[str], overwrite: bool = False) -> Path:
@@ -131,12 +129,22 @@ class Style:
             (part / NOTE).write_text(note + "\n", "utf-8")
         return folder
 
-    def weights(self, unet: UNet2DConditionModel) -> dict[str, Tensor]:
-        """The image model's weights that the style changes, whole, by their names.
+    def weights(self, net: UNet2DConditionModel | STUNet) -> dict[str, Tensor]:
+        """The net's weights that the style changes, whole, by their names.
+
+        Args:
+            net: an image model, or the whole net, whose temporal layers a motion LoRA changes.
 
         Raises:
             InputError: the style was made for another model.
         """
+        if any(name.startswith(_OF_TEMPORAL) for name in self.lora):
+            return temporal_weights(f"the motion LoRA {self.name}", self.lora, dict(net.named_parameters()))
+        if isinstance(net, STUNet):
+            return {_SPATIAL + name: weight for name, weight in self._image_weights(net.spatial).items()}
+        return self._image_weights(net)
+
+    def _image_weights(self, unet: UNet2DConditionModel) -> dict[str, Tensor]:
         with adapter(unet), _silent():
             if "image_model" in self.about and (found := fingerprint(unet)) != self.about["image_model"]:
                 raise InputError(
@@ -150,7 +158,7 @@ class Style:
                 reason = " ".join(str(error).split())[:200]
                 raise InputError(f"the style {self.name} was made for another model: {reason}") from None
             layers = _adapted(unet)
-            if len(layers) != sum(bool(_DOWN.search(name)) for name in self.lora):
+            if len(layers) != sum(bool(DOWN.search(name)) for name in self.lora):
                 raise InputError(
                     f"the style {self.name} was made for another model: it has layers that this one lacks"
                 )
@@ -163,9 +171,9 @@ class Style:
 
 @contextmanager
 def applied_style(
-    unet: UNet2DConditionModel, style: Style | None, alpha: float | int = 1.0
+    net: UNet2DConditionModel | STUNet, style: Style | None, alpha: float | int = 1.0
 ) -> Iterator[None]:
-    """With the image model in a style, as long as the context lasts; then its weights are back, bit for bit.
+    """With the net in a style, as long as the context lasts; then its weights are back, bit for bit.
 
     Raises:
         InputError: the style was made for another model, or alpha is below 0.
@@ -173,9 +181,9 @@ def applied_style(
     if style is None:
         yield
         return
-    own = dict(unet.named_parameters())
+    own = dict(net.named_parameters())
     original = {name: parameter.data for name, parameter in own.items()}
-    blended = blend(original, style.weights(unet), alpha)
+    blended = blend(original, style.weights(net), alpha)
     try:
         for name, weight in blended.items():
             own[name].data = weight
@@ -253,66 +261,3 @@ def _read_note(path: Path) -> dict[str, Any]:
     if note.get("format") != FORMAT:
         raise InputError(f"{path} is of no style that this version knows; fit it again")
     return note
-
-
-def _read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights of a file or folder, under the names of diffusers, and what they are scaled by."""
-    file = path if path.is_file() else _weights_in(path)
-    with _readable(file), safe_open(file, "pt") as weights:
-        names = list(weights.keys())
-    if odd := [name for name in names if _NOT_PLAIN.search(name)]:
-        raise InputError(f"{file} is no plain LoRA: it has {odd[0]}; export it as one")
-    with _readable(file):
-        state, alphas, metadata = StableDiffusionLoraLoaderMixin.lora_state_dict(
-            str(file.parent),
-            weight_name=file.name,
-            use_safetensors=True,
-            local_files_only=True,
-            return_lora_metadata=True,
-        )
-    if any(name.startswith(f"{PREFIX}.") for name in state):
-        lora = {name: weight for name, weight in state.items() if name.startswith(f"{PREFIX}.")}
-    else:
-        lora = {f"{PREFIX}.{name.removeprefix(_PEFT_PREFIX)}": weight for name, weight in state.items()}
-        metadata = metadata or _peft_config(file.parent)
-        if metadata:
-            metadata = {
-                f"{PREFIX}.{name.removeprefix(f'{PREFIX}.')}": value for name, value in metadata.items()
-            }
-    if not any(_DOWN.search(name) for name in lora):
-        raise InputError(f"{file} holds no low-rank weights of an image model")
-    return lora, {"network_alphas": alphas} if alphas else {"metadata": metadata} if metadata else {}
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[None]:
-    """Raises :class:`InputError` for what reading the file raises."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{file} is no LoRA that can be read: {reason}") from None
-
-
-def _weights_in(folder: Path) -> Path:
-    """The one file of a folder that holds a LoRA's weights."""
-    for name in (WEIGHTS, _PEFT_WEIGHTS):
-        if (folder / name).is_file():
-            return folder / name
-    files = sorted(folder.glob("*.safetensors"))
-    if len(files) != 1:
-        raise InputError(
-            f"{folder} holds {len(files)} files of weights; name one of them, or give a style's folder"
-        )
-    return files[0]
-
-
-def _peft_config(folder: Path) -> dict[str, Any] | None:
-    path = folder / _PEFT_CONFIG
-    if not path.is_file():
-        return None
-    config = read_json(path)
-    for name in ("bias", "modules_to_save", "use_dora"):
-        if config.get(name) not in (None, False, "none", []):
-            raise InputError(f"{path} is of no plain LoRA: its {name} is {config[name]}; export it as one")
-    return {name: value for name, value in config.items() if value is not None}

@@ -61,10 +61,10 @@ def test_low_rank_weights_learn_beside_layers_that_stay(layers, temporal_config,
     assert (after - predicted(base)).abs().max() > 1e-3
     file = load_file(tmp_path / "lora" / "pytorch_lora_weights.safetensors")
     assert len(file) == len(run.trained)
-    if layers == "spatial":
-        with applied_style(base.spatial, Style.from_pretrained(tmp_path / "lora")):
+    for net in (base, base.spatial) if layers == "spatial" else (base,):
+        with applied_style(net, Style.from_pretrained(tmp_path / "lora")):
             torch.testing.assert_close(predicted(base), after, atol=1e-4, rtol=0)
-    else:
+    if layers == "temporal":
         assert all(name.startswith("unet.temporal.") for name in file)
 
     again = trainer(temporal_config, tmp_path, trained, f"lora.layers={layers}", resume=True)

@@ -115,7 +115,7 @@ style_options = (
     click.option(
         "--style",
         type=path_type,
-        help="Style: a folder of `lumiere style fit`, or a LoRA for the image model.",
+        help="Style: a folder of `lumiere style fit`, a LoRA for the image model, or a motion LoRA.",
     ),
     click.option(
         "--alpha",
@@ -128,7 +128,10 @@ style_options = (
 
 lora_options = (
     click.option(
-        "--lora", metavar="FILE", type=path_type, help="LoRA for the image model, instead of a style."
+        "--lora",
+        metavar="FILE",
+        type=path_type,
+        help="LoRA for the image model or the motion, instead of a style.",
     ),
     click.option("--lora-scale", type=FloatRange(0), help="Scale of the LoRA, from 0 to 1.  [default: 1]"),
 )

@@ -176,7 +176,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         self._interrupt, self._guidance_scale = False, request.guidance
         calls = evaluations(self.scheduler, request.steps) if start is None else request.steps
         bar = self.progress_bar(total=calls * len(request.batches))
-        with applied_style(self.unet.spatial, request.style, request.alpha), bar:
+        with applied_style(self.unet, request.style, request.alpha), bar:
             on_step_end = self._step_callback(bar, callback_on_step_end, callback_on_step_end_tensor_inputs)
             parts = [
                 decode(self, request, batch, *sample_latents(self, request, batch, noise, start, on_step_end))

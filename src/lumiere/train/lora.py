@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lumiere.errors import InputError
+from lumiere.io.checkpoints.lora import PREFIX, WEIGHTS
 from lumiere.io.files import replacing
 from lumiere.models.stunet import STUNet
-from lumiere.style import PREFIX, WEIGHTS
 from lumiere.train.config import Lora
 
 ADAPTER = "default"

@@ -1,4 +1,4 @@
-"""A style changes the image model's weights while it is applied, exactly as much as asked, and nothing else."""
+"""A style changes the image model's weights while it is applied, as much as asked, and nothing else."""
 
 from __future__ import annotations
 

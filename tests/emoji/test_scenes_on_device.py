@@ -248,7 +248,9 @@ def test_a_teacher_may_be_another_model_and_hears_plain_words(
     assert torch.equal(heard["teacher"][0][2:], plain) and torch.equal(heard["net"][0], said)
 
 
-def test_a_teacher_must_have_the_same_condition_channels(conditioned: ConditionedConfig, tmp_path: Path) -> None:
+def test_a_teacher_must_have_the_same_condition_channels(
+    conditioned: ConditionedConfig, tmp_path: Path
+) -> None:
     base = TemporalStage(
         TemporalConfig(
             "tiny",

@@ -85,6 +85,18 @@ _OPTIONS = (
         help='Prompts of regions, side by side "LEFT | RIGHT" or stacked "TOP / BOTTOM"; "" for one region.  '
         "[default: with the shipped model, one region per object of PROMPT]",
     ),
+    click.option(
+        "--free-noise",
+        is_flag=True,
+        help="Reuse the noise of the first window in a clip longer than the model's (FreeNoise).",
+    ),
+    click.option(
+        "--free-init",
+        type=click.IntRange(1, 20),
+        default=1,
+        show_default=True,
+        help="Sample so many times, each from the low frequencies of the last result (FreeInit).",
+    ),
     *_alpha_options,
     click.option(
         "--alpha-sweep",
@@ -154,6 +166,8 @@ def make_clips(
     first_frame_prompt: str | None,
     regions: str | None,
     style: Path | Callable[[LumierePipeline], Style] | None,
+    free_noise: bool,
+    free_init: int,
     alpha: float | None,
     extrapolate: bool,
     alpha_sweep: Path | None,
@@ -245,6 +259,8 @@ def make_clips(
         first_frame_prompt=first_frame_prompt,
         regions=by_region,
         loop=loop,
+        free_noise=free_noise,
+        free_init=free_init,
         style=applied_style,
     )
 

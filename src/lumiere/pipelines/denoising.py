@@ -11,11 +11,13 @@ from torch import Tensor
 
 from lumiere.conditions import Condition, from_image
 from lumiere.diffusion.conditioning import EncodedCondition, clamp_known, encode_condition
+from lumiere.diffusion.freeinit import renewed_noise
 from lumiere.diffusion.guidance import WindowDenoiser, classifier_free
 from lumiere.diffusion.sampling import sample
 from lumiere.io.pixels import from_uint8
 from lumiere.pipelines.embeddings import contexts, negative_context
 from lumiere.pipelines.first_frame import draw_first_frames
+from lumiere.pipelines.start import drawn_noise
 from lumiere.pipelines.windowing import TIME, over_windows, time_windows
 
 if TYPE_CHECKING:
@@ -68,16 +70,22 @@ def sample_latents(
     if request.condition is not None and encoded is not None:
         schedule = pipe.scheduler.alphas_cumprod, pipe.scheduler.config.prediction_type
         denoiser = clamp_known(denoiser, encoded, *schedule)
-    latents = sample(
+    sampled = partial(
+        sample,
         denoiser,
-        drawn,
-        pipe.scheduler,
-        request.steps,
+        scheduler=pipe.scheduler,
+        num_inference_steps=request.steps,
         start=None if start is None else start.to(drawn).expand_as(drawn),
         strength=request.strength,
         generator=generators,
         callback=on_step_end,
     )
+    latents = sampled(drawn)
+    for _ in range(request.free_init - 1):
+        if pipe._interrupt:
+            break
+        fresh = torch.stack(drawn_noise(pipe, request, batch))
+        latents = sampled(renewed_noise(latents, drawn, fresh, pipe.scheduler.alphas_cumprod))
     return latents, encoded
 
 

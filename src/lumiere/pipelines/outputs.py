@@ -108,6 +108,10 @@ def _clip(
     }
     if tuple(request.interval) != (0, 1):
         settings["guidance_interval"] = list(request.interval)
+    if request.free_noise:
+        settings["free_noise"] = True
+    if request.free_init > 1:
+        settings["free_init"] = request.free_init
     if request.source is not None:
         settings["strength"] = request.strength
     if request.style is not None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lumiere import conditions
 from lumiere.conditions import Condition, VideoInput, read_video
+from lumiere.diffusion.freeinit import check_schedule
 from lumiere.diffusion.guidance import check_interval
 from lumiere.errors import InputError
 from lumiere.io.video import Clip
@@ -34,6 +35,8 @@ T = TypeVar("T")
 Prompt = str | Mapping[Frames, str] | Travel
 #: how much of an edited video's noise schedule is run if ``strength`` is not given
 EDIT_STRENGTH = 0.6
+#: of FreeInit, whose authors use 3 to 5
+MOST_ITERATIONS = 20
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Request:
     style: Style | None
     alpha: float | int
     loop: bool
+    free_noise: bool
+    free_init: int
     frame_offset: int
     num_frames: int
     height: int
@@ -89,6 +94,8 @@ def prepare_request(
     style: Style | str | os.PathLike[str] | None,
     alpha: float | int | None,
     loop: bool,
+    free_noise: bool,
+    free_init: int,
     frame_offset: int,
     num_frames: int | None,
     height: int | None,
@@ -164,6 +171,7 @@ def prepare_request(
         raise InputError(f"the video has {len(source)} frames and the clip {num_frames}; make them alike")
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; give at least 1")
+    check_noise_options(pipe, free_noise, free_init, latents is not None, source is not None)
     seeds, generators = _generators(seed, generator, len(prompts), num_videos_per_prompt)
     window = height // factor, width // factor
     canvases = [each.canvas(*window) for each in by_clip]
@@ -196,6 +204,8 @@ def prepare_request(
         style=style,
         alpha=default(alpha, 1.0),
         loop=loop,
+        free_noise=free_noise,
+        free_init=free_init,
         frame_offset=frame_offset,
         num_frames=num_frames,
         height=height,
@@ -336,6 +346,31 @@ def _generators(
             check_seed(seed) + number for _ in range(clips // per_prompt) for number in range(per_prompt)
         ]
     return seeds, [torch.Generator().manual_seed(each) for each in seeds]
+
+
+def check_noise_options(
+    pipe: LumierePipeline, free_noise: bool, free_init: int, latents: bool, video: bool
+) -> None:
+    """Raise :class:`InputError` for FreeNoise or FreeInit where they cannot help.
+
+    Args:
+        latents, video: whether the call has initial noise of its own, or a video to edit.
+    """
+    if not 1 <= free_init <= MOST_ITERATIONS:
+        raise InputError(f"free_init is {free_init}; give 1 (none) to {MOST_ITERATIONS} iterations")
+    name = "free_noise" if free_noise else "free_init"
+    if free_noise or free_init > 1:
+        if video:
+            raise InputError(f"{name} is given with a video to edit, whose noise is its own; leave it out")
+        if latents:
+            raise InputError(f"both {name} and latents are given; give one of them")
+    if free_noise and (smoothness := pipe.config["noise_smoothness"]):
+        raise InputError(
+            f"free_noise shuffles frames of noise; this model's is smooth over {smoothness:g} frames; leave"
+            " it out"
+        )
+    if free_init > 1:
+        check_schedule(pipe.scheduler.alphas_cumprod)
 
 
 def check_embeds(embeds: Tensor | None, num_frames: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jaxtyping import Float
 from torch import Tensor
 
+from lumiere.diffusion.freenoise import reuse_noise
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import frame_noise
 from lumiere.diffusion.sampling import inverted_noise
@@ -39,10 +40,22 @@ def initial_noise(pipe: LumierePipeline, request: Request, source: Tensor | None
         motion = _source_noise(pipe, request, source)
         common = (frame_noise(1, (channels, *window), each).to(device) for each in request.generators)
         return [motion + EDIT_SHARED_NOISE**0.5 * each for each in common]
+    return drawn_noise(pipe, request, slice(None))
+
+
+def drawn_noise(pipe: LumierePipeline, request: Request, batch: slice) -> list[Tensor]:
+    """Noise of each clip of a batch, c t h w, as the model was trained on it; drawn by the clips' generators,
+    so that a second call gives other noise."""
     kind = pipe.config["shared_noise"], pipe.config["noise_smoothness"], request.loop
-    shapes = [(channels, *each.canvas(*window)) for each in request.regions]
-    each_of = zip(shapes, request.generators, strict=True)
-    return [frame_noise(request.num_frames, shape, each, *kind).to(device) for shape, each in each_of]
+    made = []
+    for regions, generator in zip(request.regions[batch], request.generators[batch], strict=True):
+        shape = (pipe.codec.channels, *regions.canvas(*request.window))
+        noise = frame_noise(request.num_frames, shape, generator, *kind)
+        if request.free_noise:
+            time = time_windows(request.num_frames, pipe.config["frames"], request.loop)
+            noise = reuse_noise(noise, time, generator)
+        made.append(noise.to(pipe._execution_device))
+    return made
 
 
 def _source_noise(pipe: LumierePipeline, request: Request, source: Tensor) -> Float[Tensor, "c t h w"]:

@@ -121,6 +121,8 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         style: Style | str | os.PathLike[str] | None = None,
         alpha: float | int | None = None,
         loop: bool = False,
+        free_noise: bool = False,
+        free_init: int = 1,
         frame_offset: int = 0,
         num_frames: int | None = None,
         height: int | None = None,
@@ -157,6 +159,9 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
             condition: any other condition, of :mod:`lumiere.conditions`.
             first_frame_prompt, regions: see :mod:`~lumiere.pipelines.first_frame` and
                 :mod:`~lumiere.pipelines.regions`; ``""`` for neither.
+            free_noise, free_init: reuse the first window's noise in a longer clip
+                (:mod:`lumiere.diffusion.freenoise`); sample so many times, each from the low frequencies of
+                the last result (:mod:`lumiere.diffusion.freeinit`).
             output_type: ``"clip"`` for a :class:`Clip`, or ``"pil"``, ``"np"``, ``"pt"`` or ``"latent"``.
 
         Returns:
@@ -175,7 +180,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         noise = initial_noise(self, request, start)
         self._interrupt, self._guidance_scale = False, request.guidance
         calls = evaluations(self.scheduler, request.steps) if start is None else request.steps
-        bar = self.progress_bar(total=calls * len(request.batches))
+        bar = self.progress_bar(total=calls * request.free_init * len(request.batches))
         with applied_style(self.unet, request.style, request.alpha), bar:
             on_step_end = self._step_callback(bar, callback_on_step_end, callback_on_step_end_tensor_inputs)
             parts = [

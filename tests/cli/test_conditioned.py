@@ -174,8 +174,15 @@ def test_bad_input_is_one_line(run, image, video, tmp_path, arguments, message):
 
 
 def test_a_model_that_was_not_trained_to_says_so(run, image, tiny_bundle):
-    code, out, err = run("animate", "cat.png", "--frames", 2, model=tiny_bundle)
-    assert (code, out) == (2, "") and "this model takes no condition" in err
+    code, _, err = run(
+        "animate", "cat.png", "--frames", 2, "--resample", 2, "--out", "cat", model=tiny_bundle
+    )
+    assert code == 0 and "was not trained on conditions: known latents are clamped" in err
+    clip = Clip.load("cat")
+    assert np.abs(clip.frames[0].astype(int) - image.reshape(24, 2, 32, 2, 3).mean((1, 3))).max() <= 1
+    assert clip.metadata["resample"] == 2
+    run("animate", "cat.png", "--frames", 2, "--out", "trained")
+    assert "resample" not in Clip.load("trained").metadata
 
 
 def test_an_edited_video_keeps_rate_length_and_size(run, video):

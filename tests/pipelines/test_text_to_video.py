@@ -372,8 +372,10 @@ def test_a_condition_without_a_length_takes_the_calls(make_pipe, conditioned_pip
 
 def test_conditions_that_do_not_fit_are_refused(pipe, conditioned_pipe, source):
     condition = conditions.from_image(source[0], 6)
-    with pytest.raises(InputError, match="this model takes no condition"):
-        pipe("a cat", condition=condition)
+    with pytest.raises(InputError, match="resample is 2, but there is no condition"):
+        pipe("a cat", resample=2)
+    with pytest.raises(InputError, match="resample is 0; give at least 1"):
+        pipe("a cat", condition=condition, resample=0)
     with pytest.raises(InputError, match="the condition has 6 frames and the clip 7"):
         conditioned_pipe("a cat", condition=condition, num_frames=7)
 

@@ -15,7 +15,7 @@ from lumiere.cli.options import path_type
 @click.argument("prompt", default="")
 @frames_option
 @conditioned_options()
-def command(image: Path, prompt: str, frames: int, options: ConditionedOptions) -> None:
+def command(image: Path, prompt: str, frames: int | None, options: ConditionedOptions) -> None:
     """Animate IMAGE (first-frame conditioning), following PROMPT, and print the clip's path.
 
     \b

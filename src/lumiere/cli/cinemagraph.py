@@ -23,7 +23,7 @@ from lumiere.cli.options import path_type
 @region_options
 @frames_option
 @conditioned_options()
-def command(image: Path, prompt: str, frames: int, options: ConditionedOptions, **region: Any) -> None:
+def command(image: Path, prompt: str, frames: int | None, options: ConditionedOptions, **region: Any) -> None:
     """Animate a region of IMAGE (cinemagraph), and print the clip's path.
 
     Give the region as a --mask, a --box or a --polygon. The rest of the image stays still.

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from lumiere.pipelines.text_to_video import LumierePipeline
 
 frames_option = click.option(
-    "--frames", type=click.IntRange(2, MOST_FRAMES), default=80, show_default=True, help="Frames of the clip."
+    "--frames", type=click.IntRange(2, MOST_FRAMES), help="Frames of the clip.  [default: the model's]"
 )
 _OUT = click.option(
     "--out",
@@ -65,6 +65,13 @@ _OPTIONS = (
     seed_option,
     *style_options,
     *lora_options,
+    click.option(
+        "--resample",
+        type=click.IntRange(1, 100),
+        default=1,
+        show_default=True,
+        help="Take each step so many times (RePaint), for a model that was not trained on conditions.",
+    ),
     click.option(
         "--no-composite",
         is_flag=True,
@@ -94,6 +101,7 @@ class ConditionedOptions:
     style: Path | None
     alpha: float | None
     extrapolate: bool
+    resample: int
     no_composite: bool
     model: str
     no_rewrite: bool
@@ -143,6 +151,7 @@ class ConditionedOptions:
             "style": self.style,
             "alpha": self.alpha,
             "composite": not self.no_composite,
+            "resample": self.resample,
         }
 
     def make(
@@ -178,8 +187,19 @@ class ConditionedOptions:
             fps: frame rate without --fps.
             options: keyword arguments of the pipeline's call.
         """
+        if options.get("condition") is not None:
+            self.note_clamping(pipe)
         clip: Clip = pipe(prompt, fps=self.fps or fps, **self.sampling(), **options)
         return clip
+
+    def note_clamping(self, pipe: LumierePipeline) -> None:
+        """Tell the user of a model that was not trained on conditions what is done instead."""
+        if not pipe.unet.config.condition_channels:
+            click.echo(
+                f"note: {self.model} was not trained on conditions: known latents are clamped at every step;"
+                " --resample 4 fits the rest to them",
+                err=True,
+            )
 
     def model_prompt(self, prompt: str) -> str:
         """The prompt that the model gets; see :func:`lumiere.cli.prompts.model_prompt`."""

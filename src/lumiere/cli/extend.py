@@ -16,22 +16,21 @@ from lumiere.cli.options import MOST_FRAMES, path_type
 @click.option(
     "--frames",
     type=click.IntRange(2, MOST_FRAMES),
-    default=160,
-    show_default=True,
-    help="Frames of the extended video.",
+    help="Frames of the extended video.  [default: the video's and the model's together]",
 )
 @click.option(
     "--given",
-    type=click.IntRange(1, 79),
-    default=16,
-    show_default=True,
-    help="Known frames at the start of each window.",
+    type=click.IntRange(1, MOST_FRAMES),
+    help="Known frames at the start of each window.  [default: 16, at most half of the model's]",
 )
 @conditioned_options()
-def command(video: Path, prompt: str, frames: int, given: int, options: ConditionedOptions) -> None:
+def command(
+    video: Path, prompt: str, frames: int | None, given: int | None, options: ConditionedOptions
+) -> None:
     """Extend VIDEO to --frames frames, following PROMPT, and print the clip's path.
 
-    The video is extended in windows of 80 frames, each conditioned on the last --given frames before it.
+    The video is extended in windows as long as the model's clips, each conditioned on the last --given frames
+    before it.
 
     \b
     lumiere extend frog.mp4 --frames 400
@@ -44,5 +43,7 @@ def command(video: Path, prompt: str, frames: int, given: int, options: Conditio
     clip = Clip.load(video)
     pipe = options.load()
     asked = options.model_prompt(prompt)
+    options.note_clamping(pipe)
+    frames = min(len(clip) + pipe.config["frames"], MOST_FRAMES) if frames is None else frames
     longer = pipe.extend(clip, frames, asked, known_frames=given, fps=options.fps, **options.sampling())
     options.write(options.at_size(longer, continue_from(clip, len(clip), frames)), path, prompt)

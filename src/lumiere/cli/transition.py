@@ -16,7 +16,7 @@ from lumiere.cli.options import path_type
 @click.argument("prompt", default="")
 @frames_option
 @conditioned_options()
-def command(first: Path, last: Path, prompt: str, frames: int, options: ConditionedOptions) -> None:
+def command(first: Path, last: Path, prompt: str, frames: int | None, options: ConditionedOptions) -> None:
     """Interpolate between the images FIRST and LAST, following PROMPT, and print the clip's path.
 
     \b

@@ -25,8 +25,9 @@ from diffusers import (
 from jaxtyping import Float
 from torch import Tensor
 
-from lumiere.diffusion.noise import Generators
+from lumiere.diffusion.noise import Generators, randn
 from lumiere.diffusion.parametrization import from_sample, scales, signal_power
+from lumiere.diffusion.resampling import check_resample, state_of, with_noise_back
 from lumiere.errors import InputError
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -172,6 +173,8 @@ def sample(
     strength: float = 1.0,
     generator: Generators | None = None,
     callback: StepCallback | None = None,
+    resample: int = 1,
+    more_noise: Callable[[], Tensor] | None = None,
 ) -> Float[Tensor, "b ..."]:
     """Denoise ``noise``, or ``start`` with noise added to it, in ``num_inference_steps`` steps.
 
@@ -186,11 +189,13 @@ def sample(
         generator: for schedulers that add noise at each step; one, or one for each sample.
         callback: called after each step as ``callback(step, t, x)``, ``step`` counting from 0. A tensor that
             it returns takes the place of ``x``; ``StopSampling`` ends the sampling.
+        resample: how often each step is taken, its noise being added back before it is taken again (RePaint).
+        more_noise: makes that noise, shaped as ``noise``. Default: standard normal, of the ``generator``.
 
     Raises:
-        InputError: the number of steps is not within 1 and the schedule's own number, the strength is out of
-            its range, the scheduler cannot begin with ``start``, or a step ends in numbers that are not
-            finite.
+        InputError: the number of steps is not within 1 and the schedule's own number, the strength or
+            ``resample`` is out of its range, the scheduler cannot begin with ``start`` or resample, or a step
+            ends in numbers that are not finite.
     """
     _check_strength(strength)
     if start is None:
@@ -199,13 +204,20 @@ def sample(
     else:
         _set_last_timesteps(scheduler, num_inference_steps, strength, noise.device)
         x = scheduler.add_noise(start, noise, scheduler.timesteps[:1])
+    check_resample(scheduler, resample)
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     extra = {"generator": generator} if takes_generator else {}
 
     for step, t in enumerate(scheduler.timesteps):
-        prediction = denoiser(scheduler.scale_model_input(x, t).to(noise.dtype), t)
-        x = take_step(scheduler, prediction, t, x, **extra)
-        check_finite(x, step, scheduler)
+        for left in reversed(range(resample)):
+            before = state_of(scheduler)
+            prediction = denoiser(scheduler.scale_model_input(x, t).to(noise.dtype), t)
+            x = take_step(scheduler, prediction, t, x, **extra)
+            check_finite(x, step, scheduler)
+            if left:
+                vars(scheduler).update(before)
+                again = randn(x.shape, generator, noise) if more_noise is None else more_noise()
+                x = with_noise_back(scheduler, step, x, again.to(x))
         if callback is not None:
             try:
                 replaced = callback(step, t, x.to(noise.dtype))

@@ -58,9 +58,11 @@ def sample_latents(
         draw = partial(guide, pipe._denoise)
         images = draw_first_frames(pipe, wanted, drawn[:, :, 0], window, draw, request.steps, generators)
         encoded = _encoded(pipe, [from_image(image, request.num_frames) for image in images])
-    time = time_windows(request.num_frames, pipe.config["frames"], request.loop)
+    time = time_windows(request.num_frames, pipe.window_frames, request.loop)
     axes = dict(enumerate((time, *regions[0].windows(*window)), TIME))
-    aligned = () if encoded is None else (encoded.channels,)
+    # A net that was not trained on conditions has the known latents clamped, and no more.
+    trained = bool(pipe.unet.config.condition_channels)
+    aligned = () if encoded is None or not trained else (encoded.channels,)
     texts = contexts(pipe, request, batch)
     denoisers = [guide(denoise, context) for context in texts]
     if texts[0].ndim == 4:  # of each frame: a window gets those of its own
@@ -79,6 +81,8 @@ def sample_latents(
         strength=request.strength,
         generator=generators,
         callback=on_step_end,
+        resample=request.resample,
+        more_noise=lambda: torch.stack(drawn_noise(pipe, request, batch)),
     )
     latents = sampled(drawn)
     for _ in range(request.free_init - 1):

@@ -86,6 +86,15 @@ class SamplingMemory:
     decode_latents: Callable[[Tensor], Tensor]
     _probed: dict[Any, tuple[int, int, int]]
 
+    @property
+    def window_frames(self) -> int:
+        """Frames of a window over time: the training clips', or as many as the temporal layers take."""
+        frames: int = self.config["frames"]
+        if (most := self.unet.max_frames) is None:
+            return frames
+        factor = self.unet.temporal_factor  # a window is padded to a multiple of it
+        return max(1, min(frames, most // factor * factor))
+
     def memory_bytes(
         self,
         num_frames: int,
@@ -105,7 +114,7 @@ class SamplingMemory:
         factor = self.codec.factor
         net, decoding, latents = self._probe()
         ratio = (height // factor) * (width // factor) / 64 * batch_size
-        window = min(num_frames, self.config["frames"])
+        window = min(num_frames, self.window_frames)
         # Copies of the clip live at once: noise, sample, past predictions; decoded slices and their union.
         sampling = ratio / 8 * (window * net * (2 if guided else 1) + num_frames * 6 * latents * larger)
         ratio *= larger
@@ -124,7 +133,9 @@ class SamplingMemory:
             context = torch.zeros(1, self.text_encoder.length, self.text_encoder.dim, device=device)
             t = torch.zeros((), dtype=torch.long, device=device)
             net = peak_bytes(self.unet, lambda: self._denoise(x, t, context))
-            self._probed = {key: (net, peak_bytes(self.codec, lambda: self.decode_latents(x[0])), x.nbytes)}
+            decoding = peak_bytes(self.codec, lambda: self.decode_latents(x[0]))
+            self._probed.clear()  # shared with copies of the pipeline, such as a batch's
+            self._probed[key] = net, decoding, x.nbytes
         return self._probed[key]
 
     def check_memory(

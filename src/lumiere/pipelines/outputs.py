@@ -123,6 +123,8 @@ def _clip(
         settings["first_frame_prompt"] = str(request.first_frames[number].regions)
     if request.condition is not None:
         settings["known_psnr"] = psnr
+        if request.resample > 1:
+            settings["resample"] = request.resample
     elif request.loop:
         frames = np.roll(frames, -changes_round(frames).argmin(), axis=0)
     return Clip(frames, request.fps, settings)

@@ -55,6 +55,7 @@ class Request:
     source: np.ndarray | None
     strength: float | int
     composite: bool
+    resample: int
     style: Style | None
     alpha: float | int
     loop: bool
@@ -89,6 +90,7 @@ def prepare_request(
     strength: float | int | None,
     condition: Condition | None,
     composite: bool,
+    resample: int,
     first_frame_prompt: str | None,
     regions: Regions | str | None,
     style: Style | str | os.PathLike[str] | None,
@@ -166,7 +168,9 @@ def prepare_request(
     from_text = not conditioned and prompt_embeds is None
     first_frames = choose_first_frames(pipe, by_clip, first_frame_prompt, not from_text, frame_offset)
     if condition is not None:
-        condition = _fitted(pipe, condition, num_frames, height, width)
+        condition = condition.at(num_frames, height, width)
+    elif resample != 1:
+        raise InputError(f"resample is {resample}, but there is no condition; leave it out")
     if source is not None and len(source) != num_frames:
         raise InputError(f"the video has {len(source)} frames and the clip {num_frames}; make them alike")
     if batch_size < 1:
@@ -201,6 +205,7 @@ def prepare_request(
         source=source,
         strength=default(strength, EDIT_STRENGTH),
         composite=composite,
+        resample=resample,
         style=style,
         alpha=default(alpha, 1.0),
         loop=loop,
@@ -302,15 +307,6 @@ def _size(
         return default(height, trained), default(width, trained)
     fitted = fitted_size(like.height, like.width, trained, pipe.codec.factor)
     return default(height, fitted[0]), default(width, fitted[1])
-
-
-def _fitted(
-    pipe: LumierePipeline, condition: Condition, num_frames: int, height: int, width: int
-) -> Condition:
-    """The condition at the clip's size. Raises :class:`InputError` for one of another length."""
-    if not pipe.unet.config.condition_channels:
-        raise InputError("this model takes no condition; choose one that was trained to")
-    return condition.at(num_frames, height, width)
 
 
 def _generators(

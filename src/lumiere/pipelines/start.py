@@ -52,7 +52,7 @@ def drawn_noise(pipe: LumierePipeline, request: Request, batch: slice) -> list[T
         shape = (pipe.codec.channels, *regions.canvas(*request.window))
         noise = frame_noise(request.num_frames, shape, generator, *kind)
         if request.free_noise:
-            time = time_windows(request.num_frames, pipe.config["frames"], request.loop)
+            time = time_windows(request.num_frames, pipe.window_frames, request.loop)
             noise = reuse_noise(noise, time, generator)
         made.append(noise.to(pipe._execution_device))
     return made
@@ -63,7 +63,7 @@ def _source_noise(pipe: LumierePipeline, request: Request, source: Tensor) -> Fl
     context = pipe.text_encoder([""]).to(source.device)
     denoise = partial(pipe._denoise, frame_offset=request.frame_offset)
     guided = classifier_free(denoise, context, context, 1.0)
-    time = time_windows(request.num_frames, pipe.config["frames"], loop=False)
+    time = time_windows(request.num_frames, pipe.window_frames, loop=False)
     denoiser = over_windows([guided], {TIME: time}, processes=pipe.processes)
     noise = inverted_noise(denoiser, source.float(), pipe.scheduler, request.steps, request.strength)[0]
     return noise - noise.mean(1, keepdim=True)

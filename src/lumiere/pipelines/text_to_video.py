@@ -116,6 +116,7 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         strength: float | int | None = None,
         condition: Condition | None = None,
         composite: bool = True,
+        resample: int = 1,
         first_frame_prompt: str | None = None,
         regions: Regions | str | None = None,
         style: Style | str | os.PathLike[str] | None = None,
@@ -157,6 +158,8 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
             image, video, mask_image: an image alone is the first frame; with a mask it is a cinemagraph, of
                 which the white region moves. A video alone is edited (SDEdit); with a mask it is inpainted.
             condition: any other condition, of :mod:`lumiere.conditions`.
+            resample: how often each step of a conditioned clip is taken (RePaint), so that what is generated
+                fits the known region: for a model that was not trained on conditions.
             first_frame_prompt, regions: see :mod:`~lumiere.pipelines.first_frame` and
                 :mod:`~lumiere.pipelines.regions`; ``""`` for neither.
             free_noise, free_init: reuse the first window's noise in a longer clip
@@ -211,8 +214,9 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
 
         Args:
             clip: resized to the model's size.
-            options: ``known_frames`` (16), the frames of a window that are known; ``seed``, of the first
-                window, the next one's being one higher; ``fps``, of the result; and those of the call.
+            options: ``known_frames``, the frames of a window that are known (16, or half of the window or all
+                of the clip if that is less); ``seed``, of the first window, the next one's being one higher;
+                ``fps``, of the result; and those of the call.
 
         Raises:
             InputError: the clip has fewer frames than ``known_frames``, or ``num_frames`` already.

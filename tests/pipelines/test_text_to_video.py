@@ -488,7 +488,7 @@ def test_an_edit_begins_with_the_motion_of_its_source(make_pipe, monkeypatch, st
     source = pipe("a cat", num_frames=8, seed=1)
     given = []
 
-    def sample(denoiser, noise, scheduler, steps, *, start, **_):
+    def sample(denoiser, noise, *, start, **_):
         given.append(noise)
         return start
 

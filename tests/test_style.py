@@ -391,7 +391,7 @@ def test_a_cutout_is_not_shown_where_it_cannot_be_seen(colour, missing):
 
 
 def test_a_cutout_is_read_from_a_file(tmp_path):
-    from lumiere.conditions import read_cutout
+    from lumiere.io.pictures import read_cutout
 
     pixels = np.full((8, 6, 4), 255, np.uint8)
     Image.fromarray(pixels).save(tmp_path / "opaque.png")

@@ -14,21 +14,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from PIL import ExifTags, Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter
 
 from lumiere.errors import InputError
+from lumiere.io.pictures import ImageInput, is_still, read_levels, read_picture
 from lumiere.io.video import Clip, resize
 
-ImageInput: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
 MaskInput: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
 VideoInput: TypeAlias = "Clip | np.ndarray | str | os.PathLike[str]"
-_VIDEOS = {".mp4", ".webm", ".mov", ".mkv", ".avi"}
 #: how far compression may take black and white in a mask, of 255
 _NEARLY = 8
-_T = TypeVar("_T")
 Box: TypeAlias = tuple[int, int, int, int]
 
 
@@ -512,45 +510,6 @@ def feather(mask: np.ndarray, radius: float | int) -> np.ndarray:
     return soft(mask) if mask.ndim == 2 else np.stack([soft(frame) for frame in mask])
 
 
-def read_picture(image: ImageInput) -> np.ndarray:
-    """Read an image as uint8, h x w x 3.
-
-    EXIF orientation is applied, transparency is composited on white, 16 bits are reduced to 8, and of an
-    animated file the first image is taken.
-
-    Raises:
-        InputError: it is no image, or an array of another type or shape.
-    """
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise InputError(f"a picture is uint8, h x w x 3; this is {image.dtype}, {image.shape}")
-        return image
-    if isinstance(image, Image.Image):
-        return _rgb(image)
-    return _open(Path(image), _rgb)
-
-
-def read_cutout(image: ImageInput) -> np.ndarray:
-    """Read an image as :func:`read_picture` does, but one with transparent pixels as uint8, h x w x 4, with
-    straight (not premultiplied) alpha.
-
-    Raises:
-        InputError: it is no image.
-    """
-
-    def take(picture: Image.Image) -> np.ndarray:
-        if "A" in picture.getbands() or "transparency" in picture.info:
-            rgba = np.asarray(ImageOps.exif_transpose(picture).convert("RGBA"))
-            if rgba[..., 3].min() < 255:
-                return rgba
-        return _rgb(picture)
-
-    if isinstance(image, np.ndarray):
-        transparent = image.ndim == 3 and image.shape[2] == 4 and image.dtype == np.uint8
-        return image if transparent else read_picture(image)
-    return take(image) if isinstance(image, Image.Image) else _open(Path(image), take)
-
-
 def read_mask(mask: MaskInput) -> np.ndarray:
     """Read a mask as float32 from 0 to 1, h x w, or t x h x w from a video.
 
@@ -558,14 +517,16 @@ def read_mask(mask: MaskInput) -> np.ndarray:
         mask: the path of an image or a video, a PIL image, or an array, h x w or t x h x w. An image is 1
             where it is white, or, if it has transparent pixels, where it is opaque; levels within 8 of 255 of
             black or white, as compression leaves them, count as black or white. An array is bool, uint8 from
-            0 to 255, or float from 0 to 1.
+            0 to 255, or float from 0 to 1. Files are read by their content, whatever their names end in.
 
     Raises:
-        InputError: it is no image or video, or an array of another shape or range.
+        InputError: it is no image or video, an array of another shape or range, or none of its levels above
+            black reaches white, as in a map of labels.
     """
     if isinstance(mask, np.ndarray):
         return _mask_of_array(mask)
-    levels = _white_or_opaque(mask) if isinstance(mask, Image.Image) else _levels_of_file(Path(mask))
+    levels = read_levels(mask) if isinstance(mask, Image.Image) else _levels_of_file(Path(mask))
+    _check_white(float(levels.max()), "the mask" if isinstance(mask, Image.Image) else str(mask))
     return ((levels.astype(np.float32) - _NEARLY) / (255 - 2 * _NEARLY)).clip(0, 1)
 
 
@@ -586,59 +547,28 @@ def _mask_of_array(mask: np.ndarray) -> np.ndarray:
     if mask.dtype == np.uint8:
         if mask.max(initial=0) == 1:
             raise InputError("the mask is uint8 and at most 1; white is 255, or give it as bool")
+        _check_white(float(mask.max(initial=0)), "the mask")
         return mask.astype(np.float32) / 255
     if not _within_0_and_1(mask):
         raise InputError("the mask has values outside 0 to 1")
     return np.asarray(mask, np.float32)
 
 
+def _check_white(brightest: float, name: str) -> None:
+    """Raises :class:`InputError` for a mask that has levels above black, none of which reaches white."""
+    if _NEARLY < brightest < 255 - _NEARLY:
+        raise InputError(
+            f"{name} has levels up to {brightest:.0f} of 255, and none is white; white (255) is what the "
+            "model generates: in a map of labels, paint the object white"
+        )
+
+
 def _levels_of_file(path: Path) -> np.ndarray:
     """A mask's levels, 0 to 255: h x w of an image, t x h x w of a video or an animated image."""
 
-    def of_still(picture: Image.Image) -> np.ndarray | None:
-        return None if getattr(picture, "n_frames", 1) > 1 else _white_or_opaque(picture)
-
-    is_video = path.suffix.lower() in _VIDEOS or path.is_dir()
-    levels = None if is_video else _open(path, of_still)
-    return Clip.load(path).frames.mean(-1, dtype=np.float32) if levels is None else levels
-
-
-def _white_or_opaque(picture: Image.Image) -> np.ndarray:
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
-        if alpha.min() < 255:
-            return alpha
-    return np.asarray(Image.fromarray(_rgb(picture)).convert("L"))
-
-
-def _open(path: Path, take: Callable[[Image.Image], _T]) -> _T:
-    try:
-        with Image.open(path) as picture:
-            return take(picture)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is no picture that can be read: {' '.join(str(error).split())}") from None
-
-
-def _rgb(picture: Image.Image) -> np.ndarray:
-    picture.load()
-    # Pillow copies even what is to stay as it is, and a large picture's copies are large.
-    if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        levels = np.asarray(picture, np.float64)
-        most = 65535 if picture.mode.startswith("I;16") else _white(levels.max())
-        picture = Image.fromarray((levels / most * 255).clip(0, 255).round().astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-
-
-def _white(brightest: float) -> int:
-    """The level of white in an image of mode I or F, which does not record it."""
-    return next((most for most in (1, 255) if brightest <= most), 65535)
+    if not path.is_dir() and is_still(path):
+        return read_levels(path)
+    return Clip.load(path).frames.mean(-1, dtype=np.float32)
 
 
 def _resized_picture(picture: np.ndarray, known: np.ndarray, height: int, width: int) -> np.ndarray:

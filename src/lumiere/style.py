@@ -24,11 +24,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lumiere.conditions import read_picture
 from lumiere.errors import InputError
 from lumiere.io.bundle import read_json
 from lumiere.io.checkpoints.lora import DOWN, PREFIX, TEMPORAL, WEIGHTS, read_lora, temporal_weights
 from lumiere.io.files import check_parent, replacing
+from lumiere.io.pictures import read_picture
 from lumiere.models.stunet import STUNet
 
 NOTE = "style.json"

@@ -33,7 +33,8 @@ def command(image: Path, prompt: str, frames: int | None, options: ConditionedOp
     lumiere cinemagraph frog.png "a frog on a purple background" --box 32,32,96,96 --feather 4
     """
     path = options.output(image, "cinemagraph")
-    from lumiere.conditions import cinemagraph, read_picture
+    from lumiere.conditions import cinemagraph
+    from lumiere.io.pictures import read_picture
 
     picture = read_picture(image)
     moving = read_region(*picture.shape[:2], **region)

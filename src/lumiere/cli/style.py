@@ -91,7 +91,7 @@ def stylist(
     Raises:
         InputError: a reference cannot be read as an image, or the number of captions does not match.
     """
-    from lumiere.conditions import read_cutout
+    from lumiere.io.pictures import read_cutout
 
     pictures = [read_cutout(reference) for reference in references]
     if len(captions) not in (0, 1, len(references)):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,12 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 def printable(text: object) -> str:
     """Text on one line, with escapes such as ``\\x1b`` in place of what a terminal would obey."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], " ".join(str(text).split()))
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Log a warning, once in a process however often its cause is met."""
+    logging.getLogger("lumiere").warning("%s", printable(message))
 
 
 def read_text(path: Path) -> str:

@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lumiere import __version__
-from lumiere.conditions import ImageInput, read_cutout, read_picture
 from lumiere.diffusion.guidance import classifier_free
 from lumiere.diffusion.noise import rand, randn
 from lumiere.diffusion.objective import draw_timesteps, drop_captions, training_loss
 from lumiere.diffusion.parametrization import add_noise, scales, signal_power, to_sample
 from lumiere.diffusion.sampling import sample
 from lumiere.errors import InputError
+from lumiere.io.pictures import ImageInput, read_cutout, read_picture
 from lumiere.io.video import resize
 from lumiere.style import ADAPTER, FORMAT, PREFIX, Style, adapter, fingerprint
 

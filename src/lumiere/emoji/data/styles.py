@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lumiere.conditions import read_cutout
 from lumiere.data.files import MANIFEST, to_json, write_whole
 from lumiere.emoji.data.drawings import Drawing, check_rasteriser, read_drawings
 from lumiere.emoji.data.npm import Package
 from lumiere.errors import InputError
+from lumiere.io.pictures import read_cutout
 
 STYLES = {
     "flat": Package(

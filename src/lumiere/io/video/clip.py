@@ -16,12 +16,12 @@ from PIL import Image
 
 from lumiere.errors import InputError
 from lumiere.io.files import check_output, replacing
+from lumiere.io.source import Packed
 from lumiere.io.video import reading, writing
-from lumiere.io.video.note import Note
+from lumiere.io.video.note import FASTEST, Note
 
 ENDINGS = tuple(writing.WRITERS)
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
-_FASTEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,16 +118,17 @@ class Clip:
         )
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Clip:
+    def load(cls, path: str | os.PathLike[str] | Packed) -> Clip:
         """Read a clip written by lumiere, or any video that PyAV reads.
 
-        Frames are turned as the file's rotation says, and alpha lies on white. A variable frame rate is
-        resampled to the mean of its usual intervals, a longer-lasting picture being repeated.
+        Frames are what a player shows: turned and mirrored as the file says, with square pixels, tone-mapped
+        from HDR (PQ, HLG) to BT.709, alpha on white. A variable frame rate is resampled to the mean of its
+        usual intervals, a longer-lasting picture being repeated.
 
-        Raises :class:`InputError` if the file is missing, no video, cut short, damaged or too long for the
-        memory that is free.
+        Raises :class:`InputError` if the file is missing, no video, cut short, damaged, larger or longer than
+        the limits, or too long for the memory that is free.
         """
-        frames, fps, settings = reading.read(Path(path))
+        frames, fps, settings = reading.read(path if isinstance(path, Packed) else Path(path))
         return cls(frames, fps, settings)
 
 
@@ -172,14 +173,14 @@ def check_rate(path: Path, fps: float | None) -> None:
 
     Raises :class:`InputError` unless it is over 0 and up to 1000, or 50 for a GIF.
     """
-    if fps is not None and exact_rate(fps) > writing.GIF_FASTEST and path.suffix.lower() == ".gif":
+    if fps is not None and exact_rate(fps) > writing.GIFFASTEST and path.suffix.lower() == ".gif":
         raise InputError(f"cannot write {path} at {fps:g} fps: {writing.GIF_TOO_FAST}")
 
 
 def exact_rate(fps: int | float | Fraction) -> Fraction:
     """The frame rate as a fraction; raises :class:`InputError` unless it is over 0 and up to 1000."""
-    if not 0 < fps <= _FASTEST or (rate := Fraction(fps).limit_denominator(1001)) == 0:
-        raise InputError(f"{fps} frames per second cannot be; give a number over 0, up to {_FASTEST}")
+    if not 0 < fps <= FASTEST or (rate := Fraction(fps).limit_denominator(1001)) == 0:
+        raise InputError(f"{fps} frames per second cannot be; give a number over 0, up to {FASTEST}")
     return rate
 
 

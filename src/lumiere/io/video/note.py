@@ -7,13 +7,22 @@ WebP in thousandths, hence the exact ``fps``; H.264 wants even sizes, hence the 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from lumiere.errors import InputError
+from lumiere.io.limits import FRAMES, limit
+from lumiere.io.text import parse_json, printable, warn_once
 
+#: frames per second
+FASTEST = 1000
+#: characters of a comment, beyond which it is not read
+LONGEST = 1 << 20
 _SOFTWARE = "lumiere"
+_RATE = re.compile(r"\d{1,9}(/[1-9]\d{0,8})?")
+_LARGEST = 65535
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,8 @@ class Note:
                     "size": self.size,
                     "frames": self.frames,
                     "settings": self.settings,
-                }
+                },
+                allow_nan=False,
             )
         except (TypeError, ValueError) as error:
             raise InputError(
@@ -43,18 +53,49 @@ class Note:
             ) from error
 
 
-def parse_note(text: str | bytes | None) -> Note | None:
-    """The note in a comment field, or None where it holds anything else."""
-    try:
-        fields = json.loads(text or "")
-        if fields["software"] != _SOFTWARE:
-            return None
-        width, height = fields["size"]
-        return Note(
-            Fraction(fields["fps"]),
-            (int(width), int(height)),
-            int(fields["frames"]),
-            dict(fields["settings"]),
-        )
-    except (ValueError, KeyError, TypeError, ZeroDivisionError):
+def parse_note(text: str | bytes | None, source: object) -> Note | None:
+    """The note in the comment field of ``source``, or None where it holds anything else.
+
+    A note is believed only if it is one that :meth:`Note.dumps` writes; of another that claims to be ours, a
+    line says that it is ignored.
+    """
+    if not text:
         return None
+    try:
+        fields = parse_json(text[:LONGEST])
+    except ValueError as error:
+        if text.startswith(("{", "[") if isinstance(text, str) else (b"{", b"[")):
+            warn_once(f"{source}: its comment is no JSON that can be read, and is ignored: {error}")
+        return None
+    if not isinstance(fields, dict) or fields.get("software") != _SOFTWARE:
+        return None
+    try:
+        return _checked(fields)
+    except (KeyError, TypeError, ValueError) as error:
+        said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        warn_once(f"{source}: its generation settings are damaged, and are ignored: {said}")
+        return None
+
+
+def _checked(fields: dict[str, Any]) -> Note:
+    """Raises KeyError, TypeError or ValueError unless every field is what is written."""
+    fps, (width, height), frames, settings = (fields[key] for key in ("fps", "size", "frames", "settings"))
+    if not isinstance(fps, str) or not _RATE.fullmatch(fps) or not 0 < Fraction(fps) <= FASTEST:
+        raise ValueError(f"fps is {_short(fps)}")
+    for name, number, most in (
+        ("width", width, _LARGEST),
+        ("height", height, _LARGEST),
+        ("frames", frames, None),
+    ):
+        if type(number) is not int or not 0 < number <= (most or limit(FRAMES)):
+            raise ValueError(f"{name} is {_short(number)}")
+    if not isinstance(settings, dict):
+        raise ValueError(f"settings is {_short(settings)}")
+    # Neither infinity nor half a surrogate pair is JSON that other programs read.
+    json.dumps(settings, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    return Note(Fraction(fps), (width, height), frames, settings)
+
+
+def _short(value: object) -> str:
+    text = printable(repr(value))
+    return text if len(text) <= 40 else f"{text[:40]}..."

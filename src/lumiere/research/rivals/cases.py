@@ -10,8 +10,8 @@ import numpy as np
 
 from lumiere.batch.lines import Line, read_lines
 from lumiere.batch.plan import clip_name
-from lumiere.conditions import read_picture
 from lumiere.errors import InputError
+from lumiere.io.pictures import read_picture
 from lumiere.io.video import PICTURE_ENDINGS, stream
 from lumiere.metrics.clips import MOVIES, find, prompts_of
 from lumiere.research.study.pairing import listed

@@ -20,7 +20,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from lumiere.errors import InputError
+from lumiere.io.limits import check_memory, check_size
 from lumiere.io.pictures import ImageInput, is_still, read_levels, read_picture
+from lumiere.io.source import check_path
 from lumiere.io.video import Clip, resize
 
 MaskInput: TypeAlias = "np.ndarray | Image.Image | str | os.PathLike[str]"
@@ -401,6 +403,8 @@ def outpaint(video: VideoInput, size: tuple[int, int], corner: tuple[int, int]) 
         )
     if (height, width) == tuple(size):
         raise InputError(f"the canvas is as large as the video, {width}x{height}; give a larger one")
+    check_size(size[1], size[0], "the canvas")
+    check_memory(size[1], size[0], len(frames), "the canvas")
     canvas = np.zeros((len(frames), *size, 3), np.uint8)
     canvas[:, row : row + height, column : column + width] = frames
     known = rectangle(*size, (column, row, column + width, row + height))
@@ -566,6 +570,7 @@ def _check_white(brightest: float, name: str) -> None:
 def _levels_of_file(path: Path) -> np.ndarray:
     """A mask's levels, 0 to 255: h x w of an image, t x h x w of a video or an animated image."""
 
+    check_path(path, "give an image or a video")
     if not path.is_dir() and is_still(path):
         return read_levels(path)
     return Clip.load(path).frames.mean(-1, dtype=np.float32)

@@ -11,8 +11,23 @@ from typing import Any, ClassVar
 import click
 
 from lumiere.errors import InputError
+from lumiere.io.limits import check_size
+from lumiere.io.source import check_path
 
-path_type = click.Path(path_type=Path)
+
+class PathType(click.Path):
+    """A path that is no named pipe, device, socket or loop of links: opening one may wait for ever."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path: Any = super().convert(value, param, ctx)
+        check_path(path)
+        return path
+
+
+path_type = PathType()
 
 
 class FloatRange(click.FloatRange):
@@ -178,12 +193,18 @@ def check_alpha(alpha: float | None, extrapolate: bool) -> None:
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """Width and height in pixels, from "128" or "160x96"."""
-    match = re.fullmatch(r"(\d+)(?:x(\d+))?", size.strip().lower())
+    """Width and height in pixels, from "128" or "160x96".
+
+    Raises:
+        InputError: it is no size, or beyond the limit of pixels.
+    """
+    match = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", size.strip().lower())
     if not match or not int(match[1]) or (match[2] and not int(match[2])):
         raise InputError(f"size is {size!r}; give pixels, such as 128, or WIDTHxHEIGHT, such as 160x96")
     width = int(match[1])
-    return width, int(match[2] or width)
+    height = int(match[2] or width)
+    check_size(width, height, "the size")
+    return width, height
 
 
 def pick_device(name: str | None) -> str:

@@ -6,7 +6,7 @@ import io
 import stat
 from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from lumiere.errors import InputError
 from lumiere.io.text import printable
@@ -92,7 +92,7 @@ def check_path(path: Path, hint: str = "give a file or a folder") -> None:
         raise InputError(f"{path} is {found}; {hint}")
 
 
-def open_source(source: Source) -> BinaryIO:
+def open_source(source: Source) -> io.BufferedIOBase:
     """A file, or bytes in its place, open for reading.
 
     Raises :class:`InputError` for what :func:`check_path` refuses, a folder, and a file that is missing or

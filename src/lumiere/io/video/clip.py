@@ -173,7 +173,7 @@ def check_rate(path: Path, fps: float | None) -> None:
 
     Raises :class:`InputError` unless it is over 0 and up to 1000, or 50 for a GIF.
     """
-    if fps is not None and exact_rate(fps) > writing.GIFFASTEST and path.suffix.lower() == ".gif":
+    if fps is not None and exact_rate(fps) > writing.GIF_FASTEST and path.suffix.lower() == ".gif":
         raise InputError(f"cannot write {path} at {fps:g} fps: {writing.GIF_TOO_FAST}")
 
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -92,7 +93,7 @@ def refuse_missing_end(container: InputContainer, track: Track, source: Source) 
 class _Seekable:
     """A file whose seeks fail as FFmpeg's own do: by a number, for what a damaged header leads to."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: BufferedIOBase):
         self.read, self.tell, self.seekable, self._file = file.read, file.tell, file.seekable, file
 
     def seek(self, offset: int, whence: int = 0) -> int:

@@ -81,7 +81,8 @@ def _turns(frame: av.VideoFrame) -> Callable[[np.ndarray], np.ndarray]:
     The matrix maps a pixel (x, y) to (a x + c y, b x + d y), its y axis pointing down; see
     ``libavutil/display.h``.
     """
-    matrix = next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    every: Any = frame.side_data  # iterates over its values
+    matrix = next((bytes(data) for data in every if data.type.name == "DISPLAYMATRIX"), None)
     if matrix is None or len(matrix) != 36:
         return lambda pixels: pixels
     a, b, _, c, d = (int(value) for value in np.frombuffer(matrix, np.int32)[:5])

@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import Any
 
 from lumiere.errors import InputError
-from lumiere.io.limits import FRAMES, limit
 from lumiere.io.text import parse_json, printable, warn_once
 
 #: frames per second
@@ -22,7 +21,7 @@ FASTEST = 1000
 LONGEST = 1 << 20
 _SOFTWARE = "lumiere"
 _RATE = re.compile(r"\d{1,9}(/[1-9]\d{0,8})?")
-_LARGEST = 65535
+_LARGEST, _MOST_FRAMES = 65535, 10**9
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def parse_note(text: str | bytes | None, source: object) -> Note | None:
     try:
         fields = parse_json(text[:LONGEST])
     except ValueError as error:
-        if text.startswith(("{", "[") if isinstance(text, str) else (b"{", b"[")):
+        if text[:1] in ("{", "[", b"{", b"["):
             warn_once(f"{source}: its comment is no JSON that can be read, and is ignored: {error}")
         return None
     if not isinstance(fields, dict) or fields.get("software") != _SOFTWARE:
@@ -85,9 +84,9 @@ def _checked(fields: dict[str, Any]) -> Note:
     for name, number, most in (
         ("width", width, _LARGEST),
         ("height", height, _LARGEST),
-        ("frames", frames, None),
+        ("frames", frames, _MOST_FRAMES),
     ):
-        if type(number) is not int or not 0 < number <= (most or limit(FRAMES)):
+        if type(number) is not int or not 0 < number <= most:
             raise ValueError(f"{name} is {_short(number)}")
     if not isinstance(settings, dict):
         raise ValueError(f"settings is {_short(settings)}")

@@ -61,7 +61,8 @@ def uniform(track: Track, source: object) -> tuple[Fraction, list[int]]:
         return rate, list(range(len(track.times)))
     times, indices = ordered
     for candidate in (track.note.fps if track.note else None, track.declared_fps):
-        if (rate := _believed(candidate)) and (ticks := _ticks(times, rate, track.unit)):
+        rate = _believed(candidate) or Fraction(0)
+        if rate and (ticks := _ticks(times, rate, track.unit)):
             break
     else:
         rate = _usual_rate(times, track)

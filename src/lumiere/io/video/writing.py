@@ -1,10 +1,11 @@
 """One function per format that a clip can be written in: ``(path, footage)``.
 
-The note goes into the file's comment field.
+The note goes into the file's comment field. FFmpeg gets absolute paths: it takes none of them for a URL.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -79,7 +80,7 @@ def _write_yuv(
 ) -> None:
     if codec not in av.codecs_available:
         raise EncoderError(f"this build of PyAV has no {codec}; take PyAV from PyPI, or another ending")
-    with av.open(str(path), "w", format=container_format, options=container_options) as container:
+    with av.open(os.path.abspath(path), "w", format=container_format, options=container_options) as container:
         container.metadata["comment"] = footage.note
         stream = container.add_stream(codec, rate=footage.fps, options=codec_options)
         stream.height, stream.width = footage.height, footage.width
@@ -115,7 +116,7 @@ def write_gif(path: Path, footage: VideoInput) -> None:
     if footage.fps > GIF_FASTEST:
         raise EncoderError(GIF_TOO_FAST)
     ticks = _rounded_ticks(footage, CENTISECOND)
-    with av.open(str(path), "w", format="gif", options={"loop": "0"}) as container:
+    with av.open(os.path.abspath(path), "w", format="gif", options={"loop": "0"}) as container:
         stream = container.add_stream("gif", rate=int(1 / CENTISECOND))
         stream.height, stream.width = footage.height, footage.width
         stream.pix_fmt = "pal8"

@@ -62,7 +62,10 @@ def __getattr__(name: str) -> Any:
         return version("lumiere-video")
     if name not in _HOMES:
         raise AttributeError(f"module 'lumiere' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    from lumiere.startup import light_imports
+
+    with light_imports():
+        value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

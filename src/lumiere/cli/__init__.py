@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from lumiere.errors import InputError
+from lumiere.startup import light_imports
 
 VERBS = {
     "generate": ("lumiere.cli.generate", "Generate a clip from a prompt."),
@@ -78,7 +79,8 @@ class LazyGroup(click.Group):
     ) -> NoReturn:
         extra["standalone_mode"] = False
         try:
-            status = super().main(args, prog_name or "lumiere", **extra)
+            with light_imports():
+                status = super().main(args, prog_name or "lumiere", **extra)
             sys.stdout.flush()
             sys.exit(status if isinstance(status, int) else 0)
         except click.exceptions.NoArgsIsHelpError as exception:

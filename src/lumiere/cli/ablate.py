@@ -9,7 +9,7 @@ import click
 
 from lumiere.cli.options import (
     device_option,
-    dtype_option,
+    exact_dtype_option,
     model_option,
     overwrite_option,
     path_type,
@@ -142,7 +142,7 @@ def multidiffusion(
 @click.option(
     "--out", type=path_type, default=Path("out/ablate-cascade"), show_default=True, help="Folder to write."
 )
-@dtype_option
+@exact_dtype_option
 @device_option
 def cascade(
     model: str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lumiere.cli.options import dtype_option, guidance_option, interval_option, path_type, steps_option
+from lumiere.cli.options import exact_dtype_option, guidance_option, interval_option, path_type, steps_option
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ TASKS = (
     show_default=True,
     help="Seed of the first prompt's clip.",
 )
-@dtype_option
+@exact_dtype_option
 @click.option(
     "--data",
     type=path_type,

@@ -31,6 +31,7 @@ from lumiere.cli.options import (
     parse_size,
     path_type,
     pick_device,
+    pick_dtype,
     seed_option,
     steps_option,
     style_options,
@@ -224,7 +225,7 @@ def make_clips(
     folder = bundle.resolve(model)
     asked = model_prompt(prompt, folder, rewrite=not (no_rewrite or regions))
     codec = kept(
-        "codec", (folder, dtype), lambda: _codec(folder, dtype)
+        "codec", (folder, place, dtype), lambda: _codec(folder, pick_dtype(dtype, place))
     )  # small, and its factor decides which sizes are possible
     height, width = target or (None, None)
     larger = None
@@ -290,14 +291,12 @@ def make_clips(
             click.echo(larger.write(path, *footage, seed=each, overwrite=overwrite))
 
 
-def _codec(folder: Path, dtype: str) -> Any:
-    import torch
-
+def _codec(folder: Path, dtype: Any) -> Any:
     from lumiere.io import bundle
 
     bundle.verify(folder)
     bundle.check_index(folder, "LumierePipeline")
-    return bundle.load_component(folder, "codec", getattr(torch, dtype))
+    return bundle.load_component(folder, "codec", dtype)
 
 
 def _check_sweep(sheet: Path, styled: bool, useless: Mapping[str, Any]) -> None:

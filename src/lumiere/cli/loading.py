@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from lumiere.cli.options import pick_device
+from lumiere.cli.options import pick_device, pick_dtype
 
 T = TypeVar("T")
 
@@ -40,16 +40,14 @@ def load(
     Args:
         kind: class of the pipeline.
         device: None for the fastest one.
-        dtype: precision of the networks, by its name in torch.
+        dtype: precision of the networks, by its name in torch, or ``"auto"``.
         offload: ``"model"`` for diffusers' model CPU offload, which needs a GPU.
         components: replace those of the bundle.
     """
-    import torch
-
     place = pick_device(device)
 
     def make() -> T:
-        pipeline = cast(Any, kind).from_pretrained(model, getattr(torch, dtype), **components)
+        pipeline = cast(Any, kind).from_pretrained(model, pick_dtype(dtype, place), **components)
         if offload == "model":
             pipeline.enable_model_cpu_offload(device=place)
         else:

@@ -61,12 +61,12 @@ class GuidanceInterval(click.ParamType):
 
 
 class Dtype(click.Choice):
-    """A precision by torch's name, or short: "bf16" for "bfloat16"."""
+    """A precision by torch's name, or short: "bf16" for "bfloat16"; or "auto", if that is allowed."""
 
     SHORT: ClassVar = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
-    def __init__(self) -> None:
-        super().__init__(list(self.SHORT.values()))
+    def __init__(self, auto: bool = False) -> None:
+        super().__init__([*self.SHORT.values(), *(["auto"] if auto else [])])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         name: str = super().convert(self.SHORT.get(value, value), param, ctx)
@@ -77,12 +77,17 @@ class Dtype(click.Choice):
 MOST_FRAMES = 1_000_000
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
 
+_DTYPE_HELP = "Precision of the networks; fp32, fp16 and bf16 for short"
 dtype_option = click.option(
     "--dtype",
-    type=Dtype(),
-    default="float32",
+    type=Dtype(auto=True),
+    default="auto",
     show_default=True,
-    help="Precision of the networks; fp32, fp16 and bf16 for short.",
+    help=f"{_DTYPE_HELP}; auto: bfloat16 on a device with instructions for it, or else float32.",
+)
+#: of verbs whose figures are compared between machines
+exact_dtype_option = click.option(
+    "--dtype", type=Dtype(), default="float32", show_default=True, help=f"{_DTYPE_HELP}."
 )
 device_option = click.option(
     "--device", help="Device: cpu, cuda, cuda:1, mps, ...  [default: the fastest one]"
@@ -205,6 +210,23 @@ def parse_size(size: str) -> tuple[int, int]:
     height = int(match[2] or width)
     check_size(width, height, "the size")
     return width, height
+
+
+def pick_dtype(name: str, device: str | None) -> Any:
+    """The ``torch.dtype`` of a name; of ``"auto"``, bfloat16 if ``device`` has instructions for it.
+
+    Without them bfloat16 is slower than float32: an x86 processor needs AVX-512 BF16 or AMX.
+    """
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name)
+    kind = torch.device(pick_device(device)).type
+    if kind == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = kind == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return torch.bfloat16 if fast else torch.float32
 
 
 def pick_device(name: str | None) -> str:

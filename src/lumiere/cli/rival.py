@@ -13,7 +13,7 @@ from lumiere.cli.options import (
     MOST_FRAMES,
     FloatRange,
     device_option,
-    dtype_option,
+    exact_dtype_option,
     line_seed_option,
     overwrite_option,
     path_type,
@@ -68,7 +68,7 @@ from lumiere.errors import InputError
     help="Another argument of the pipeline's call; repeatable.",
 )
 @line_seed_option
-@dtype_option
+@exact_dtype_option
 @device_option
 @overwrite_option
 def command(

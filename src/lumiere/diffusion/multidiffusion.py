@@ -9,16 +9,18 @@ may lie in time, in space (tiles) or in both. Nothing here knows a model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import reduce
 from torch import Tensor
 
 from lumiere.diffusion.guidance import WindowDenoiser
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.diffusion.windows import Tile
 from lumiere.errors import InputError
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 
 def multidiffusion(
@@ -62,6 +64,10 @@ def multidiffusion(
             parts = denoise_these(crops[0], t, *crops[1:]).chunk(len(chosen))
             for tile, part in zip(chosen, parts, strict=True):
                 tile.add(prediction, part)
-        return reduce(prediction, "sum") if shared else prediction
+        if not shared:
+            return prediction
+        from accelerate.utils import reduce
+
+        return reduce(prediction, "sum")
 
     return whole

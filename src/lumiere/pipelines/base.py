@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
-from accelerate import PartialState
 from diffusers import ModelMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
-from transformers.utils import logging as transformers_logging
 
 from lumiere.errors import InputError
 from lumiere.io import bundle
 from lumiere.io.components import LONGEST_SCHEDULE, check_fields, check_range
 from lumiere.io.files import replacing
 from lumiere.io.text import printable
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 logger = logging.getLogger(__name__)
 
@@ -241,7 +243,11 @@ def _stored(model: ModelMixin, dtype: torch.dtype) -> Any:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without the progress bars and notes of diffusers and transformers on the parts that they load."""
-    libraries = (diffusers_logging, transformers_logging)
+    libraries = [diffusers_logging]
+    if "transformers" in sys.modules:
+        from transformers.utils import logging as transformers_logging
+
+        libraries.append(transformers_logging)
     before = [(each.get_verbosity(), each.is_progress_bar_enabled()) for each in libraries]
     for each in libraries:
         each.set_verbosity_error()

@@ -23,6 +23,11 @@ OVERHEAD = 1.75
 class _LiveBytes(TorchDispatchMode):
     """Adds up the storages that are alive after each operation, and keeps the highest sum."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Skipping it would import torch's compiler, for seconds, to tell it that nothing is compiled here.
+        return False
+
     def __init__(self, uncounted: set[StorageWeakRef]) -> None:
         super().__init__()
         self.peak = 0

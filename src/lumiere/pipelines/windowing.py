@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from accelerate import PartialState
 from torch import Tensor
 
 from lumiere.diffusion.guidance import WindowDenoiser
 from lumiere.diffusion.multidiffusion import multidiffusion
 from lumiere.diffusion.sampling import Denoiser
 from lumiere.diffusion.windows import Windows, tiles, windows
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 TIME = 2
 

@@ -25,7 +25,7 @@ OUTER = {
 }
 
 
-def _unet_name(name, ups_with_attention):
+def published_unet_name(name, ups_with_attention):
     module, kind = name.rsplit(".", 1)
     if module in OUTER:
         return f"{OUTER[module]}.{kind}"
@@ -106,7 +106,7 @@ def published_layout(pipe, family):
     """All weights of diffusers' pipeline under the names of a single file."""
     ups = {i for i, block in enumerate(pipe.unet.up_blocks) if getattr(block, "attentions", None)}
     unet = {
-        f"model.diffusion_model.{_unet_name(name, ups)}": weight
+        f"model.diffusion_model.{published_unet_name(name, ups)}": weight
         for name, weight in pipe.unet.state_dict().items()
     }
     levels = len(pipe.vae.config.block_out_channels)

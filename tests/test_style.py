@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from families import latent_pipeline
 from lumiere import Style
 from lumiere.emoji.data.scenes import COLOURS, STYLE_BACKGROUNDS
 from lumiere.errors import InputError
 from lumiere.style import applied_style, blend, fingerprint
 from lumiere.train.style import fit
 from movies import smooth_frames
+from single_files import published_unet_name
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +161,7 @@ def test_a_style_is_fitted_to_a_model_in_half_precision(make_pipe, pictures):
     assert any(weight.abs().max() > 0 for name, weight in fitted.lora.items() if "lora_B" in name)
     for parameter in pipe.unet.spatial.parameters():
         parameter.data.fill_(float("nan"))
-    with pytest.raises(InputError, match="the loss is nan at step 0"):
+    with pytest.raises(InputError, match="the sample is not finite after step 1"):
         fit(pipe, pictures, ["a cat", "a dog"], steps=3, rank=2)
 
 
@@ -401,3 +403,82 @@ def test_a_cutout_is_read_from_a_file(tmp_path):
     np.testing.assert_array_equal(read_cutout(tmp_path / "cut.png"), pixels)
     Image.fromarray(pixels).quantize(4).save(tmp_path / "palette.gif", transparency=0)
     assert read_cutout(tmp_path / "palette.gif").shape == (8, 6, 4)
+
+
+def test_a_lora_of_sdxl_under_kohyas_names_is_what_diffusers_loads(tmp_path):
+    pipe = latent_pipeline("sdxl")
+    unet, tensors, number = pipe.unet, {}, torch.Generator().manual_seed(0)
+    for name, module in unet.named_modules():
+        if isinstance(module, torch.nn.Linear) and ".attentions." in name:
+            flat = "lora_unet_" + published_unet_name(f"{name}.weight", {0, 1})[:-7].replace(".", "_")
+            down = torch.randn(2, module.in_features, generator=number)
+            up = torch.randn(module.out_features, 2, generator=number)
+            parts = {"lora_down.weight": down, "lora_up.weight": up, "alpha": torch.tensor(1.0)}
+            tensors |= {f"{flat}.{part}": value for part, value in parts.items()}
+    assert any("input_blocks_4_1" in name for name in tensors)
+    save_file(tensors, tmp_path / "lora.safetensors")
+    ours = Style.from_pretrained(tmp_path / "lora.safetensors").weights(unet)
+    assert 3 * len(ours) == len(tensors)
+    pipe.load_lora_weights(tmp_path, weight_name="lora.safetensors")
+    unet.fuse_lora()
+    fused = {name.replace(".base_layer", ""): weight for name, weight in unet.named_parameters()}
+    for name, weight in ours.items():
+        torch.testing.assert_close(fused[name], weight)
+
+
+LAYER = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+
+
+@pytest.mark.parametrize(
+    ("down", "up", "metadata", "what"),
+    [
+        ((16,), (16,), None, r"lora_A.weight is \(16,\); a LoRA's tensors have two dimensions"),
+        ((2, 16), (16,), None, r"lora_B.weight is \(16,\); a LoRA's tensors have two dimensions"),
+        ((2, 0), (16, 2), None, r"lora_A.weight is \(2, 0\)"),
+        ((2, 16), (16, 3), None, r"\(2, 16\) and .* \(16, 3\); they are of different ranks"),
+        ((2, 16), None, None, r"has .*lora_A.weight and no .*lora_B.weight"),
+        ((9999, 1), (1, 9999), None, r"lora_A.weight is \(9999, 1\); a rank is up to 4096"),
+        ((2, 16), (16, 2), {"unet.r": 99_999_999}, "its r is 99999999; give a number from 1 to 4096"),
+        ((2, 16), (16, 2), {"unet.r": "two"}, "its r is 'two'; give a number"),
+        ((2, 16), (16, 2), {"unet.r": 2, "unet.lora_alpha": []}, r"its lora_alpha is \[\]"),
+        ((2, 16), (16, 2), {"unet.r": 2, "unet.rank_pattern": {"(.*)*x": 2}}, "which is no layer's name"),
+        ((2, 16), (16, 2), {"unet.r": 2, "unet.rank_pattern": [2]}, r"its rank_pattern is \[2\]"),
+        ((2, 16), (16, 2), "{", "is no LoRA that can be read"),
+        ((2, 16), (16, 2), "[1]", "is no LoRA that can be read"),
+    ],
+)
+def test_a_malformed_lora_is_refused_by_name_and_shape(tmp_path, down, up, metadata, what):
+    shapes = {f"{LAYER}.lora_A.weight": down, f"{LAYER}.lora_B.weight": up}
+    tensors = {name: torch.zeros(shape) for name, shape in shapes.items() if shape}
+    said = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    path = tmp_path / "lora.safetensors"
+    save_file(tensors, path, {"lora_adapter_metadata": said} if metadata else None)
+    with pytest.raises(InputError, match=what) as caught:
+        Style.from_pretrained(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_diffusers_says_of_a_lora_is_kept(make_pipe, tmp_path):
+    metadata = {"unet.r": 2, "unet.lora_alpha": 1, "unet.target_modules": [LAYER.removeprefix("unet.")]}
+    down, up = torch.ones(2, 16), torch.ones(16, 2)
+    tensors = {f"{LAYER}.lora_A.weight": down, f"{LAYER}.lora_B.weight": up}
+    save_file(tensors, tmp_path / "a.safetensors", {"lora_adapter_metadata": json.dumps(metadata)})
+    unet = make_pipe().unet.spatial
+    original = unet.get_submodule(LAYER.removeprefix("unet.")).weight.detach().clone()
+    (weight,) = Style.from_pretrained(tmp_path / "a.safetensors").weights(unet).values()
+    torch.testing.assert_close(weight, original + up @ down / 2)
+
+
+@pytest.mark.parametrize("note", [{"image_model": 5}, {"captions": "a cat"}, {"steps": "many"}])
+def test_a_note_of_wrong_types_is_refused(style, tmp_path, note):
+    folder = style.save_pretrained(tmp_path / "mine")
+    path = folder / "style.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | note))
+    with pytest.raises(InputError, match=f"{path}: {next(iter(note))} is .*; fit the style again"):
+        Style.from_pretrained(folder)
+
+
+def test_references_too_small_to_show_a_style_are_refused(pipe):
+    sliver = np.zeros((1, 400, 3), np.uint8)
+    with pytest.raises(InputError, match="reference 2 is 400x1 pixels; give at least 16x16"):
+        fit(pipe, [np.zeros((16, 16, 3), np.uint8), sliver], ["a cat", "a dog"])

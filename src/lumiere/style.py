@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from lumiere.io.bundle import read_json
 from lumiere.io.checkpoints.lora import DOWN, PREFIX, TEMPORAL, WEIGHTS, read_lora, temporal_weights
 from lumiere.io.files import check_parent, replacing
 from lumiere.io.pictures import read_picture
+from lumiere.io.text import printable
 from lumiere.models.stunet import STUNet
 
 NOTE = "style.json"
@@ -37,6 +39,16 @@ ADAPTER = "style"
 #: what the names of the weights of an image model begin with, within a space-time net
 _SPATIAL = "spatial."
 _OF_TEMPORAL = f"{PREFIX}.{TEMPORAL}"
+#: types of what a style's note says, where it says it
+_NOTED: dict[str, type | types.UnionType] = {
+    "model": str | None,
+    "image_model": str,
+    "captions": list,
+    "rank": int,
+    "seed": int,
+    "steps": int,
+    "version": str,
+}
 
 
 def blend(
@@ -92,7 +104,8 @@ class Style:
         LoRA, of AnimateDiff's modules or trained here, is blended in the same way.
 
         Raises:
-            InputError: there is none, or it is no plain LoRA (DoRA, say), or a pickle, which is never loaded.
+            InputError: there is none, or it is no plain LoRA (DoRA, say), or its shapes are no
+                LoRA's, or a pickle, which is never loaded.
         """
         path = Path(path)
         if not path.exists():
@@ -154,8 +167,8 @@ class Style:
                 )
             try:
                 unet.load_lora_adapter(dict(self.lora), prefix=PREFIX, adapter_name=ADAPTER, **self.scaling)
-            except (RuntimeError, ValueError, KeyError, TypeError) as error:
-                reason = " ".join(str(error).split())[:200]
+            except Exception as error:  # whatever a library raises for what a file says
+                reason = printable(" ".join(str(error).split()))[:200]
                 raise InputError(f"the style {self.name} was made for another model: {reason}") from None
             layers = _adapted(unet)
             if len(layers) != sum(bool(DOWN.search(name)) for name in self.lora):
@@ -260,4 +273,7 @@ def _read_note(path: Path) -> dict[str, Any]:
     note = read_json(path)
     if note.get("format") != FORMAT:
         raise InputError(f"{path} is of no style that this version knows; fit it again")
+    for key, kind in _NOTED.items():
+        if key in note and not isinstance(note[key], kind):
+            raise InputError(f"{path}: {key} is {printable(repr(note[key]))[:60]}; fit the style again")
     return note

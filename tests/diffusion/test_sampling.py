@@ -9,6 +9,7 @@ from lumiere.diffusion.parametrization import scales
 from lumiere.diffusion.sampling import (
     SCHEDULERS,
     StopSampling,
+    altered,
     inverted_noise,
     make_scheduler,
     noise_schedule,
@@ -297,3 +298,36 @@ def test_a_step_that_is_not_finite_stops_and_says_which():
         sample(denoiser, seeded(), noise_schedule(), 4)
     with pytest.raises(InputError, match="not finite after step"):
         inverted_noise(denoiser, seeded(), noise_schedule(), 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("FlowMatchEulerDiscreteScheduler", {}),
+        ("EDMEulerScheduler", {}),
+        ("EDMDPMSolverMultistepScheduler", {}),
+        ("DPMSolverMultistepScheduler", {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}),
+        ("UniPCMultistepScheduler", {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}),
+    ],
+)
+def test_schedulers_of_edm_and_flow_matching_are_refused_by_name(name, options):
+    scheduler = getattr(diffusers, name)(**options)
+    with pytest.raises(InputError, match=rf"{name}.* is not for models here"):
+        sample(lambda x, t: x, seeded(), scheduler, 3)
+    if not options:
+        with pytest.raises(InputError, match="EDM and of flow matching cannot be used"):
+            make_scheduler("dpm++", scheduler.config)
+
+
+def test_a_scheduler_of_ones_own_is_taken():
+    class Own(diffusers.DDIMScheduler):
+        pass
+
+    sample(lambda x, t: torch.zeros_like(x), seeded(), Own.from_config(noise_schedule().config), 3)
+
+
+def test_an_option_holds_where_the_configuration_had_the_default():
+    theirs = diffusers.DPMSolverMultistepScheduler(beta_end=0.012)
+    assert make_scheduler("ddim", theirs.config).config.solver_order == 1
+    other = diffusers.DDIMScheduler.from_config(altered(theirs.config, {"beta_start": 0.001}))
+    assert (other.config.beta_start, other.config.beta_end) == (0.001, 0.012)

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from families import TEXT_WIDTHS, make_pipeline, tiny_configuration
 from lumiere.errors import InputError
 from lumiere.io.checkpoints import single_file
-from lumiere.pipelines.inflation import read_image_model
+from lumiere.pipelines.inflation import inflate, read_image_model
 from single_files import published_layout
 
 FAMILIES = ["sd1", "sd2", "sdxl"]
@@ -154,3 +154,50 @@ def test_another_models_file_is_refused(state, match, tmp_path):
     save_file(state, tmp_path / "other.safetensors")
     with pytest.raises(InputError, match=match):
         read_image_model(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata", "prediction", "zero_snr"),
+    [
+        ({"v_pred"}, {}, "v_prediction", False),
+        ({"v_pred", "ztsnr"}, {}, "v_prediction", True),
+        (set(), {"modelspec.prediction_type": "v"}, "v_prediction", False),
+        (set(), {"modelspec.prediction_type": "epsilon"}, "epsilon", False),
+        (set(), {"modelspec.prediction_type": "v", "ss_zero_terminal_snr": "True"}, "v_prediction", True),
+    ],
+)
+@pytest.mark.parametrize("family", ["sd2", "sdxl"])
+def test_what_a_file_says_of_its_parametrisation_holds(
+    saved, tmp_path, family, tensors, metadata, prediction, zero_snr
+):
+    state = published_layout(saved(family)[1], family) | {name: torch.zeros(0) for name in tensors}
+    save_file(state, tmp_path / "model.safetensors", metadata)
+    pipe = inflate(read_image_model(tmp_path / "model.safetensors"))
+    assert pipe.scheduler.config.prediction_type == prediction
+    assert (float(pipe.scheduler.alphas_cumprod[-1]) < 1e-6) == zero_snr
+    assert pipe.scheduler.config.timestep_spacing == ("trailing" if zero_snr else "leading")
+    assert pipe.config["guidance_rescale"] == (0.7 if zero_snr else 0)
+    overruled = read_image_model(tmp_path / "model.safetensors", prediction_type="sample")
+    assert overruled.scheduler.config.prediction_type == "sample"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata", "match"),
+    [
+        ({"edm_mean"}, {}, "holds edm_mean: models of EDM cannot be used"),
+        ({"edm_vpred.sigma_max"}, {}, "holds edm_vpred.sigma_max: models of EDM cannot be used"),
+        (set(), {"modelspec.prediction_type": "flow"}, "modelspec.prediction_type is 'flow'"),
+    ],
+)
+def test_other_parametrisations_are_refused_by_name(saved, tmp_path, tensors, metadata, match):
+    state = published_layout(saved("sd1")[1], "sd1") | {name: torch.zeros(1) for name in tensors}
+    save_file(state, tmp_path / "model.safetensors", metadata)
+    with pytest.raises(InputError, match=match):
+        read_image_model(tmp_path / "model.safetensors")
+
+
+def test_zero_terminal_snr_can_be_said_of_a_net_that_predicts_v(saved):
+    model = read_image_model(saved("sdxl")[0], prediction_type="v_prediction")
+    assert float(inflate(model, zero_terminal_snr=True).scheduler.alphas_cumprod[-1]) < 1e-6
+    with pytest.raises(InputError, match="has zero terminal SNR and predicts the noise"):
+        inflate(read_image_model(saved("sdxl")[0]), zero_terminal_snr=True)

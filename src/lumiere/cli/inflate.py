@@ -47,8 +47,14 @@ MOTION_KINDS = ("animatediff", "lcm", "lightning", "hotshot")
 @click.option(
     "--prediction-type",
     type=click.Choice(["epsilon", "v_prediction", "sample"]),
-    help="Prediction type of a single-file checkpoint.  [default: v_prediction for Stable Diffusion 2.x, "
-    "else epsilon]",
+    help="Prediction type of a single-file checkpoint.  [default: as the file says; else v_prediction for "
+    "Stable Diffusion 2.x, and epsilon]",
+)
+@click.option(
+    "--zero-terminal-snr",
+    is_flag=True,
+    help="Rescale the noise schedule to zero terminal SNR, for a v-prediction checkpoint that was trained so "
+    "and does not say it.",
 )
 @click.option("--dtype", type=Dtype(), help="Precision of the stored weights.  [default: the checkpoint's]")
 @click.option(
@@ -64,6 +70,7 @@ def command(
     fps: int | None,
     frames: int | None,
     prediction_type: str | None,
+    zero_terminal_snr: bool,
     dtype: str | None,
     seed: int,
 ) -> None:
@@ -105,6 +112,7 @@ def command(
         frames=frames,
         motion=adopted,
         temporal_resample=temporal_resample,
+        zero_terminal_snr=zero_terminal_snr,
     )
     net = pipe.unet
     pipe.save_pretrained(out, dtype=None if dtype is None else getattr(torch, dtype))

@@ -89,11 +89,14 @@ def stylist(
         options: keyword arguments of :func:`lumiere.train.style.fit`.
 
     Raises:
-        InputError: a reference cannot be read as an image, or the number of captions does not match.
+        InputError: a reference cannot be read as an image, or is too small, or the number of captions does
+            not match.
     """
     from lumiere.io.pictures import read_cutout
+    from lumiere.train.style import check_references
 
     pictures = [read_cutout(reference) for reference in references]
+    check_references(pictures)
     if len(captions) not in (0, 1, len(references)):
         counts = f"{len(captions)} captions for {len(references)} references"
         raise InputError(f"{counts}; give one caption for all, or one each")

@@ -26,9 +26,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lumiere.diffusion.noise import Generators, randn
-from lumiere.diffusion.parametrization import from_sample, scales, signal_power
+from lumiere.diffusion.parametrization import PREDICTION_TYPES, from_sample, scales, signal_power
 from lumiere.diffusion.resampling import check_resample, state_of, with_noise_back
 from lumiere.errors import InputError
+from lumiere.io.components import SCHEDULERS as SAMPLERS
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 StepCallback = Callable[[int, Tensor, Tensor], "Tensor | None"]
@@ -66,12 +67,28 @@ def make_scheduler(name: str, config: Mapping[str, Any]) -> Any:
     """A sampler by its short name, on the noise schedule of another scheduler's ``config``.
 
     Raises:
-        InputError: ``name`` is none of ``SCHEDULERS``.
+        InputError: ``name`` is none of ``SCHEDULERS``, or the configuration is of no schedule of betas, as
+            EDM's and flow matching's are.
     """
     if name not in SCHEDULERS:
         raise InputError(f"unknown scheduler {name!r}; choose one of {', '.join(SCHEDULERS)}")
+    if missing := [key for key in ("beta_schedule", "prediction_type") if key not in config]:
+        raise InputError(
+            f"the scheduler's configuration has no {missing[0]}: models of EDM and of flow matching cannot be"
+            " used, but those with a schedule of betas"
+        )
     kind, options = SCHEDULERS[name]
-    return kind.from_config({**config, **options})
+    return kind.from_config(altered(config, options))
+
+
+def altered(config: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler's configuration with other values of some fields, for ``from_config``.
+
+    That takes a field which the configuration had by default for one that was not given, and would give it
+    the new class's default, whatever its value is now.
+    """
+    by_default = [name for name in config.get("_use_default_values", ()) if name not in options]
+    return {**config, **options, "_use_default_values": by_default}
 
 
 def scheduler_name(scheduler: Any) -> str:
@@ -89,7 +106,7 @@ def set_timesteps(scheduler: Any, steps: int, device: torch.device) -> None:
 
     Raises:
         InputError: the number of steps is not within 1 and the schedule's own number, or not one that this
-            scheduler can take.
+            scheduler can take; or :func:`check_scheduler` refuses it.
     """
     _check_steps(scheduler, steps)
     _set(scheduler, device, num_inference_steps=steps)
@@ -138,8 +155,33 @@ def check_finite(x: Tensor, step: int, scheduler: Any) -> None:
         )
 
 
+def check_scheduler(scheduler: Any) -> None:
+    """Raise :class:`InputError`, with its name, for a scheduler that models here cannot be sampled with.
+
+    They are variance-preserving, with discrete timesteps. A scheduler of EDM or of flow matching would take
+    their predictions for something else. One of another library than diffusers is taken at its word.
+    """
+    kind, config = type(scheduler), getattr(scheduler, "config", {})
+    theirs = [each.__name__ for each in kind.__mro__ if each.__module__.startswith("diffusers.schedulers")]
+    unlisted = theirs and not SAMPLERS.keys() & set(theirs)
+    flow = config.get("use_flow_sigmas")
+    if unlisted or flow or getattr(scheduler, "alphas_cumprod", None) is None:
+        why = " with use_flow_sigmas" if flow else ""
+        known = f"{', '.join(SCHEDULERS)}, or of diffusers' {', '.join(SAMPLERS)}"
+        raise InputError(
+            f"{kind.__name__}{why} is not for models here, which have a schedule of betas (EDM and flow "
+            f"matching cannot be used); choose one of {known}"
+        )
+    if (predicted := config.get("prediction_type")) not in PREDICTION_TYPES:
+        raise InputError(
+            f"{kind.__name__} has prediction_type {predicted!r}; models here predict one of "
+            f"{', '.join(PREDICTION_TYPES)}"
+        )
+
+
 def _check_steps(scheduler: Any, steps: int) -> int:
     """The schedule's own number of steps. Raises :class:`InputError` for more than that, or fewer than 1."""
+    check_scheduler(scheduler)
     limit: int = scheduler.config.num_train_timesteps
     if not 1 <= steps <= limit:
         raise InputError(f"steps is {steps}; give a number from 1 to {limit}")

@@ -7,11 +7,11 @@ from typing import Any
 
 import diffusers
 
-from lumiere.diffusion.sampling import make_scheduler
+from lumiere.diffusion.sampling import altered, check_scheduler, make_scheduler
 from lumiere.errors import InputError
 from lumiere.io.checkpoints.adopted import AdoptedWeights
 from lumiere.io.checkpoints.folder import read_folder
-from lumiere.io.checkpoints.image_model import ImageModel
+from lumiere.io.checkpoints.image_model import ZERO_TERMINAL_SNR, ImageModel
 from lumiere.io.checkpoints.single_file import read_single_file
 from lumiere.models.stunet import STUNet
 from lumiere.pipelines.base import BundlePipeline, quiet
@@ -30,7 +30,7 @@ def read_image_model(path: Path, prediction_type: str | None = None) -> ImageMod
     """Read a folder that diffusers saved, or a single file.
 
     Args:
-        prediction_type: of a single file, whose net's it does not say; see
+        prediction_type: of a single file that does not say it; see
             :func:`lumiere.io.checkpoints.single_file.read_single_file`.
 
     Raises:
@@ -60,6 +60,7 @@ def inflate(
     frames: int | None = None,
     motion: AdoptedWeights | None = None,
     temporal_resample: bool = False,
+    zero_terminal_snr: bool = False,
 ) -> BundlePipeline:
     """Inflate an image model (section 3.1 of arXiv 2401.12945); its parts are taken over, not copied.
 
@@ -76,10 +77,13 @@ def inflate(
             fresh layers.
         temporal_resample: whether frames are halved and doubled with every spatial resize, for temporal
             weights that were trained without: a start for training. Fresh layers always do.
+        zero_terminal_snr: whether the image model was trained to pure noise (Lin et al. 2023), which its
+            checkpoint does not say.
 
     Raises:
         InputError: the net needs other conditioning than a text or a low-resolution picture, cannot be
-            inflated, or the temporal weights do not fit it.
+            inflated, or the temporal weights do not fit it; or its scheduler is of EDM or flow matching, or
+            has zero terminal SNR, at which the noise that it predicts says nothing of a picture.
     """
     if model.adopted is not None and motion is not None:
         raise InputError(f"{model.name} has temporal layers of its own; leave out {motion.source}")
@@ -97,7 +101,16 @@ def inflate(
     if size % factor:
         raise InputError(f"size is {size}; this model makes multiples of {factor}")
     # A learned variance is not the samplers' to use.
-    config = {**model.scheduler.config, "variance_type": None}
+    check_scheduler(model.scheduler)
+    config = altered(
+        model.scheduler.config,
+        {"variance_type": None} | (ZERO_TERMINAL_SNR if zero_terminal_snr else {}),
+    )
+    if config.get("rescale_betas_zero_snr") and config["prediction_type"] == "epsilon":
+        raise InputError(
+            f"{model.name} has zero terminal SNR and predicts the noise, which pure noise says nothing more "
+            "of; it must predict v or the sample (prediction_type)"
+        )
 
     channels = model.unet.config.in_channels
     if channels == 2 * model.codec.channels and model.image_noising_scheduler is not None:
@@ -112,7 +125,7 @@ def inflate(
             net,
             model.codec,
             # Where what is predicted is kept within its range, a quantile of it has nothing to add.
-            make_scheduler("dpm++", {**config, "thresholding": False}),
+            make_scheduler("dpm++", altered(config, {"thresholding": False})),
             model.text_encoder,
             model.image_noising_scheduler,
             steps=ENLARGING_STEPS,
@@ -167,9 +180,9 @@ def _space_time_net(
 def _scheduler(config: dict[str, Any], adopted: AdoptedWeights | None) -> Any:
     """The sampler on a noise schedule, or on that of temporal weights, which may have a sampler, too."""
     if adopted is None or adopted.sampler is None:
-        return make_scheduler("dpm++", {**config, **(adopted.schedule if adopted else {})})
+        return make_scheduler("dpm++", altered(config, adopted.schedule if adopted else {}))
     kind, options = adopted.sampler
-    return getattr(diffusers, kind).from_config({**config, **adopted.schedule, **options})
+    return getattr(diffusers, kind).from_config(altered(config, {**adopted.schedule, **options}))
 
 
 def _check_conditioning(model: ImageModel, allowed: str | None = None) -> None:

@@ -19,6 +19,7 @@ from lumiere import conditions
 from lumiere.conditions import Condition, VideoInput, read_video
 from lumiere.diffusion.freeinit import check_schedule
 from lumiere.diffusion.guidance import check_interval
+from lumiere.diffusion.sampling import check_scheduler
 from lumiere.errors import InputError
 from lumiere.io.video import Clip
 from lumiere.pipelines.first_frame import FirstFrame, choose_first_frames
@@ -122,6 +123,7 @@ def prepare_request(
     Raises:
         InputError: an argument is out of its range, contradicts another, or memory would not suffice.
     """
+    check_scheduler(pipe.scheduler)
     config, factor = pipe.config, pipe.codec.factor
     given = _prompts(prompt, prompt_embeds, num_videos_per_prompt)
     prompts = list(map(str, given))

@@ -51,8 +51,20 @@ _STRENGTHS = (0.45, 0.6, 0.75)
 _REDRAWING_STEPS = 16
 #: share of the inputs that are redrawn views; the others are the references
 _OWN = 0.65
+#: pixels
+SMALLEST = 16
 #: least mean difference of a cut-out from its background, of 255
 _CONTRAST = 32
+
+
+def check_references(pictures: Sequence[np.ndarray]) -> None:
+    """Raise :class:`InputError` for a picture, h x w x channels, that is too small to show a style."""
+    for number, picture in enumerate(pictures, 1):
+        height, width = picture.shape[:2]
+        if min(height, width) < SMALLEST:
+            raise InputError(
+                f"reference {number} is {width}x{height} pixels; give at least {SMALLEST}x{SMALLEST}"
+            )
 
 
 def fit(
@@ -85,8 +97,8 @@ def fit(
             captions name the background needs its own words here.
 
     Raises:
-        InputError: there is no reference, or not one caption for each; ``steps`` or ``rank`` is below 1; or
-            the loss is not finite.
+        InputError: there is no reference, or not one caption for each, or one is too small; ``steps`` or
+            ``rank`` is below 1; or the loss is not finite.
     """
     from peft import LoraConfig, get_peft_model_state_dict
 
@@ -110,6 +122,7 @@ def fit(
         "version": __version__,
     }
     pictures = [read_cutout(each) for each in references]
+    check_references(pictures)
     rng, generator = np.random.default_rng(seed), torch.Generator(device).manual_seed(seed)
     views, texts = _views(pictures, captions, pipe.config["size"], rng, backgrounds)
     with torch.no_grad():

@@ -18,6 +18,9 @@ from lumiere.models.text.sdxl import SDXLTextEncoder
 from lumiere.models.text.t5 import T5TextEncoder
 from lumiere.models.vae import VAECodec
 
+#: of a scheduler of a model that was trained to pure noise (Lin et al. 2023)
+ZERO_TERMINAL_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+
 
 @dataclass
 class ImageModel:

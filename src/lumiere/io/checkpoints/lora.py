@@ -6,27 +6,28 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from diffusers.loaders import StableDiffusionLoraLoaderMixin
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from lumiere.errors import InputError
 from lumiere.io.bundle import read_json
 from lumiere.io.checkpoints.adopted import renamed
+from lumiere.io.checkpoints.lora_checks import DOWN, PREFIX, check_tensors, lora_settings
 from lumiere.io.checkpoints.motion import RULES
+from lumiere.io.text import printable
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
-PREFIX = "unet"
 #: of the names of temporal layers, in a :class:`lumiere.models.stunet.STUNet`
 TEMPORAL = "temporal."
-DOWN = re.compile(r"[._](lora_A|down)\.")
 _PEFT_PREFIX = "base_model.model."
 _PEFT_WEIGHTS, _PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-_NOT_PLAIN = re.compile(r"dora_scale|lora_magnitude_vector|lora_B\.bias|lokr_|hada_")
+#: kohya's scripts name SDXL's layers as they were published, with two of diffusers' resnets per block
+_SDXL = SimpleNamespace(layers_per_block=2)
 _MOTION = re.compile(r"\bmotion_modules\.|^unet\.temporal\.")
 #: from AnimateDiff's own names, and from diffusers' older ones, to PEFT's
 _MOTION_LAYOUTS = {
@@ -52,10 +53,8 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         InputError: it is no plain LoRA (DoRA, say), or cannot be read.
     """
     file = path if path.is_file() else _weights_in(path)
-    with _readable(file), safe_open(file, "pt") as weights:
-        names = list(weights.keys())
-    if odd := [name for name in names if _NOT_PLAIN.search(name)]:
-        raise InputError(f"{file} is no plain LoRA: it has {odd[0]}; export it as one")
+    with _readable(file):
+        names = check_tensors(file)
     if any(_MOTION.search(name) for name in names):
         with _readable(file):
             return _of_motion(file, load_file(file)), {}
@@ -66,19 +65,22 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             use_safetensors=True,
             local_files_only=True,
             return_lora_metadata=True,
+            unet_config=_SDXL,
         )
     if any(name.startswith(f"{PREFIX}.") for name in state):
         lora = {name: weight for name, weight in state.items() if name.startswith(f"{PREFIX}.")}
     else:
         lora = {f"{PREFIX}.{name.removeprefix(_PEFT_PREFIX)}": weight for name, weight in state.items()}
         metadata = metadata or _peft_config(file.parent)
-        if metadata:
-            metadata = {
-                f"{PREFIX}.{name.removeprefix(f'{PREFIX}.')}": value for name, value in metadata.items()
-            }
     if not any(DOWN.search(name) for name in lora):
         raise InputError(f"{file} holds no low-rank weights of an image model")
-    return lora, {"network_alphas": alphas} if alphas else {"metadata": metadata} if metadata else {}
+    if metadata is not None and not isinstance(metadata, dict):
+        raise InputError(
+            f"{file} is no LoRA that can be read: its metadata is {printable(repr(metadata))[:60]}"
+        )
+    if alphas:
+        return lora, {"network_alphas": alphas}
+    return lora, {"metadata": lora_settings(file, lora, metadata)} if metadata else {}
 
 
 def temporal_weights(what: str, lora: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -149,8 +151,10 @@ def _readable(file: Path) -> Iterator[None]:
     """Raises :class:`InputError` for what reading the file raises."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except InputError:
+        raise
+    except Exception as error:  # whatever a library raises for what a file says
+        reason = printable(error)[:200] or type(error).__name__
         raise InputError(f"{file} is no LoRA that can be read: {reason}") from None
 
 
@@ -174,5 +178,7 @@ def _peft_config(folder: Path) -> dict[str, Any] | None:
     config = read_json(path)
     for name in ("bias", "modules_to_save", "use_dora"):
         if config.get(name) not in (None, False, "none", []):
-            raise InputError(f"{path} is of no plain LoRA: its {name} is {config[name]}; export it as one")
-    return {name: value for name, value in config.items() if value is not None}
+            raise InputError(
+                f"{path} is of no plain LoRA: its {name} is {printable(config[name])}; export it as one"
+            )
+    return config

@@ -16,7 +16,7 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -25,11 +25,19 @@ from transformers import CLIPTokenizerFast
 from lumiere.errors import InputError
 from lumiere.io.bundle import PICKLES, assign_weights, how_to_convert, one_line, read_json
 from lumiere.io.checkpoints import image_model
-from lumiere.io.checkpoints.image_model import ImageModel, Tokens
+from lumiere.io.checkpoints.image_model import ZERO_TERMINAL_SNR, ImageModel, Tokens
+from lumiere.io.text import printable
 from lumiere.models.vae import VAECodec
 
 State = dict[str, Tensor]
 
+#: what files call a prediction, and its name here
+_PREDICTIONS = {
+    "epsilon": "epsilon",
+    "v": "v_prediction",
+    "v_prediction": "v_prediction",
+    "sample": "sample",
+}
 #: the families by the width of the text that their net attends to
 FAMILIES = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 REFINER = 1280
@@ -39,22 +47,24 @@ def read_single_file(path: Path, prediction_type: str | None = None) -> ImageMod
     """Read a Stable Diffusion 1.x, 2.x or XL checkpoint; the version is detected from its weights.
 
     Args:
-        prediction_type: diffusers' ``prediction_type``, which weights do not reveal. Default: ``"epsilon"``,
-            and for Stable Diffusion 2.x ``"v_prediction"``.
+        prediction_type: diffusers' ``prediction_type``. Default: what the file says, see :func:`_schedule`;
+            else ``"epsilon"``, and for Stable Diffusion 2.x ``"v_prediction"``.
 
     Raises:
-        InputError: the file is a pickle, no safetensors file, of another model, or does not fit the published
-            configuration.
+        InputError: the file is a pickle, no safetensors file, of another model or parametrisation, or does
+            not fit the published configuration.
     """
     if path.suffix in PICKLES:
         raise InputError(f"{path} is a pickle, which is never loaded; {how_to_convert(path)}")
     try:
         state: State = load_file(path)
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a whole safetensors file: {one_line(error)}") from None
     family = _family(path, state)
     published = published_configuration(family)
-    schedule = dict(published["scheduler"])
+    schedule = _schedule(path, state, metadata, published["scheduler"])
     if prediction_type is not None:
         schedule["prediction_type"] = prediction_type
     return ImageModel(
@@ -65,6 +75,34 @@ def read_single_file(path: Path, prediction_type: str | None = None) -> ImageMod
         getattr(diffusers, schedule.pop("_class_name")).from_config(schedule),
         published["guidance"],
     )
+
+
+def _schedule(
+    path: Path, state: State, metadata: dict[str, str], published: dict[str, Any]
+) -> dict[str, Any]:
+    """The published schedule, with what a file says of its own: a tensor ``v_pred`` is v-prediction, one
+    ``ztsnr`` zero terminal SNR, and training scripts say both in the metadata.
+
+    Raises:
+        InputError: it says a parametrisation that models here have not.
+    """
+    schedule = dict(published)
+    for name in state:
+        if name.startswith("edm_"):
+            raise InputError(f"{path} holds {name}: models of EDM cannot be used")
+    said = metadata.get("modelspec.prediction_type", "").strip().lower()
+    if said and said not in _PREDICTIONS:
+        known = ", ".join(_PREDICTIONS)
+        raise InputError(
+            f"{path}: modelspec.prediction_type is {printable(said)!r}; models here have one of {known}"
+        )
+    if said:
+        schedule["prediction_type"] = _PREDICTIONS[said]
+    if "v_pred" in state:
+        schedule["prediction_type"] = "v_prediction"
+    if "ztsnr" in state or metadata.get("ss_zero_terminal_snr", "").strip().lower() == "true":
+        schedule |= ZERO_TERMINAL_SNR
+    return schedule
 
 
 def published_configuration(family: str) -> dict[str, Any]:

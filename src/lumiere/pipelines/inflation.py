@@ -143,7 +143,7 @@ def inflate(
     settings = {"guidance": model.guidance, **(adopted.settings if adopted else OWN_SETTINGS)}
     settings |= {name: each for name, each in (("fps", fps), ("frames", frames)) if each is not None}
     return LumierePipeline(
-        _space_time_net(model, adopted, settings["frames"], temporal_resample),
+        _space_time_net(model, adopted, settings["frames"], temporal_resample).eval(),
         model.codec,
         model.text_encoder,
         _scheduler(config, adopted),

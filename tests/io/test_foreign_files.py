@@ -22,7 +22,7 @@ from lumiere.io import text
 from lumiere.io.limits import FRAMES, PIXELS, SECONDS
 from lumiere.io.pictures import read_picture
 from lumiere.io.source import Kind, Packed, kind_of
-from lumiere.io.video import Clip, probe, stream
+from lumiere.io.video import Clip, probe, stream, usable_sound
 from movies import smooth_frames, write_movie
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -352,3 +352,54 @@ def test_paths_that_look_like_addresses_are_files(tmp_path: Path, monkeypatch) -
         assert len(Clip.load(name)) == probe(name).frames == 2
     with pytest.raises(InputError, match="does not exist"):
         Clip.load("http:/nowhere/x.mp4")
+
+
+# ---------------------------------------------------------------- sound
+
+
+def with_sound(source: Path, target: Path) -> Path:
+    clip = Clip.load(source)
+    return clip.save(target, sound=source)
+
+
+def layout(path: Path) -> str | None:
+    with av.open(str(path)) as container:
+        return next((track.codec_context.layout.name for track in container.streams.audio), None)
+
+
+def test_sound_gets_a_layout_that_the_encoder_has(tmp_path: Path) -> None:
+    source = CASES / "sound-5.1-side.mp4"
+    assert usable_sound(source, tmp_path / "new.webm") == source
+    assert layout(with_sound(source, tmp_path / "new.webm")) == "5.1"
+    assert layout(with_sound(source, tmp_path / "new.mp4")).startswith("5.1")
+    assert usable_sound(source, tmp_path / "new.gif") is None
+
+
+@pytest.mark.parametrize("channels", ["2.1", "quad(side)", "5.0(side)", "7.1", "7.1(wide)", "octagonal"])
+@pytest.mark.parametrize("ending", ["webm", "mp4"])
+def test_sound_of_any_layout_is_kept(tmp_path: Path, channels: str, ending: str) -> None:
+    silent = write_movie(tmp_path / "silent.mkv", smooth_frames(4))
+    source = tmp_path / "source.mkv"
+    with av.open(str(silent)) as old, av.open(str(source), "w") as container:
+        pictures = container.add_stream_from_template(old.streams.video[0])
+        tone = container.add_stream("pcm_s16le", rate=48_000, layout=channels)
+        count = tone.codec_context.layout.nb_channels
+        frame = av.AudioFrame.from_ndarray(np.ones((1, 4800 * count), np.int16), "s16", channels)
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        container.mux(tone.encode(frame))
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = pictures
+                container.mux(packet)
+    new = with_sound(source, tmp_path / f"new.{ending}")
+    assert layout(new) and len(Clip.load(new)) == 4
+
+
+def test_sound_that_nothing_decodes_is_left_out_with_a_line(tmp_path: Path, caplog) -> None:
+    text.warn_once.cache_clear()
+    source = CASES / "sound-no-decoder.mp4"
+    assert usable_sound(source, tmp_path / "new.mp4") is None
+    for ending in ("mp4", "webm"):
+        new = with_sound(source, tmp_path / f"new.{ending}")
+        assert (len(Clip.load(new)), layout(new)) == (8, None)
+    assert len(caplog.records) == 1 and "its sound is left out" in caplog.text

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lumiere.errors import InputError
+from lumiere.io.text import parse_json, read_text
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def read_lines(path: Path) -> list[Line]:
     if path.suffix.lower() not in _READERS:
         raise InputError(f"{path} cannot be read: the ending is to be one of {', '.join(_READERS)}")
     try:
-        text = path.read_text("utf-8-sig")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: byte {error.start} is none") from None
     except OSError as error:
@@ -60,7 +60,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            options = json.loads(line)
+            options = parse_json(line)
         except ValueError as error:
             raise _Malformed(f"{number}: not JSON: {error}") from None
         if not isinstance(options, dict):

@@ -170,6 +170,9 @@ class ConditionedOptions:
             sound: a file whose sound is copied.
             padding: sample only the unknown region and this many pixels around it, at the model's full size.
         """
+        from lumiere.io.video import usable_sound
+
+        sound = None if self.fps else usable_sound(sound, path)
         part, box = (condition, None) if padding is None else condition.crop_to_unknown(padding)
         pipe = self.load()
         clip = self.sample(pipe, self.model_prompt(prompt), condition=part, fps=fps)

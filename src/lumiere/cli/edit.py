@@ -57,7 +57,7 @@ def command(
     from lumiere.conditions import Condition, inpaint
     from lumiere.io.files import check_output
     from lumiere.io.sheet import contact_sheet
-    from lumiere.io.video import PICTURE_ENDINGS, Clip, save_picture
+    from lumiere.io.video import PICTURE_ENDINGS, Clip, save_picture, usable_sound
 
     path = strength_sweep or options.output(video, "edited")
     if strength_sweep is not None:
@@ -77,6 +77,7 @@ def command(
         kept = inpaint(clip, read_region(clip.height, clip.width, **region))
     else:
         kept = Condition(clip.frames, np.zeros(clip.frames.shape[:3]))
+    sound = None if options.fps or strength_sweep else usable_sound(video, path)
     pipe, asked = options.load(), options.model_prompt(prompt)
 
     def edited(strength: float) -> Clip:
@@ -84,7 +85,7 @@ def command(
         return options.sample(pipe, asked, video=clip, strength=strength, condition=condition)
 
     if strength_sweep is None:
-        options.write(options.at_size(edited(strength), kept), path, prompt, sound=video)
+        options.write(options.at_size(edited(strength), kept), path, prompt, sound)
     else:
         labels = ["source", *(f"strength {each}" for each in SWEEP)]
         sheet = contact_sheet([clip, *map(edited, SWEEP)], labels=labels)

@@ -97,7 +97,7 @@ def command(
     lumiere upscale holiday.mov --size 1920x1080 --steps 2
     """
     from lumiere.io.files import check_output
-    from lumiere.io.video import ENDINGS, stream
+    from lumiere.io.video import ENDINGS, stream, usable_sound
     from lumiere.pipelines.superres import UpscalePipeline, target_size
 
     check_offload(offload, device)
@@ -108,6 +108,7 @@ def command(
     if path.resolve() == file.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, ENDINGS)
+    sound = usable_sound(file, path)
     pipe = load(UpscalePipeline, model, device, dtype, offload)
     pipe.set_progress_bar_config(desc="upscaling", unit="window")
     written = pipe.write(
@@ -117,7 +118,7 @@ def command(
         target,
         info.fps,
         noted(info.metadata),
-        sound=file,
+        sound=sound,
         overwrite=overwrite,
         seed=seed,
         num_inference_steps=steps,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import stat
+import tarfile
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -113,6 +115,19 @@ def kind_of(source: Source) -> Kind:
     """What a file is, by how it begins; raises as :func:`open_source` does."""
     with open_source(source) as file:
         return kind_of_bytes(file.read(HEAD))
+
+
+def files_of(shard: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, io.BufferedIOBase]]:
+    """The files of a tar, each with its bytes.
+
+    Raises:
+        tarfile.TarError: a header is damaged, or claims a size below 0, which would be read for ever.
+    """
+    for member in shard:
+        if member.size < 0:
+            raise tarfile.ReadError(f"{printable(member.name)} claims {member.size} bytes")
+        if member.isreg() and (file := shard.extractfile(member)) is not None:
+            yield member, file  # type: ignore[misc]
 
 
 def kind_of_bytes(head: bytes) -> Kind:

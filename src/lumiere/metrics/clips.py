@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tarfile
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,10 @@ import numpy as np
 
 from lumiere.errors import InputError
 from lumiere.io.bundle import sha256
+from lumiere.io.source import HEAD, Kind, Packed, files_of, kind_of, kind_of_bytes
+from lumiere.io.text import parse_json, read_text
 from lumiere.io.video import Clip, read_metadata
 
-MOVIES = {".mp4", ".webm", ".gif", ".webp", ".avi", ".mov", ".mkv", ".m4v"}
 _LISTED = 5
 
 
@@ -36,13 +35,7 @@ class Source:
         """Raises :class:`InputError`, which names the clip, if it cannot be read."""
         if self.member is None:
             return Clip.load(self.path)
-        with tempfile.NamedTemporaryFile(suffix=Path(self.member).suffix) as file:
-            file.write(self._packed())
-            file.flush()
-            try:
-                return Clip.load(file.name)
-            except InputError as error:
-                raise InputError(f"{self.path}: {self.member}: {error}") from None
+        return Clip.load(Packed(f"{self.path}: {self.member}", self._packed()))
 
     def sha256(self) -> str:
         """Of what it holds."""
@@ -74,7 +67,9 @@ def find(paths: Sequence[Path]) -> list[Source]:
     """
     found = [source for path in paths for source in _in(path)]
     if not found:
-        raise InputError(f"no clips in {', '.join(map(str, paths))}; clips end in {' '.join(sorted(MOVIES))}")
+        raise InputError(
+            f"no clips in {', '.join(map(str, paths))}; give videos, folders of them or shards (.tar)"
+        )
     return found
 
 
@@ -89,20 +84,24 @@ def _in(path: Path) -> list[Source]:
     for each in sorted(path.rglob("*")):
         if each.name.startswith("."):  # what is being written
             continue
-        if each.suffix.lower() in MOVIES and each.is_file():
-            found.append(Source(each.relative_to(path).as_posix(), each))
-        elif each.name == "clip.json":
+        if each.name == "clip.json":
             found.append(Source(each.parent.relative_to(path).as_posix(), each.parent))
         elif each.suffix == ".tar":
             found += _in_shard(each)
+        elif each.is_file() and kind_of(each) is Kind.VIDEO:
+            found.append(Source(each.relative_to(path).as_posix(), each))
     return found
 
 
 def _in_shard(path: Path) -> list[Source]:
     try:
         with tarfile.open(path, "r:") as shard:
-            names = [member.name for member in shard if Path(member.name).suffix in MOVIES - {".webp"}]
-    except (OSError, tarfile.TarError) as error:
+            names = [
+                member.name
+                for member, file in files_of(shard)
+                if kind_of_bytes(file.read(HEAD)) is Kind.VIDEO
+            ]
+    except (OSError, ValueError, EOFError, tarfile.TarError) as error:
         raise InputError(f"the shard {path} cannot be read: {error}; give an uncompressed tar") from error
     return [Source(f"{path.name}:{name}", path, name) for name in names]
 
@@ -172,11 +171,11 @@ def prompts_of(sources: Sequence[Source], file: Path | None, needed: bool = Fals
 
 def _read_prompts(file: Path) -> Mapping[str, str]:
     try:
-        text = file.read_text("utf-8")
+        text = read_text(file)
         if file.suffix == ".json":
-            by_file = json.loads(text)
+            by_file = parse_json(text)
         else:
-            lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+            lines = [parse_json(line) for line in text.splitlines() if line.strip()]
             by_file = {line["clip"]: line["prompt"] for line in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 from lumiere.errors import InputError
 from lumiere.io.bundle import read_json
+from lumiere.io.text import read_text
 from lumiere.metrics.clips import Source, find
 
 CLASSES = 101
@@ -50,7 +51,7 @@ def real_clips(folder: Path, listed: Path | None = None) -> dict[str, list[Sourc
 
 def _only(by_class: Mapping[str, list[Source]], listed: Path) -> dict[str, list[Source]]:
     try:
-        wanted = {line.split()[0] for line in listed.read_text("utf-8").splitlines() if line.strip()}
+        wanted = {line.split()[0] for line in read_text(listed).splitlines() if line.strip()}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{listed} cannot be read as a list of clips: {error}") from None
     there = {f"{name}/{source.path.name}": source for name, clips in by_class.items() for source in clips}

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lumiere.errors import InputError
+from lumiere.io.text import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -414,10 +415,10 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     out of range.
     """
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(Path(path)))
     except OSError as error:
         raise InputError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
     for override in overrides:
         _override(table, override)

@@ -1,17 +1,17 @@
 """Samples from WebDataset shards, by number.
 
-A shard is a tar of ``{key}.webp`` (or ``.png``, ``.jpg``) or ``{key}.mp4`` beside ``{key}.json``, which has a
-``"caption"``, and may state ``"width"``, ``"height"`` and ``"frames"``: clips may then differ in them. Shards
-are indexed once and read by offset, so that any step can read any sample (:mod:`lumiere.train.draw`), and
-nothing is replayed on resume.
+A shard is a tar of pictures (``{key}.webp``, say) or videos (``{key}.mp4``) beside ``{key}.json``, which has
+a ``"caption"``, and may state ``"width"``, ``"height"`` and ``"frames"``: clips may then differ in them. What
+a file is, is decided by its content, and it is read as all other pictures and videos are. Shards are indexed
+once and read by offset, so that any step can read any sample (:mod:`lumiere.train.draw`), and nothing is
+replayed on resume.
 """
 
 from __future__ import annotations
 
 import glob
 import hashlib
-import io
-import json
+import itertools
 import logging
 import tarfile
 from collections.abc import Sequence
@@ -23,11 +23,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lumiere.errors import InputError
+from lumiere.io.pictures import read_picture
+from lumiere.io.source import HEAD, Kind, Packed, files_of, kind_of_bytes
+from lumiere.io.text import parse_json, warn_once
+from lumiere.io.video import Clip, stream
 
 logger = logging.getLogger(__name__)
 
-STILLS = (".webp", ".png", ".jpg", ".jpeg")
-CLIPS = (".mp4",)
+STILLS, CLIPS = Kind.PICTURE, Kind.VIDEO
 
 
 class Size(NamedTuple):
@@ -56,16 +59,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Shard:
-    """``endings`` are those of the entries' media, if the shard holds other media too; else empty."""
+    """``kind`` is that of the entries' media, if the shard holds other media too; else empty."""
 
     path: Path
     entries: list[Entry] = field(repr=False)
-    endings: tuple[str, ...] = ()
+    kind: str = ""
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file and of ``endings``."""
-        digest = hashlib.sha256("".join(self.endings).encode())
+        """Of the file and of ``kind``."""
+        digest = hashlib.sha256(self.kind.encode())
         with open(self.path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -100,7 +103,7 @@ class Pictures:
     def __init__(
         self,
         patterns: Sequence[str],
-        endings: Sequence[str],
+        kind: Kind,
         size: tuple[int, int] | None,
         least_frames: int = 0,
     ):
@@ -119,12 +122,12 @@ class Pictures:
                 f"no shards match {', '.join(patterns)}; `lumiere data emoji --out DIR` writes some, "
                 "and data.stills and data.clips name them"
             )
-        self.endings, self._size = tuple(endings), size and Size(*size)
-        self.shards = [_index(path, self.endings) for path in paths]
+        self.kind, self._size = kind, size and Size(*size)
+        self.shards = [_index(path, kind) for path in paths]
         every = [(s, i) for s, shard in enumerate(self.shards) for i in range(len(shard.entries))]
         if not every:
             raise InputError(
-                f"{', '.join(patterns)}: the shards hold no sample ending in {' '.join(endings)}"
+                f"{', '.join(patterns)}: the shards hold no {kind.value}s, beside JSON of the same names"
             )
         self.where = [place for place in every if self._is_long(place, least_frames)]
         if not self.where:
@@ -194,7 +197,13 @@ class Pictures:
             with open(self.shards[shard].path, "rb") as file:
                 file.seek(entry.offset)
                 data = file.read(entry.length)
-            frames = _still(data) if self.endings == STILLS else _clip(data, position)
+            source = Packed(name, data)
+            if self.kind is Kind.PICTURE:
+                frames = np.array(read_picture(source))[None]
+            elif position is None:
+                frames = _as_long(Clip.load(source).frames, entry.frames or 0, name)
+            else:
+                frames = _frame_at(source, position)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{name} cannot be decoded: {error}") from error
         size = Size(*frames.shape[1:3])
@@ -211,23 +220,23 @@ class Pictures:
         return f"sample {self.entry_at(shard, place).key!r} of {self.shards[shard].path}"
 
 
-def _index(path: Path, endings: tuple[str, ...]) -> Shard:
+def _index(path: Path, kind: Kind) -> Shard:
     media: dict[str, tuple[int, int]] = {}
     about: dict[str, dict[str, Any]] = {}
     others = False
     try:
         with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                stem, dot, ending = member.name.rpartition(".")
-                if not member.isfile():
-                    continue
+            for member, file in files_of(tar):
+                stem, _, ending = member.name.rpartition(".")
                 if ending == "json":
-                    about[stem] = _about(tar, member, path)
-                elif dot + ending.lower() in endings:
+                    about[stem] = _about(file.read(), member.name, path)
+                elif (found := kind_of_bytes(file.read(HEAD))) is kind:
                     media[stem] = (member.offset_data, member.size)
                 else:
-                    others |= dot + ending.lower() in STILLS + CLIPS
-    except (OSError, tarfile.TarError) as error:
+                    others |= found is not Kind.OTHER
+    except (OSError, ValueError, EOFError, tarfile.TarError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"the shard {path} cannot be read: {error}; it must be an uncompressed tar"
         ) from error
@@ -238,21 +247,17 @@ def _index(path: Path, endings: tuple[str, ...]) -> Shard:
         Entry(key, about[key]["caption"], *place, *_extent(about[key]), _rate(about[key]))
         for key, place in media.items()
     ]
-    return Shard(path, entries, endings if others else ())
+    return Shard(path, entries, kind.value if others else "")
 
 
-def _about(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> dict[str, Any]:
-    file = tar.extractfile(member)
-    assert file is not None
+def _about(data: bytes, name: str, path: Path) -> dict[str, Any]:
     try:
-        about: dict[str, Any] = json.load(file)
+        about: dict[str, Any] = parse_json(data)
         if isinstance(about["caption"], str) and about["caption"]:
             return about
     except (ValueError, KeyError, TypeError):
         pass
-    raise InputError(
-        f'{member.name} of {path} has no caption; it must be JSON such as {{"caption": "a cat"}}'
-    )
+    raise InputError(f'{name} of {path} has no caption; it must be JSON such as {{"caption": "a cat"}}')
 
 
 def _extent(about: dict[str, Any]) -> tuple[Size | None, int | None]:
@@ -269,25 +274,21 @@ def _rate(about: dict[str, Any]) -> int | float | None:
     return int(rate) if rate == int(rate) else rate
 
 
-def _still(data: bytes) -> np.ndarray:
-    from PIL import Image
+def _as_long(frames: np.ndarray, stated: int, name: str) -> np.ndarray:
+    """The frames; where fewer decode than the shard states, the last one repeated, rather than stop a run."""
+    if len(frames) >= stated:
+        return frames
+    warn_once(f"{name} has {len(frames)} frames, of {stated} that its shard states: the last is repeated")
+    return np.concatenate([frames, np.repeat(frames[-1:], stated - len(frames), axis=0)])
 
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image.convert("RGB"))[None]
 
-
-def _clip(data: bytes, position: float | None) -> np.ndarray:
-    import av
-
-    with av.open(io.BytesIO(data)) as container:
-        stream = container.streams.video[0]
-        last = None if position is None else int(position * stream.frames)
-        frames = []
-        for n, frame in enumerate(container.decode(stream)):
-            if last is None or n == last:
-                frames.append(frame.to_ndarray(format="rgb24", threads=1))
-            if n == last:
-                break
-    if not frames:
-        raise ValueError("it holds no frames")
-    return np.stack(frames)
+def _frame_at(source: Packed, position: float) -> np.ndarray:
+    """The frame at ``position`` of those that decode, 1 x h x w x 3; the header's count is not believed."""
+    info, frames = stream(source)
+    chosen = next(frames)
+    try:
+        for frame in itertools.islice(frames, int(position * info.frames)):
+            chosen = frame
+    except InputError as error:  # what decoded is used: a run is not stopped for the rest
+        warn_once(str(error))
+    return np.array(chosen)[None]

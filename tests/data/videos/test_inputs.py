@@ -93,7 +93,7 @@ def test_other_files_are_counted_and_hidden_ones_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.jpg": ""}, r"holds no video but other files \(1 .jpg\); videos end in .3gp, .avi"),
+        ({"a.jpg": ""}, r"holds no video but other files \(1 .jpg\); give videos, or .tar shards"),
         ({"metadata.csv": "file,text\na.mp4,b\n"}, 'metadata.csv, line 2: no "file_name"'),
         ({"metadata.csv": "file_name,words\na.mp4,b\n"}, 'metadata.csv, line 2: no "text"'),
         ({"metadata.csv": "file_name,text\na.mp4,b\na.mp4,c\n"}, "line 3: a.mp4 for the second time"),

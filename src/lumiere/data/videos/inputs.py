@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
 import tarfile
 from collections import Counter
@@ -20,6 +19,8 @@ from typing import Any
 
 from lumiere.data.videos.clips import Video
 from lumiere.errors import InputError
+from lumiere.io.source import HEAD, Kind, files_of, kind_of, kind_of_bytes
+from lumiere.io.text import parse_json
 
 _CONTAINERS = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm webp wmv"
 VIDEOS = frozenset(f".{ending}" for ending in _CONTAINERS.split())
@@ -53,12 +54,12 @@ def find_inputs(folder: Path, out: Path) -> Inputs:
             _read_metadata(path, folder, captions)
         else:
             files.append(name)
-    listed = {name for name in files if _ending(name) in VIDEOS} | captions.keys()
+    listed = {name for name in files if _is_video(folder / name)} | captions.keys()
     for name in sorted({*files, *listed}):
         path = folder / name
         if name in listed:
             caption = captions.get(name) or _sidecar(path.with_suffix(".txt"))
-            found.videos.append(Video(name, path, caption, _identity(path, caption)))
+            found.videos.append(Video(_utf8(name), path, caption, _identity(path, caption)))
         elif _ending(name) == ".tar":
             found.videos += _samples(path, name)
         elif _ending(name) not in _SIDECARS:
@@ -66,10 +67,22 @@ def find_inputs(folder: Path, out: Path) -> Inputs:
     if not found.videos:
         others = ", ".join(f"{count} {ending}" for ending, count in found.ignored.most_common(3))
         raise InputError(
-            f"{folder} holds no video{f' but other files ({others})' if others else ''}; videos end in "
-            f"{', '.join(sorted(VIDEOS))}, or lie in .tar shards"
+            f"{folder} holds no video{f' but other files ({others})' if others else ''}; give "
+            "videos, or .tar shards of them"
         )
     return found
+
+
+def _is_video(path: Path) -> bool:
+    """By its content; and by its name, for which it is said why it is none."""
+    if _ending(path.name) in VIDEOS:
+        return True
+    return _ending(path.name) != ".tar" and path.is_file() and kind_of(path) is Kind.VIDEO
+
+
+def _utf8(name: str) -> str:
+    """The name with escapes for bytes that are no UTF-8, as files' names may hold them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _ending(name: str) -> str:
@@ -113,8 +126,8 @@ def _rows(path: Path) -> Iterator[tuple[int, Any]]:
             else:
                 for number, line in enumerate(file, start=1):
                     if line.strip():
-                        yield number, json.loads(line)
-    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+                        yield number, parse_json(line)
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"{path} cannot be read: {error}; give CSV or JSON lines in UTF-8") from error
 
 
@@ -137,25 +150,21 @@ def _samples(path: Path, name: str) -> Iterator[Video]:
     whole = True
     try:
         with tarfile.open(path, "r:") as archive:
-            for member in archive:
+            for member, file in files_of(archive):
                 # WebDataset's keys end at the first dot of the file's name.
                 parent, _, base = member.name.rpartition("/")
                 key, _, ending = base.partition(".")
                 key = f"{parent}/{key}"
-                if not member.isfile() or not ending:
-                    continue
-                if f".{ending.lower()}" in VIDEOS:
-                    media[key] = member
-                elif ending.lower() in ("txt", "json"):
-                    file = archive.extractfile(member)
-                    assert file is not None
+                if ending.lower() in ("txt", "json"):
                     captions[key] = _member_caption(file.read(), ending.lower())
-    except (OSError, tarfile.TarError):
+                elif f".{ending.lower()}" in VIDEOS or kind_of_bytes(file.read(HEAD)) is Kind.VIDEO:
+                    media[key] = member
+    except (OSError, ValueError, EOFError, tarfile.TarError):
         whole = False
     for key, member in media.items():
         caption = captions.get(key)
         yield Video(
-            f"{name}/{member.name}",
+            _utf8(f"{name}/{member.name}"),
             path,
             caption,
             _identity(path, caption),
@@ -163,14 +172,14 @@ def _samples(path: Path, name: str) -> Iterator[Video]:
             member.size,
         )
     if not whole:
-        yield Video(name, path, None, _identity(path, None), problem="damaged shard")
+        yield Video(_utf8(name), path, None, _identity(path, None), problem="damaged shard")
 
 
 def _member_caption(data: bytes, ending: str) -> str | None:
     try:
         if ending == "txt":
             return _clean(data.decode("utf-8-sig"))
-        about = json.loads(data)
+        about = parse_json(data)
         return _clean(next((about[key] for key in CAPTION if about.get(key)), None))
     except (UnicodeDecodeError, ValueError, TypeError, AttributeError):
         return None

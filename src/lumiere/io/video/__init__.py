@@ -11,6 +11,7 @@ from lumiere.io.video.clip import (
 )
 from lumiere.io.video.reading import ClipInfo, probe, stream
 from lumiere.io.video.resize import resize
+from lumiere.io.video.sound import usable_sound
 
 __all__ = [
     "ENDINGS",
@@ -23,5 +24,6 @@ __all__ = [
     "resize",
     "save_picture",
     "stream",
+    "usable_sound",
     "write_frames",
 ]

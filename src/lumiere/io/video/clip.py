@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, overload
 
+import av
 import numpy as np
 from PIL import Image
 
@@ -165,6 +166,12 @@ def write_frames(
             raise InputError(
                 f"cannot write {path} ({width}x{height} at {float(fps):g} fps): {error}"
             ) from error
+        except av.error.FFmpegError as error:
+            if isinstance(error, OSError):  # a full disk, say
+                raise
+            raise InputError(
+                f"cannot write {path} ({width}x{height} at {float(fps):g} fps): {error.strerror}"
+            ) from error
     return path
 
 
@@ -197,5 +204,11 @@ def save_picture(pixels: np.ndarray, path: str | os.PathLike[str], overwrite: bo
     path = Path(path)
     check_output(path, overwrite, PICTURE_ENDINGS)
     with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
+        try:
+            Image.fromarray(pixels).save(temporary)
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None):
+                raise
+            size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+            raise InputError(f"cannot write {path} ({size} pixels): {error}; choose .png") from error
     return path

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lumiere.data import h264
 from lumiere.diffusion.windows import windows
 from lumiere.errors import InputError
 from lumiere.io.files import write_text
 from lumiere.io.sheet import side_by_side
+from lumiere.io.source import Kind, Packed, files_of, kind_of_bytes
 from lumiere.io.video import resize, save_picture, stream
 from lumiere.metrics.consistency import borders, change_errors, flows, psnr, seam, ssim, warped_error
 from lumiere.pipelines.memory import peak_bytes
@@ -86,9 +86,11 @@ def true_clips(paths: Iterable[Path], frames: int) -> Iterator[tuple[str, np.nda
 def _in_shard(path: Path) -> Iterator[tuple[str, Iterable[np.ndarray]]]:
     try:
         with tarfile.open(path, "r:") as shard:
-            for member in shard:
-                if member.name.endswith(".mp4") and (file := shard.extractfile(member)):
-                    yield f"{path.name}:{member.name}", h264.decode(file.read())
+            for member, file in files_of(shard):
+                data = file.read()
+                if kind_of_bytes(data) is Kind.VIDEO:
+                    name = f"{path.name}:{member.name}"
+                    yield name, stream(Packed(name, data))[1]
     except (OSError, ValueError, tarfile.TarError) as error:
         raise InputError(f"the shard {path} cannot be read: {error}; give an uncompressed tar") from error
 

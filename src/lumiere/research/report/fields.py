@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from lumiere.errors import InputError
+from lumiere.io.text import parse_json, read_text
 from lumiere.research.report.section import Cell
 
 
@@ -69,7 +69,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     try:
-        return objects([json.loads(line) for line in file.read_text("utf-8").splitlines()])
+        return objects([parse_json(line) for line in read_text(file).splitlines()])
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}); measure again") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lumiere.errors import InputError
-from lumiere.io.video import PICTURE_ENDINGS
+from lumiere.io.source import Kind, kind_of
+from lumiere.io.text import parse_json
 from lumiere.research.report import ablations, evaluations, metrics, slices, studies
 from lumiere.research.report.fields import distinct, flat
 from lumiere.research.report.section import Section, Source, merged
@@ -54,11 +54,11 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read(file: Path, folder: str) -> Section:
-    if file.suffix.lower() in PICTURE_ENDINGS:
+    if kind_of(file) is Kind.PICTURE:
         return slices.picture(file)
     try:
         data = file.read_bytes()
-        content = json.loads(data)
+        content = parse_json(data)
     except ValueError as error:
         raise InputError(f"{file} cannot be read as JSON or as a picture: {error}") from None
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -11,11 +13,13 @@ import numpy as np
 from lumiere.batch.lines import Line, read_lines
 from lumiere.batch.plan import clip_name
 from lumiere.errors import InputError
-from lumiere.io.pictures import read_picture
-from lumiere.io.video import PICTURE_ENDINGS, stream
-from lumiere.metrics.clips import MOVIES, find, prompts_of
+from lumiere.io.pictures import is_still, read_picture
+from lumiere.io.source import Kind, kind_of
+from lumiere.io.video import stream
+from lumiere.metrics.clips import find, prompts_of
 from lumiere.research.study.pairing import listed
 
+_ENDING = re.compile(r"\.[a-z][a-z0-9]{1,3}", re.IGNORECASE)
 _KEYS = {"prompt", "id", "clip", "seed"}
 _LARGEST_SEED = 2**53
 
@@ -77,7 +81,7 @@ def _case(line: Line, seed: int) -> Case:
 
 def _without_ending(name: str) -> str:
     ending = PurePosixPath(name).suffix
-    return name.removesuffix(ending) if ending.lower() in MOVIES else name
+    return name.removesuffix(ending) if _ENDING.fullmatch(ending) else name
 
 
 def _different(source: Path, cases: Sequence[Case]) -> list[Case]:
@@ -98,9 +102,9 @@ def find_pictures(folder: Path, cases: Iterable[Case]) -> dict[str, Path]:
         raise InputError(f"{folder} is no folder; give pictures, or clips, of the clips' names")
     found: dict[str, Path] = {}
     missing = []
-    endings = sorted({*PICTURE_ENDINGS, *MOVIES})
     for case in cases:
-        files = [path for ending in endings if (path := folder / f"{case.name}{ending}").is_file()]
+        path = folder / case.name
+        files = [each for each in _by_stem(path.parent).get(path.name, []) if _is_shown(each)]
         if (folder / case.name / "clip.json").is_file():
             files.append(folder / case.name)
         if len(files) > 1:
@@ -120,6 +124,20 @@ def first_frame(path: Path) -> np.ndarray:
     Raises:
         InputError: it is neither.
     """
-    if path.suffix.lower() in PICTURE_ENDINGS:
+    if path.is_file() and is_still(path):
         return read_picture(path)
     return next(stream(path)[1])
+
+
+@lru_cache(maxsize=1)
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The files of a folder by their names without the ending."""
+    stems: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_file():
+            stems.setdefault(path.stem, []).append(path)
+    return stems
+
+
+def _is_shown(path: Path) -> bool:
+    return kind_of(path) is not Kind.OTHER

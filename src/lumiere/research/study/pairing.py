@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -10,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lumiere.errors import InputError
+from lumiere.io.source import Kind, kind_of
+from lumiere.io.text import parse_json, read_text
 from lumiere.io.video import ClipInfo, probe
 
-VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".m4v", ".avi", ".gif", ".webp")
 _SHOWN = 5  # of a list in a message
 
 
@@ -85,14 +85,16 @@ def _clips(folder: Path) -> list[Found]:
         raise InputError(f"{folder} is no folder; give a folder of clips as METHOD=FOLDER")
     paths = sorted(path for path in folder.iterdir() if _is_clip(path))
     if not paths:
-        raise InputError(f"{folder} holds no clips; known are {', '.join(VIDEO_ENDINGS)}")
+        raise InputError(f"{folder} holds no clips; give a folder of videos")
     return [_read(path) for path in paths]
 
 
 def _is_clip(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    return (path / "clip.json").is_file() if path.is_dir() else path.suffix.lower() in VIDEO_ENDINGS
+    if path.is_dir():
+        return (path / "clip.json").is_file()
+    return path.is_file() and kind_of(path) is Kind.VIDEO
 
 
 def _read(path: Path) -> Found:
@@ -107,9 +109,9 @@ def _beside(path: Path) -> str:
     text, sidecar = path.with_suffix(".txt"), path.with_suffix(".json")
     try:
         if text.is_file():
-            return " ".join(text.read_text("utf-8").split())
+            return " ".join(read_text(text).split())
         if sidecar.is_file():
-            fields = json.loads(sidecar.read_text("utf-8"))
+            fields = parse_json(read_text(sidecar))
             return str(fields.get("prompt") or fields.get("caption") or "")
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"no prompt can be read from what lies beside {path}: {error}") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lumiere.errors import InputError
+from lumiere.io.text import parse_json, read_text
 
 FORMAT = "lumiere-study/1"
 FILE, CLIPS, ANSWERS = "study.json", "clips", "answers.sqlite"
@@ -116,7 +117,7 @@ def load(folder: Path) -> Study:
     if not path.is_file():
         raise InputError(f"{folder} is no study (it has no {FILE}); make one with `lumiere study build`")
     try:
-        study = _parse(json.loads(path.read_text("utf-8")))
+        study = _parse(parse_json(read_text(path)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({error!r}); build the study again") from None
     if missing := [clip for clip in study.clips if not (folder / CLIPS / clip).is_file()]:

@@ -137,3 +137,18 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert (out, err.count("\n")) == ("", 1)
     assert err.startswith("error: ") and complaint in err
     assert list(tmp_path.iterdir()) == [video]
+
+
+def test_metadata_neither_replaces_what_is_measured_nor_reaches_the_terminal(tmp_path, capsys):
+    from lumiere.cli import main
+    from lumiere.io.video import Clip
+
+    settings = {"size": "9x9", "frames": 7, "duration": "1 h", "\x1b[2Jkey": "\x1b]0;title\x07"}
+    path = Clip(np.zeros((3, 8, 8, 3), np.uint8), 16, settings).save(tmp_path / "a\x1b[31m.mp4")
+    for arguments in (["show", str(path)], ["show", str(tmp_path / "\x1b[31m.mp4")]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        printed = "".join(capsys.readouterr())
+        assert "\x1b" not in printed and "\x07" not in printed
+        if "size" in printed:
+            assert "8x8" in printed and "setting size" in printed and "setting frames" in printed

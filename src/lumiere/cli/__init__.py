@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from lumiere.errors import InputError
+from lumiere.io.text import plain, printable
 from lumiere.startup import light_imports
 
 VERBS = {
@@ -48,7 +50,17 @@ VERBS = {
     "bench": ("lumiere.cli.bench", "Benchmark one denoising step against other networks."),
 }
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
-USERS_TO_MEND = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
+USERS_TO_MEND = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+}
 
 
 class LazyGroup(click.Group):
@@ -78,6 +90,8 @@ class LazyGroup(click.Group):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
         extra["standalone_mode"] = False
+        if logging.lastResort is not None:
+            logging.lastResort.setFormatter(_Plain())
         try:
             with light_imports():
                 status = super().main(args, prog_name or "lumiere", **extra)
@@ -109,12 +123,19 @@ class LazyGroup(click.Group):
             _fail(f"{exception.strerror}: {exception.filename or 'while writing'}")
 
 
+class _Plain(logging.Formatter):
+    """Messages name files, whose names may hold what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
 def _takes_prompt(context: click.Context) -> bool:
     return any(parameter.name == "prompt" for parameter in context.command.params)
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo("error: " + " ".join(message.split()), err=True)
+    click.echo(f"error: {printable(message)}", err=True)
     sys.exit(2)
 
 

@@ -8,6 +8,7 @@ import click
 
 from lumiere.cli.options import parse_size, path_type
 from lumiere.errors import InputError
+from lumiere.io.text import printable
 
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Parallel workers.  [default: one per core]"
@@ -288,7 +289,7 @@ def videos(
             click.echo(f"{count:8,}  {reason}")
     if report.ignored:
         others = ", ".join(f"{count} {ending}" for ending, count in report.ignored.most_common())
-        click.echo(f"other files: {others}")
+        click.echo(f"other files: {printable(others)}")
     _tell(out, report.made)
 
 

@@ -10,6 +10,7 @@ import click
 
 from lumiere.cli.options import device_option, overwrite_option, path_type, pick_device
 from lumiere.errors import InputError
+from lumiere.io.text import plain
 
 if TYPE_CHECKING:
     from lumiere.emoji.evaluation.recogniser import Recogniser
@@ -247,7 +248,8 @@ def nearest(
     )
     click.echo("distance  closer than  clip, and the nearest one")
     for pair in found[:pairs]:
-        click.echo(f"{pair.distance:8.3f}  {100 * pair.closer_than:9.0f} %  {pair.clip}  {pair.nearest}")
+        clips = f"{pair.clip}  {pair.nearest}"
+        click.echo(f"{pair.distance:8.3f}  {100 * pair.closer_than:9.0f} %  {plain(clips)}")
     if sheet is not None:
         save_picture(copies.sheet(found[:pairs], ours, others), sheet, overwrite)
         click.echo(sheet)
@@ -276,7 +278,7 @@ def compare(ours: Path, theirs: Path, json_file: Path | None, overwrite: bool) -
 
     _check_json(json_file, overwrite)
     differences = compare(ours, theirs)
-    click.echo(table(differences, ours.name, theirs.name))
+    click.echo(plain(table(differences, ours.name, theirs.name)))
     _write_json(json_file, {"differences": [dataclasses.asdict(each) for each in differences]})
 
 
@@ -420,7 +422,7 @@ def _tell(values: Sequence[Value], json_file: Path | None, about: dict[str, Any]
 
     from lumiere.metrics.report import table
 
-    click.echo(table(values))
+    click.echo(plain(table(values)))
     _write_json(json_file, {"values": [dataclasses.asdict(value) for value in values], **about})
 
 

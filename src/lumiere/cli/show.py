@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lumiere.cli.options import overwrite_option, path_type
+from lumiere.io.text import printable
 
 
 @click.command()
@@ -54,18 +55,21 @@ def command(file: Path, sheet: Path | None, slice_: Path | None, as_json: bool, 
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    lines = {
-        "size": f"{info.width}x{info.height}",
-        "frames": info.frames,
-        "fps": _rate(info.fps),
-        "duration": f"{info.duration:.6g} s",
-        **info.metadata,
-    }
-    click.echo(file)
-    column = max(map(len, lines))
-    for name, value in lines.items():
-        printable = isinstance(value, str) and value.isprintable()
-        click.echo(f"  {name:<{column}}  {value if printable else json.dumps(value)}")
+    lines: list[tuple[str, Any]] = [
+        ("size", f"{info.width}x{info.height}"),
+        ("frames", info.frames),
+        ("fps", _rate(info.fps)),
+        ("duration", f"{info.duration:.6g} s"),
+    ]
+    measured = {name for name, _ in lines}
+    for key, value in info.metadata.items():
+        # A setting of the same name stands beside what was measured, not in its place.
+        lines.append((f"setting {key}" if key in measured else printable(key), value))
+    click.echo(printable(file))
+    column = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        shown = value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+        click.echo(f"  {name:<{column}}  {shown}")
     if not info.metadata:
         click.echo("  no settings: not written by lumiere, or rewritten by another program")
 

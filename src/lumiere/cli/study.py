@@ -8,6 +8,7 @@ import click
 
 from lumiere.cli.options import overwrite_option, path_type
 from lumiere.errors import InputError
+from lumiere.io.text import plain
 
 study_argument = click.argument("study", type=path_type)
 
@@ -166,4 +167,4 @@ def report(study: Path, failures: int, as_json: bool, html: Path | None, overwri
     found = Report.of(study, failures)
     if html is not None:
         write_page([section(found)], html, "User study", overwrite=overwrite)
-    click.echo(json.dumps(found.facts(), indent=2, ensure_ascii=False) if as_json else table(found))
+    click.echo(json.dumps(found.facts(), indent=2, ensure_ascii=False) if as_json else plain(table(found)))

@@ -9,6 +9,7 @@ import click
 
 from lumiere.cli.options import overwrite_option, path_type
 from lumiere.errors import InputError
+from lumiere.io.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +94,7 @@ def command(
     click.echo(" " * width + "".join(f"{name:>11}" for name in COLUMNS.values()))
     for video, figure in zip(videos, figures, strict=True):
         cells = (_cell(key, figure[key]) for key in COLUMNS)
-        click.echo(f"{video.name:<{width}}" + "".join(f"{cell:>11}" for cell in cells))
+        click.echo(f"{printable(video.name):<{width}}" + "".join(f"{cell:>11}" for cell in cells))
     if out is not None:
         click.echo(out)
 

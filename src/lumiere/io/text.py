@@ -20,6 +20,13 @@ def printable(text: object) -> str:
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], " ".join(str(text).split()))
 
 
+def plain(text: object) -> str:
+    """Lines of text as :func:`printable` has them, but with their spaces and line breaks."""
+    return "\n".join(
+        _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], line) for line in str(text).split("\n")
+    )
+
+
 @cache
 def warn_once(message: str) -> None:
     """Log a warning, once in a process however often its cause is met."""

@@ -99,16 +99,19 @@ class Call:
         read: dict[str, Any] = json.loads(json.dumps(settings))
         return read
 
-    def make(self, *more: str, settings: dict[str, Any], parent: click.Context) -> None:
-        """Carry the call out, with ``more`` options, without a word; the clip says ``settings``.
+    def make(self, *more: str, settings: dict[str, Any], parent: click.Context) -> str:
+        """Carry the call out, with ``more`` options; the clip says ``settings``.
+
+        Nothing is printed; what the verb would have printed to stderr is returned.
 
         Args:
             parent: holds the models that the last call loaded.
         """
         context = self.parsed(*more, parent=parent)
         note_call(context, settings)
-        with context, redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with context, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as told:
             context.command.invoke(context)
+        return told.getvalue()
 
 
 def make_call(program: Program, verb: str, options: Mapping[str, Any]) -> Call:

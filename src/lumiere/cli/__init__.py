@@ -34,6 +34,7 @@ VERBS = {
     "style": ("lumiere.cli.style", "Fit a style to reference images."),
     "upscale": ("lumiere.cli.upscale", "Upscale a video with MultiDiffusion."),
     "batch": ("lumiere.cli.batch", "Generate a clip for every line of a file."),
+    "studio": ("lumiere.cli.studio", "Serve a page that generates and edits clips."),
     "rival": ("lumiere.cli.rival", "Generate clips with another video model from the same prompts."),
     "show": ("lumiere.cli.show", "Show a clip's properties and generation settings."),
     "words": ("lumiere.cli.words", "List the words that a model knows."),

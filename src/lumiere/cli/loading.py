@@ -14,6 +14,8 @@ import click
 
 from lumiere.cli.options import pick_device, pick_dtype
 
+#: in the context's ``meta``: a function that is called with every pipeline before it is used
+WATCH = "watch"
 T = TypeVar("T")
 
 
@@ -37,6 +39,8 @@ def load(
 ) -> T:
     """A shallow copy of a model on a device, loaded once; setting its scheduler affects that copy alone.
 
+    A function ``WATCH`` in the context's ``meta``, such as the studio's, is called with the copy.
+
     Args:
         kind: class of the pipeline.
         device: None for the fastest one.
@@ -54,4 +58,7 @@ def load(
             pipeline.to(place)
         return cast(T, pipeline)
 
-    return copy(kept(kind.__name__, (str(model), place, dtype, offload), make))
+    pipe = copy(kept(kind.__name__, (str(model), place, dtype, offload), make))
+    if (watch := click.get_current_context().meta.get(WATCH)) is not None:
+        watch(pipe)
+    return pipe

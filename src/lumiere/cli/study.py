@@ -122,8 +122,9 @@ def serve(study: Path, host: str, port: int) -> None:
     lumiere study serve study
     lumiere study serve study --host 0.0.0.0 --port 8080
     """
+    from lumiere.io.serving import listen, run
     from lumiere.research.study.plan import load
-    from lumiere.research.study.serve import application, listen, run
+    from lumiere.research.study.serve import application
 
     plan = load(study)
     with listen(host, port) as listening:

@@ -108,6 +108,7 @@ def stylist(
         from lumiere.io.bundle import shipped
         from lumiere.train.style import BACKGROUNDS, fit
 
+        pipe.set_progress_bar_config(desc="fitting", unit="step", disable=None)
         backgrounds = STYLE_BACKGROUNDS if pipe.model_name in shipped() else BACKGROUNDS
         return fit(pipe, pictures, said, backgrounds=backgrounds, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from textwrap import fill
 
 import click
@@ -24,23 +25,33 @@ def command(model: str, as_json: bool) -> None:
     lumiere words
     lumiere words --json
     """
-    from lumiere.emoji.data.scenes import BACKGROUND_PHRASES, COLOURS, MOTION_WORDS, RELATION_WORDS
     from lumiere.io import bundle
 
     folder = bundle.resolve(model)
-    objects = bundle.objects(folder)
-    if not objects:
+    known = known_words(folder)
+    if not known:
         raise InputError(f"{folder} has no {bundle.OBJECTS}, which lists what the model knows")
-    known = {
-        "objects": sorted(objects.values(), key=str.casefold),
-        "motions": list(MOTION_WORDS),
-        "colours": list(COLOURS),
-        "backgrounds": [phrase.format("COLOUR", "COLOUR") for phrase in BACKGROUND_PHRASES.values()],
-        "relations": list(RELATION_WORDS),
-    }
     if as_json:
         click.echo(json.dumps(known, indent=1, ensure_ascii=False))
         return
     for name, words in known.items():
         click.echo(f"{len(words)} {name}")
         click.echo(fill(", ".join(words), WIDTH, initial_indent="  ", subsequent_indent="  "))
+
+
+def known_words(folder: Path) -> dict[str, list[str]]:
+    """The objects, motions, colours, backgrounds and relations of a bundle's captions; empty if it has no
+    list of objects."""
+    from lumiere.emoji.data.scenes import BACKGROUND_PHRASES, COLOURS, MOTION_WORDS, RELATION_WORDS
+    from lumiere.io import bundle
+
+    objects = bundle.objects(folder)
+    if not objects:
+        return {}
+    return {
+        "objects": sorted(objects.values(), key=str.casefold),
+        "motions": list(MOTION_WORDS),
+        "colours": list(COLOURS),
+        "backgrounds": [phrase.format("COLOUR", "COLOUR") for phrase in BACKGROUND_PHRASES.values()],
+        "relations": list(RELATION_WORDS),
+    }

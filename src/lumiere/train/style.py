@@ -152,7 +152,7 @@ def fit(
             parameter.data = parameter.data.float()  # half floats are too coarse for small steps
         optimizer = torch.optim.AdamW(trained, _LEARNING_RATE, weight_decay=0.0)
         try:
-            for step in tqdm(range(steps), "fitting", unit="step", disable=None):
+            for step in pipe.progress_bar(range(steps)):
                 for group in optimizer.param_groups:
                     group["lr"] = _LEARNING_RATE * min(1.0, (step + 1) / 10, 2 * (steps - step) / steps)
                 chosen, other = torch.randint(

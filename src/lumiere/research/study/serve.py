@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
@@ -20,7 +19,6 @@ from lumiere.research.study.plan import ANSWERS, CLIPS, Study, Trial
 from lumiere.research.study.storage import Answer, Storage
 
 try:
-    import uvicorn
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException
@@ -179,21 +177,3 @@ async def _refusal(_: Request, error: Exception) -> Response:
 async def _not_stored(_: Request, error: Exception) -> Response:
     """The page sends the answer again."""
     return _json({"error": f"the answer could not be kept: {error}"}, 503)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket to serve on; port 0 is any that is free. Raises :class:`InputError` if it cannot be had."""
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=128
-        )
-    except OSError as error:
-        reason = str(error.strerror).partition(" (")[0]
-        raise InputError(f"cannot serve on {host}, port {port}: {reason}; choose another") from None
-
-
-def run(app: Starlette, listening: socket.socket) -> None:
-    """Serve an application until interrupted."""
-    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3)
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])

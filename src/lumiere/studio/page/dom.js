@@ -1,0 +1,41 @@
+// Elements, without HTML from strings: whatever a user wrote stays text.
+
+export function el(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "dataset") Object.assign(element.dataset, value);
+    else if (name in element && !name.startsWith("aria") && name !== "list") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export const $ = (id) => document.getElementById(id);
+
+let fading = 0;
+
+/** Show what went wrong, or another message, in one line. */
+export function say(text, isError = true) {
+  const box = $("message");
+  box.replaceChildren(el("span", {}, text), el("button", { type: "button", onclick: () => (box.hidden = true) }, "Close"));
+  box.classList.toggle("error", isError);
+  box.hidden = false;
+  clearTimeout(fading);
+  if (!isError) fading = setTimeout(() => (box.hidden = true), 5000);
+}
+
+/** Tell screen readers. */
+export function announce(text) {
+  $("announcer").textContent = text;
+}
+
+let numbers = 0;
+export const newId = (name) => `${name}-${++numbers}`;
+
+export function duration(seconds) {
+  if (seconds < 1) return "under 1 s";
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}

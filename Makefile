@@ -1,6 +1,7 @@
 # make demo [PROMPT="..."]   a clip with the shipped model, its contact sheet and its x-t slice, in out/
 # make test                  the test suite without its slowest tests
 # make test-all              all tests
+# make fuzz                  CALLS=2000 broken calls: no traceback, no hang, nothing left behind
 # make check                 ruff, mypy and the import rules
 # make bench                 one denoising step beside other nets
 # Everything runs in $(VENV), made on the first call and left alone until pyproject.toml changes.
@@ -11,6 +12,7 @@ VENV   ?= .venv
 OUT    ?= out
 PROMPT ?= a frog growing on a purple background
 SEED   ?= 7
+CALLS  ?= 2000
 
 LUMIERE := $(VENV)/bin/lumiere
 NAME     = $(OUT)/$(shell printf '%s' '$(subst ','\'',$(PROMPT))' | tr -cs '[:alnum:]' '-' | cut -c1-60 | sed 's/^-*//; s/-*$$//')
@@ -20,7 +22,7 @@ export PROMPT
 # Processes of one thread each are faster than one process of several threads, but each takes up to 2 GB.
 PYTEST  := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test test-all check bench format help
+.PHONY: demo test test-all fuzz check bench format help
 .DEFAULT_GOAL := help
 
 help:
@@ -36,6 +38,9 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	$(PYTEST) -m ''
+
+fuzz: $(VENV)/.dev
+	$(VENV)/bin/python tests/fuzz/run.py --calls $(CALLS) --seed $(SEED)
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

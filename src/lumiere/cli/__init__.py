@@ -50,6 +50,7 @@ VERBS = {
     "report": ("lumiere.cli.report", "Collect measured figures into one HTML page."),
     "bench": ("lumiere.cli.bench", "Benchmark one denoising step against other networks."),
 }
+_LONGEST = 1000
 INTERRUPTED = 128 + 2  # what a shell reports for a program that SIGINT ended
 USERS_TO_MEND = {
     errno.ENOSPC,
@@ -136,7 +137,8 @@ def _takes_prompt(context: click.Context) -> bool:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"error: {printable(message)}", err=True)
+    said = printable(message)
+    click.echo(f"error: {said if len(said) <= _LONGEST else said[:_LONGEST] + ' ...'}", err=True)
     sys.exit(2)
 
 

@@ -196,6 +196,7 @@ def _pillow_open(file: object, source: Source) -> Image.Image:
         finally:
             Image.MAX_IMAGE_PIXELS = before
     check_size(*picture.size, source)
+    picture.filename = str(source)  # for messages
     return picture
 
 

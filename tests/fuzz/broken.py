@@ -232,6 +232,9 @@ def call(rng: random.Random, folder: Path, good: dict[str, bytes]) -> list[str]:
     def number() -> str:
         return rng.choice(NUMBERS)
 
+    def few() -> str:
+        return rng.choice(["0", "-1", "1", "x"])
+
     def text() -> str:
         return rng.choice(TEXTS)
 
@@ -277,7 +280,7 @@ def call(rng: random.Random, folder: Path, good: dict[str, bytes]) -> list[str]:
             *options(("--window", number), ("--tile", number), *shared[:2]),
         ],
         "generate": lambda: [text(), "--frames", number(), *options(*shared)],
-        "style": lambda: ["fit", made.picture(), "--out", "style", *options(("--steps", number))],
+        "style": lambda: ["fit", made.picture(), "--out", "style", *options(("--steps", few))],
         "batch": lambda: [made.lines(rng.choice(["jsonl", "csv", "txt", "x"])), "--out", "clips"],
         "metrics": lambda: [
             rng.choice([made.video, made.shard])(),

@@ -22,8 +22,10 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 DIFFUSERS = """
-from lumiere import LumierePipeline, STUNet
 import sys, torch
+from lumiere.startup import light_imports
+with light_imports():
+    from lumiere import LumierePipeline, STUNet
 assert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)
 import diffusers
 from diffusers.loaders import lora_base

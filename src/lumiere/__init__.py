@@ -62,10 +62,7 @@ def __getattr__(name: str) -> Any:
         return version("lumiere-video")
     if name not in _HOMES:
         raise AttributeError(f"module 'lumiere' has no attribute {name!r}")
-    from lumiere.startup import light_imports
-
-    with light_imports():
-        value = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -2,8 +2,9 @@
 
 On import diffusers loads ``torch._dynamo`` (with sympy), peft, scipy, transformers, accelerate and the
 modules of every model that it has, for the paths that need them. Generating a clip takes none of those paths,
-and they are most of the time before the first step. Within :func:`light_imports` such an import is put off
-until what it imports is first used; nothing else changes, so all of diffusers still works.
+and they are most of the time before the first step. Within :func:`light_imports`, which the CLI uses,
+such an import is put off until what it imports is first used, so that all of diffusers still works. Importing
+the package from Python is as ever, since other code of that process may use diffusers too.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class _Shell(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # type: ignore[assignment]
         assert self.__spec__ is not None and self.__spec__.loader is not None
         self.__spec__.loader.real.exec_module(self)  # type: ignore[attr-defined]
         return getattr(self, name)
@@ -144,7 +145,7 @@ class _TorchUtilsLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         self.real.exec_module(module)
-        ask: Callable[[Any], bool] = module.is_compiled_module  # type: ignore[attr-defined]
+        ask: Callable[[Any], bool] = module.is_compiled_module
 
         def is_compiled_module(asked: Any) -> bool:
             return _is_loaded("torch._dynamo") and ask(asked)
@@ -155,7 +156,7 @@ class _TorchUtilsLoader:
 class _Finder:
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
-        loader = _ShellLoader if name in SHELLS else None
+        loader: Any = _ShellLoader if name in SHELLS else None
         if name == "diffusers.utils.torch_utils":
             loader = _TorchUtilsLoader
         if loader is None or (spec := PathFinder.find_spec(name, path)) is None:

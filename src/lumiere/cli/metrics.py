@@ -248,8 +248,8 @@ def nearest(
     )
     click.echo("distance  closer than  clip, and the nearest one")
     for pair in found[:pairs]:
-        clips = f"{pair.clip}  {pair.nearest}"
-        click.echo(f"{pair.distance:8.3f}  {100 * pair.closer_than:9.0f} %  {plain(clips)}")
+        names = f"{pair.clip}  {pair.nearest}"
+        click.echo(f"{pair.distance:8.3f}  {100 * pair.closer_than:9.0f} %  {plain(names)}")
     if sheet is not None:
         save_picture(copies.sheet(found[:pairs], ours, others), sheet, overwrite)
         click.echo(sheet)

@@ -26,7 +26,7 @@ def low_pass(frames: int, height: int, width: int) -> Float[Tensor, "t h w"]:
     """A Butterworth filter over time and space, 1 for the mean, for frequencies in the order of
     ``torch.fft.fftn``."""
     axes = [2 * torch.fft.fftfreq(length) for length in (frames, height, width)]
-    squared = sum(each.square() for each in torch.meshgrid(*axes, indexing="ij"))
+    squared = torch.stack(torch.meshgrid(*axes, indexing="ij")).square().sum(0)
     return 1 / (1 + (squared / STOP**2) ** ORDER)
 
 

@@ -30,7 +30,7 @@ def rand(count: int, generator: Generators) -> Float[Tensor, "b"]:
     return torch.rand(count, generator=generator, device=generator.device)
 
 
-def randn(shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:
+def randn(shape: Sequence[int], generator: Generators | None, like: Tensor) -> Tensor:
     """Standard normal noise for the samples of a batch, on the device of ``like`` and of its type."""
     return randn_tensor(tuple(shape), generator=generator, device=like.device, dtype=like.dtype)
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -72,7 +73,7 @@ def convert(source: Path, target: Path) -> Converted:
     return Converted(int(said["tensors"]), tuple(map(printable, said["left_out"])))
 
 
-def _run(source: Path, target: Path, limits: dict[str, int], seconds: int) -> dict[str, object]:
+def _run(source: Path, target: Path, limits: dict[str, int], seconds: int) -> dict[str, Any]:
     """What the process says that reads the file."""
     arguments = [str(source.absolute()), str(target.absolute()), json.dumps(limits)]
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
@@ -87,7 +88,7 @@ def _run(source: Path, target: Path, limits: dict[str, int], seconds: int) -> di
     except subprocess.TimeoutExpired:
         return {"error": f"reading it took more than {2 * seconds} s"}
     try:
-        said: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
         return {"error": f"reading it ended with code {done.returncode}: {last}"}

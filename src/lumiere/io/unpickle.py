@@ -41,7 +41,7 @@ def give_up_rights(limits: dict[str, int]) -> None:
     def refused(*_: Any, **__: Any) -> NoReturn:
         raise OSError("no network here")
 
-    socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refused  # type: ignore[method-assign, assignment]
+    socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refused  # type: ignore[method-assign]
 
 
 def read(path: str) -> tuple[dict[str, Any], list[str]]:

@@ -358,7 +358,7 @@ class STUNet(ModelMixin, ConfigMixin):
         self,
         sample: Tensor,
         text: Tensor,
-        given: tuple[Tensor | float | int | None, ...],
+        given: tuple[Any, Any, Any],
         added: dict[str, Tensor],
         first_frame: Tensor | int,
         padding: int,

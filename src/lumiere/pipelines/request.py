@@ -249,7 +249,7 @@ def _prompts(
         raise InputError(f"{found} of prompt and prompt_embeds are given; give one of them")
     if embeds is not None:
         return [""] * (len(embeds) * count)
-    prompts = [prompt] if isinstance(prompt, str | Mapping | Travel) else list(prompt or ())
+    prompts: list[Any] = [prompt] if isinstance(prompt, str | Mapping | Travel) else list(prompt or ())
     return [Travel.of(each) or each for each in prompts for _ in range(count)]
 
 

@@ -67,7 +67,7 @@ class ModelScopeLayers:
             return TemporalLevel(convolutions, transformers)
         return TemporalLevel(transformers, convolutions)
 
-    def _transformer(self, unet: Any, width: int, heads: int | None = None) -> nn.Module:
+    def _transformer(self, unet: Any, width: Any, heads: int | None = None) -> nn.Module:
         return TemporalTransformer(
             heads or width // self.head_channels,
             self.head_channels,

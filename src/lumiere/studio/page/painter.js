@@ -66,7 +66,8 @@ export function maskField(field) {
 
   function blank(copied) {
     const made = el("canvas", { width: canvas.width, height: canvas.height });
-    if (copied) made.getContext("2d").drawImage(copied, 0, 0);
+    const ink = made.getContext("2d", { willReadFrequently: true });
+    if (copied) ink.drawImage(copied, 0, 0);
     return made;
   }
 
@@ -195,12 +196,10 @@ export function maskField(field) {
     ink.clearRect(0, 0, canvas.width, canvas.height);
     const mask = masks.size ? masks.get(holding()) : null;
     if (mask) {
-      ink.globalAlpha = 0.55;
       if (feather && source) ink.filter = `blur(${(feather / 2) * (canvas.width / source.width)}px)`;
       ink.drawImage(mask, 0, 0);
       ink.filter = "none";
       ink.globalCompositeOperation = "source-in";
-      ink.globalAlpha = 1;
       ink.fillStyle = "rgba(255, 60, 120, 0.55)";
       ink.fillRect(0, 0, canvas.width, canvas.height);
       ink.globalCompositeOperation = "source-over";

@@ -19,7 +19,7 @@ export function promptField(field, app, example) {
   function known() {
     const words = app.words();
     return words.objects ? [...words.objects, ...words.motions, ...words.backgrounds.flatMap((phrase) =>
-      phrase.includes("COLOUR") ? words.colours.map((colour) => phrase.replaceAll("COLOUR", colour)) : [phrase])] : [];
+      phrase.split("COLOUR").length === 2 ? words.colours.map((colour) => phrase.replaceAll("COLOUR", colour)) : [phrase])] : [];
   }
 
   /** Ends of the text that may be the beginning of a known word, the longest first. */
@@ -33,7 +33,9 @@ export function promptField(field, app, example) {
     const all = known();
     const said = new Set();
     const found = [];
-    for (const end of ends(text)) {
+    const begun = ends(text);
+    const complete = all.some((word) => begun.includes(word.toLowerCase()));
+    for (const end of complete ? [] : begun) {
       for (const word of all) {
         const folded = word.toLowerCase();
         if (folded.startsWith(end) && folded !== end && !said.has(word)) {

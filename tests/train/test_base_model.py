@@ -11,13 +11,16 @@ from tiny_shards import about, mp4, picture, write_shard
 from lumiere.diffusion.objective import training_loss
 from lumiere.diffusion.sampling import noise_schedule
 from lumiere.errors import InputError
+from lumiere.io.checkpoints.motion import read_motion
 from lumiere.models.text import MiniLMTextEncoder
+from lumiere.pipelines.inflation import inflate, read_image_model
 from lumiere.pipelines.text_to_video import LumierePipeline
 from lumiere.train.config import load
 from lumiere.train.draw import draws
 from lumiere.train.encode import fingerprint
 from lumiere.train.loop import Trainer
 from lumiere.train.stages import build
+from motion_weights import save_original
 
 CPU = torch.device("cpu")
 PREDICTS = {"sd1": "epsilon", "sd2-v": "v_prediction", "sdxl": "epsilon", "if-1": "epsilon"}
@@ -220,3 +223,17 @@ def test_parts_may_have_the_text_encoder_of_another_model(inflated, image_config
         build(load(temporal_config, ["text={}", "text.encoder=t5"]), CPU)
     with pytest.raises(InputError, match=r'and "text\.length" or "text\.scale" is given'):
         load(temporal_config, ["text.encoder=t5"])
+
+
+def test_adopted_temporal_layers_go_on_with_resampling(family_folder, shards, tmp_path):
+    motion = read_motion(save_original("v3", tmp_path / "v3.safetensors"))
+    pipe = inflate(read_image_model(family_folder("sd1")), motion=motion, temporal_resample=True)
+    pipe.save_pretrained(tmp_path / "warm")
+    config = write_config(tmp_path, shards, tmp_path / "warm")
+    assert Trainer(load(config, ["optim.lr=1e-2"])).run() == 0
+    made = LumierePipeline.from_pretrained(tmp_path / "run" / "model")
+    assert made.unet.config.adopted == pipe.unet.config.adopted
+    assert made.unet.temporal_resample == [True] * 3
+    before, after = pipe.unet.state_dict(), made.unet.state_dict()
+    changed = {name for name in before if not torch.equal(before[name].float(), after[name])}
+    assert changed and all(name.startswith("temporal.") for name in changed)

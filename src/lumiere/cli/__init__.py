@@ -33,6 +33,7 @@ VERBS = {
     "stylize": ("lumiere.cli.stylize", "Generate a clip in the style of a reference image."),
     "style": ("lumiere.cli.style", "Fit a style to reference images."),
     "upscale": ("lumiere.cli.upscale", "Upscale a video with MultiDiffusion."),
+    "sticker": ("lumiere.cli.sticker", "Convert a clip to a messenger's sticker."),
     "batch": ("lumiere.cli.batch", "Generate a clip for every line of a file."),
     "studio": ("lumiere.cli.studio", "Serve a page that generates and edits clips."),
     "rival": ("lumiere.cli.rival", "Generate clips with another video model from the same prompts."),

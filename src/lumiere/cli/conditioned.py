@@ -34,6 +34,7 @@ from lumiere.cli.options import (
     with_lora,
 )
 from lumiere.cli.prompts import model_prompt, rewrite_option, with_user_prompt
+from lumiere.cli.transparent import clip_endings, default_ending, save_clip, transparent_option
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ _OPTIONS = (
     device_option,
     offload_option,
     dtype_option,
+    transparent_option,
     overwrite_option,
 )
 
@@ -108,6 +110,7 @@ class ConditionedOptions:
     device: str | None
     offload: str | None
     dtype: str
+    transparent: bool
     overwrite: bool
 
     def __post_init__(self) -> None:
@@ -118,12 +121,12 @@ class ConditionedOptions:
         """The output path. Raises :class:`InputError`, before any work, if it cannot be written."""
         from lumiere.io import bundle
         from lumiere.io.files import check_output
-        from lumiere.io.video import ENDINGS, check_rate
+        from lumiere.io.video import check_rate
 
-        path = self.out or Path(f"{source.resolve().stem}-{verb}.mp4")
+        path = self.out or Path(f"{source.resolve().stem}-{verb}{default_ending(self.transparent)}")
         if path.resolve() == source.resolve():
             raise InputError(f"{path} is the source itself; choose another name")
-        check_output(path, self.overwrite, ENDINGS)
+        check_output(path, self.overwrite, clip_endings(self.transparent))
         check_rate(path, self.fps)
         if self.size not in (None, "source"):
             parse_size(self.size)
@@ -215,7 +218,8 @@ class ConditionedOptions:
             prompt: as the user wrote it.
         """
         clip = replace(clip, metadata=noted(with_user_prompt(clip.metadata, prompt)))
-        click.echo(clip.save(path, overwrite=self.overwrite, sound=None if self.fps else sound))
+        copied = None if self.fps else sound
+        click.echo(save_clip(clip, path, self.transparent, self.overwrite, copied))
 
     def at_size(self, clip: Clip, condition: Condition) -> Clip:
         """Resize the clip to --size, and composite the known region at that size."""

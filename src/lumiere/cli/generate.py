@@ -39,6 +39,7 @@ from lumiere.cli.options import (
     with_lora,
 )
 from lumiere.cli.prompts import model_prompt, rewrite_option, with_user_prompt
+from lumiere.cli.transparent import clip_endings, default_ending, save_clip, transparent_option
 from lumiere.errors import InputError
 from lumiere.io.files import slug
 
@@ -119,6 +120,7 @@ _OPTIONS = (
     ),
     device_option,
     dtype_option,
+    transparent_option,
     overwrite_option,
 )
 
@@ -178,6 +180,7 @@ def make_clips(
     scheduler: str | None,
     device: str | None,
     dtype: str,
+    transparent: bool,
     overwrite: bool,
     loop: bool,
     offload: str | None = None,
@@ -201,16 +204,16 @@ def make_clips(
     seeds = range(seed, seed + count)
 
     from lumiere.io.files import check_output
-    from lumiere.io.video import ENDINGS, PICTURE_ENDINGS, check_rate
+    from lumiere.io.video import PICTURE_ENDINGS, check_rate
 
     if alpha_sweep is None:
-        paths = [output_path(out, prompt, each, count) for each in seeds]
+        paths = [output_path(out, prompt, each, count, default_ending(transparent)) for each in seeds]
     else:
         useless = {"--out": out, "--count": count > 1, "--size": size, "--alpha": alpha is not None}
         _check_sweep(alpha_sweep, style is not None, useless)
         paths = [alpha_sweep]
     for path in paths:
-        check_output(path, overwrite, ENDINGS if alpha_sweep is None else PICTURE_ENDINGS)
+        check_output(path, overwrite, clip_endings(transparent) if alpha_sweep is None else PICTURE_ENDINGS)
         check_rate(path, fps)
 
     from lumiere.diffusion.sampling import make_scheduler
@@ -284,7 +287,9 @@ def make_clips(
         clip = sampled(alpha=alpha, seed=each)
         clip = replace(clip, metadata=noted(with_user_prompt(clip.metadata, prompt)))
         if larger is None:
-            click.echo(clip.save(path, overwrite=overwrite))
+            click.echo(save_clip(clip, path, transparent, overwrite))
+        elif transparent:
+            click.echo(save_clip(larger(clip, target, seed=each), path, transparent, overwrite))
         else:
             larger.set_progress_bar_config(desc=f"upscaling{which}", unit="window")
             footage: tuple[Any, ...] = clip.frames, len(clip), target, clip.fps, clip.metadata
@@ -308,8 +313,8 @@ def _check_sweep(sheet: Path, styled: bool, useless: Mapping[str, Any]) -> None:
             raise InputError(f"--alpha-sweep writes {sheet} instead of a video; leave out {option}")
 
 
-def output_path(out: Path | None, prompt: str, seed: int, count: int) -> Path:
+def output_path(out: Path | None, prompt: str, seed: int, count: int, ending: str = ".mp4") -> Path:
     """The path of the clip of ``seed``: ``out``, with the seed in its name if there are several clips."""
     if out is None:
-        return Path(f"{slug(prompt)}-{seed}.mp4")
+        return Path(f"{slug(prompt)}-{seed}{ending}")
     return out if count == 1 else out.with_name(f"{out.stem}-{seed}{out.suffix}")

@@ -147,7 +147,8 @@ def _movie_pictures(source: Source, track: Track) -> Iterator[np.ndarray]:
         stream.thread_type = "AUTO"
         decoder: Any = stream
         with_alpha = _DECODERS_WITH_ALPHA.get(stream.codec.name)
-        if stream.metadata.get("alpha_mode") == "1" and with_alpha in av.codecs_available:
+        alpha = stream.metadata.get("alpha_mode") or stream.metadata.get("ALPHA_MODE")
+        if alpha == "1" and with_alpha in av.codecs_available:
             decoder = av.CodecContext.create(with_alpha, "r")
         display = Display(stream.sample_aspect_ratio, source)
         for packet in container.demux(stream):

@@ -18,7 +18,11 @@ DEFAULTS = {PIXELS: 8192 * 8192, FRAMES: 1_000_000, SECONDS: 12 * 3600}
 
 
 class LimitError(InputError):
-    """A picture or video is larger or longer than the limit."""
+    """A picture or video is larger or longer than the limit; ``reason`` says in two words which."""
+
+    def __init__(self, message: str, reason: str = "too large"):
+        super().__init__(message)
+        self.reason = reason
 
 
 def limit(name: str) -> int:
@@ -43,10 +47,13 @@ def check_size(width: int, height: int, what: object) -> None:
 def check_length(frames: int, seconds: float, what: object) -> None:
     """Raises :class:`LimitError` if ``what`` has more frames, or lasts longer, than the limits."""
     if frames > (most := limit(FRAMES)):
-        raise LimitError(f"{what} has {frames} frames; the limit is {most}, which {FRAMES}={frames} raises")
+        raise LimitError(
+            f"{what} has {frames} frames; the limit is {most}, which {FRAMES}={frames} raises", "too long"
+        )
     if seconds > (most := limit(SECONDS)):
         raise LimitError(
-            f"{what} lasts {seconds:.0f} seconds; the limit is {most}, which {SECONDS}={seconds:.0f} raises"
+            f"{what} lasts {seconds:.0f} seconds; the limit is {most}, which {SECONDS}={seconds:.0f} raises",
+            "too long",
         )
 
 
@@ -59,5 +66,6 @@ def check_memory(width: int, height: int, frames: int, what: object) -> None:
     if size * frames > (room := psutil.virtual_memory().available // 3):
         raise LimitError(
             f"{what}, {frames} frames of {width}x{height}, is too long for the free memory; give up to "
-            f"{room // size} frames of that size"
+            f"{room // size} frames of that size",
+            "too long",
         )

@@ -11,27 +11,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from lumiere.data import h264
 from lumiere.data.videos.buckets import Size, fill, fit, nearest
 from lumiere.data.videos.scenes import Frame, mark_cuts, resample, thaw
 from lumiere.errors import InputError
+from lumiere.io.limits import LimitError
+from lumiere.io.source import HEAD, Kind, kind_of_bytes
 from lumiere.io.video import stream
+from lumiere.io.video.container import open_container
 
 CRF = 18
 #: a picture that has to be enlarged more than this shows nothing at its new size
 LARGEST_SCALE = 2.0
 #: the share of a picture that must be left once its edges are cut off
 LEAST_KEPT = 0.5
-#: pixels of a frame, and hours of a video, beyond which a header is not believed
-LARGEST_FRAME = 8192 * 8192
-LONGEST = 12
-# How files begin that hold videos: EBML (WebM, Matroska), RIFF (AVI, WebP), GIF, Ogg, FLV, MPEG; ISO's (MP4,
-# MOV) say so behind their first four bytes.
-_SIGNATURES = (b"\x1aE\xdf\xa3", b"RIFF", b"GIF8", b"OggS", b"FLV\x01", b"\x00\x00\x01\xba")
-_ISO = (b"ftyp", b"moov", b"mdat", b"wide", b"free")
 
 
 @dataclass(frozen=True)
@@ -119,6 +114,8 @@ def prepare(video: Video, settings: Settings) -> Outcome:
             return _clips(path, video, settings)
     except Unusable as problem:
         return Outcome(reason=problem.reason, detail=problem.detail)
+    except LimitError as error:
+        return Outcome(reason=error.reason, detail=str(error))
     except InputError as error:
         return Outcome(reason="damaged", detail=str(error))
     except OSError as error:
@@ -148,30 +145,25 @@ def _file(video: Video) -> Iterator[Path]:
 
 
 def _check_header(path: Path) -> None:
-    """Raise :class:`Unusable` for what is no video, or has a header that cannot be true."""
+    """Raise :class:`Unusable` for what is no video."""
     with path.open("rb") as file:
-        head = file.read(12)
+        head = file.read(HEAD)
     if not head:
         raise Unusable("empty file", "0 bytes")
-    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+    kind = kind_of_bytes(head)
+    if kind is Kind.PICTURE or head[8:12] == b"WEBP":
         return
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_container(path) as container:
             if not container.streams.video:
                 raise Unusable(
                     "no video stream",
                     f"it holds: {', '.join(each.type for each in container.streams) or 'nothing'}",
                 )
-            track = container.streams.video[0].codec_context
-            hours = (container.duration or 0) / av.time_base / 3600
-            if track.width * track.height > LARGEST_FRAME:
-                raise Unusable("too large", f"{track.width}x{track.height} pixels")
-            if hours > LONGEST:
-                raise Unusable("too long", f"{hours:.0f} hours, by its header")
-    except av.error.FFmpegError as error:
-        if head.startswith(_SIGNATURES) or head[4:8] in _ISO:
-            raise Unusable("damaged", f"the beginning is a video's, but: {error.strerror}") from error
-        raise Unusable("not a video", str(error.strerror)) from error
+    except LimitError:
+        raise
+    except InputError as error:
+        raise Unusable("damaged" if kind is Kind.VIDEO else "not a video", str(error)) from error
 
 
 def _clips(path: Path, video: Video, settings: Settings) -> Outcome:

@@ -23,6 +23,7 @@ from lumiere.io.limits import FRAMES, PIXELS, SECONDS
 from lumiere.io.pictures import read_picture
 from lumiere.io.source import Kind, Packed, kind_of
 from lumiere.io.video import Clip, probe, stream, usable_sound
+from lumiere.io.video.reading import read
 from movies import smooth_frames, write_movie
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -290,6 +291,10 @@ def test_a_length_is_checked_too(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv(SECONDS, "9000000")
     folder = Clip(smooth_frames(2), 16).save(tmp_path / "clip")
     note = json.loads((folder / "clip.json").read_text())
+    (folder / "clip.json").write_text(json.dumps(note | {"frames": 10**9}))
+    for reader in (Clip.load, probe, lambda path: read(path, lambda picture: picture[:1])):
+        with pytest.raises(InputError, match=FRAMES):
+            reader(folder)
     (folder / "clip.json").write_text(json.dumps(note | {"frames": 5_000_000}))
     with pytest.raises(InputError, match="too long for the free memory"):
         Clip.load(folder)

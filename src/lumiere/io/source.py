@@ -113,8 +113,16 @@ def open_source(source: Source) -> io.BufferedIOBase:
 
 def kind_of(source: Source) -> Kind:
     """What a file is, by how it begins; raises as :func:`open_source` does."""
+    return kind_of_bytes(read_head(source))
+
+
+def read_head(source: Source) -> bytes:
+    """The first :data:`HEAD` bytes of a file; raises as :func:`open_source` does."""
     with open_source(source) as file:
-        return kind_of_bytes(file.read(HEAD))
+        try:
+            return file.read(HEAD)
+        except OSError as error:
+            raise InputError(f"{source} cannot be read: {error.strerror}; give a file") from None
 
 
 def files_of(shard: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, io.BufferedIOBase]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lumiere.errors import InputError
+from lumiere.io.limits import check_length
 from lumiere.io.pictures import read_picture
 from lumiere.io.source import open_source
 from lumiere.io.video.note import LONGEST, parse_note
@@ -23,6 +24,7 @@ def survey(path: Path, track: Track) -> None:
         note = parse_note(opened.read(LONGEST), file)
     if note is None:
         raise InputError(f"{file} is damaged; write the clip again")
+    check_length(note.frames, float(note.frames / note.fps), path)
     track.note, track.declared_fps = note, note.fps
     track.times = [None] * note.frames
     track.complete, track.expected = True, note.frames

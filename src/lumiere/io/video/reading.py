@@ -16,7 +16,7 @@ import psutil
 from lumiere.errors import InputError
 from lumiere.io.limits import LimitError, check_memory
 from lumiere.io.pictures import read_picture
-from lumiere.io.source import HEAD, Kind, Packed, Source, check_path, kind_of_bytes, open_source
+from lumiere.io.source import Kind, Packed, Source, check_path, kind_of_bytes, read_head
 from lumiere.io.video import folder, webp
 from lumiere.io.video.container import open_movie, refuse_corrupt, refuse_missing_end
 from lumiere.io.video.decoded import Display
@@ -130,8 +130,7 @@ def _pictures(source: Source, track: Track) -> Iterator[np.ndarray]:
         if source.is_dir():
             folder.survey(source, track)
             return folder.pictures(source, len(track.times))
-    with open_source(source) as file:
-        head = file.read(HEAD)
+    head = read_head(source)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         webp.survey(source, track)
         return webp.pictures(source)

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.usefixtures("tiny_recogniser")
 
 
 @pytest.fixture(scope="module")
-def told_bundle(make_pipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def conditioned_bundle(make_pipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny random model with condition channels."""
     folder = tmp_path_factory.mktemp("models") / "conditioned"
     make_pipe(conditioned=True).save_pretrained(folder)
     return folder
@@ -59,13 +60,13 @@ def styles(labels: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_every_task_is_made_measured_and_kept(
-    told_bundle: Path, data: Path, styles: Path, tmp_path: Path
+def test_every_task_writes_clips_figures_and_a_sheet_and_reuses_its_clips(
+    conditioned_bundle: Path, data: Path, styles: Path, tmp_path: Path
 ) -> None:
     chosen = [task for task in TASKS if task != "ordinary"]  # which needs the words of a bundle
     tasks = [word for task in chosen for word in ("--task", task)]
     tasks += ["--styles", str(styles)]
-    arguments = (told_bundle, "--data", data, "--out", tmp_path, "--steps", 1, "--guidance", 1, *tasks)
+    arguments = (conditioned_bundle, "--data", data, "--out", tmp_path, "--steps", 1, "--guidance", 1, *tasks)
     result = _run(*arguments, "--prompts", 1)
     assert result.exit_code == 0, result.output
     for task in chosen:
@@ -85,16 +86,16 @@ def test_every_task_is_made_measured_and_kept(
     assert result.exit_code == 2 and "was made with seed 0, not 3" in result.output
 
 
-def test_what_cannot_be_done_is_said(
-    tiny_bundle: Path, told_bundle: Path, data: Path, tmp_path: Path
+def test_a_task_that_cannot_run_is_refused_in_one_line(
+    tiny_bundle: Path, conditioned_bundle: Path, data: Path, tmp_path: Path
 ) -> None:
     for arguments, message in (
         (("emoji", "--task", "animate"), "animate needs real clips"),
         ((tiny_bundle, "--task", "animate", "--data", data), "is not a conditioned model"),
-        ((told_bundle, "--task", "style", "--data", data), "give --styles"),
-        ((told_bundle, "--task", "style", "--data", data, "--styles", data), "holds no styles"),
+        ((conditioned_bundle, "--task", "style", "--data", data), "give --styles"),
+        ((conditioned_bundle, "--task", "style", "--data", data, "--styles", data), "holds no styles"),
         (("--real-only", "--data", data, "--task", "loop"), "leave out --task"),
-        ((told_bundle, "--task", "dance"), "--task"),
+        ((conditioned_bundle, "--task", "dance"), "--task"),
     ):
         result = _run(*arguments, "--out", tmp_path / "out")
         assert result.exit_code == 2 and message in result.output and result.output.count("\n") == 1
@@ -131,7 +132,7 @@ def measured(bench: Bench, labels: dict[str, str], monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 3])
-def test_the_real_clip_has_no_rival(bench: Bench, measured, number: int) -> None:
+def test_the_real_clip_scores_above_every_baseline(bench: Bench, measured, number: int) -> None:
     figures, shown = measured("inpaint", lambda scene, _: bench.real(scene), number)
     assert figures["exact"] and figures["raw_psnr"] > 90 and figures["hole_psnr"] > 90
     assert figures["warped"] == figures["real_warped"]

@@ -16,6 +16,7 @@ from lumiere.errors import InputError
 from lumiere.io.pixels import to_uint8
 from lumiere.models.warping import REACH, WarpNet
 from lumiere.pipelines import denoising, memory
+from lumiere.pipelines.extension import eased
 from lumiere.pipelines.inputs import base_size, check_request
 from lumiere.pipelines.memory import available_bytes, peak_bytes
 from lumiere.pipelines.outputs import changes_round
@@ -397,6 +398,14 @@ def test_windows_go_on_until_there_are_enough_frames(make_pipe, source):
     assert (longer.frames[6:9] == first.frames[2:]).all()
     second = conditioned_pipe("a cat", condition=conditions.continue_from(longer.frames[:9], 2, 5), seed=4)
     assert (longer.frames[9:12] == second.frames[2:]).all()
+
+
+def test_an_extension_goes_over_from_the_known_frames_without_a_step():
+    last = np.full((2, 2, 3), 60, np.uint8)
+    made = np.broadcast_to(np.arange(72, 72 + 64)[:, None, None, None], (64, 2, 2, 3)).astype(np.uint8)
+    levels = [int(frame[0, 0, 0]) for frame in eased(last, made)]
+    assert levels[:6] == [62, 65, 68, 71, 74, 77] and levels[6:] == [*range(78, 136)]
+    assert (eased(last, made[:7]) == made[:7]).all()
 
 
 def test_a_long_clip_is_denoised_in_windows_of_the_models_length(make_pipe, monkeypatch):

@@ -112,3 +112,21 @@ def test_crops_must_fit_patches_and_factors(tmp_path):
             load(write(tmp_path, text, "superres"))
     with pytest.raises(InputError, match=r'"degrade.factors" is \[\]; give at least one'):
         load(write(tmp_path, "[degrade]\nfactors = []", "superres"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.lr=nan", '"optim.lr" is nan; it must be a finite number'),
+        ("optim.lr=inf", '"optim.lr" is inf; it must be a finite number'),
+        ("optim.betas=[1.0, 1.0]", r'"optim.betas" is \[1.0, 1.0\]; each must be from 0 to below 1'),
+        ("optim.betas=[-0.5, 0.9]", r'"optim.betas" is \[-0.5, 0.9\]; it must be from 0.0 to 1.0'),
+        ("run.threads=-1", '"run.threads" is -1; it must be from 0 to 4096'),
+        ("data.frames=100000", '"data.frames" is 100000; it must be from 1 to 10000'),
+        ("run.max_steps=99999999999999999999", "it must be from"),
+    ],
+)
+def test_numbers_that_no_run_can_have_are_refused(override, message):
+    path = next(path for path in CONFIGS if load(path).stage == "temporal")
+    with pytest.raises(InputError, match=message):
+        load(path, [override])

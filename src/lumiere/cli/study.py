@@ -112,7 +112,15 @@ def _method(argument: str) -> tuple[str, Path]:
     show_default=True,
     help="Port; 0 for any free one.",
 )
-def serve(study: Path, host: str, port: int) -> None:
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="Name under which browsers may ask for the page, such as a proxy's; repeatable.  [default: this "
+    "machine's own; any with --host 0.0.0.0]",
+)
+def serve(study: Path, host: str, port: int, allowed: tuple[str, ...]) -> None:
     """Serve STUDY as a web page until Ctrl-C, and store the answers in its folder.
 
     Every answer is on disk before the page shows it as saved. Run the same command again to resume. Requires
@@ -128,7 +136,9 @@ def serve(study: Path, host: str, port: int) -> None:
 
     plan = load(study)
     with listen(host, port) as listening:
-        app = application(plan, study)
+        own = {"localhost", "127.0.0.1", "[::1]", host}
+        local = host in ("localhost", "127.0.0.1", "::1")
+        app = application(plan, study, own | set(allowed) if local or allowed else None)
         bound, port = listening.getsockname()[:2]
         click.echo(f"http://{f'[{bound}]' if ':' in bound else bound}:{port}/  (Ctrl-C ends it)")
         run(app, listening)

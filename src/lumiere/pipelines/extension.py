@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from lumiere.pipelines.request import Prompt
     from lumiere.pipelines.text_to_video import LumierePipeline
 
+#: frames at the end of a window that the next one makes again: nothing follows them there, so they are the
+#: least like those before
+REMADE_FRAMES = 2
+#: frames over which the step from the last known frame to the first generated one is spread
+EASED_FRAMES = 6
 #: frames of a window that are known, at most
 KNOWN_FRAMES = 16
 
@@ -46,12 +51,38 @@ def extend(
     window, travel = clip, Travel.of(prompt)
     if travel is not None:
         travel.check(num_frames)
+    remade, joins = min(REMADE_FRAMES, (length - known_frames) // 4), []
     for number in itertools.count():
         condition = continue_from(frames, known_frames, length)
         part = prompt if travel is None else travel.shifted(len(frames) - known_frames)
         window = pipe(part, condition=condition, seed=seed + number, **options)
-        frames = np.concatenate([frames, window.frames[known_frames:]])
+        joins.append(len(frames))
+        frames = np.concatenate([frames, eased(frames[-1], window.frames[known_frames:])])
         if len(frames) >= num_frames:
             break
-    about = {**window.metadata, "prompt": str(travel or prompt), "seed": seed, "extended_from": len(clip)}
+        frames = frames[: len(frames) - remade]
+    about = {
+        **window.metadata,
+        "prompt": str(travel or prompt),
+        "seed": seed,
+        "extended_from": len(clip),
+        "joins": joins,
+    }
     return Clip(frames[:num_frames], clip.fps if fps is None else fps, about)
+
+
+def eased(last: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """Generated frames whose first ones go over from the known ``last`` one in equal parts of the difference,
+    a dissolve in place of a cut; a short window stays as it is.
+
+    Args:
+        last: uint8, h x w x 3.
+        made: uint8, t x h x w x 3.
+    """
+    count = min(EASED_FRAMES, len(made) // 8)
+    if not count:
+        return made
+    step = made[0].astype(np.float32) - last
+    left = 1 - (np.arange(count, dtype=np.float32) + 1) / count
+    first = made[:count] - left[:, None, None, None] * step
+    return np.concatenate([first.round().clip(0, 255).astype(np.uint8), made[count:]])

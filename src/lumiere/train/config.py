@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import sys
 import typing
 from collections.abc import Mapping, Sequence
@@ -508,8 +509,12 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         raise InputError(
             f'"{where}" is {value!r}; it must be a list{_length(options)} of {_names(options[0])}'
         )
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < 2**53:
         return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise InputError(f'"{where}" is {value}; it must be a finite number')
+    if type(value) is int and abs(value) > LARGEST:
+        raise InputError(f'"{where}" is {value}; it must be from {-LARGEST} to {LARGEST}')
     if type(value) is not hint:
         raise InputError(f'"{where}" is {value!r}; it must be of type {hint.__name__}')
     return value
@@ -545,9 +550,12 @@ def _check(config: Config) -> None:
         wrong = values[key] if isinstance(values[key], list) else [values[key]]
         if any(number <= 0 for number in wrong):
             raise InputError(f'"{key}" is {values[key]}; it must be above 0')
+    if any(beta >= 1 for beta in values.get("optim.betas", [])):
+        raise InputError(f'"optim.betas" is {values["optim.betas"]}; each must be from 0 to below 1')
     for key, (low, high) in RANGES.items():
-        if key in values and not low <= values[key] <= high:
-            raise InputError(f'"{key}" is {values[key]}; it must be from {low} to {high}')
+        given = values.get(key, [])
+        if any(not low <= number <= high for number in (given if isinstance(given, list) else [given])):
+            raise InputError(f'"{key}" is {given}; it must be from {low} to {high}')
     if config.run.max_steps <= 0 and config.run.max_minutes <= 0:
         raise InputError('neither "run.max_steps" nor "run.max_minutes" is above 0; set one of them')
     _check_stills(config)
@@ -654,7 +662,19 @@ _ABOVE_ZERO = {
     "decoder_widths",
 }
 POSITIVE = {f"{section}.{key}" for section, keys in _ABOVE_ZERO.items() for key in keys.split()}
+#: of whole numbers
+LARGEST = 2**63 - 1
+#: what a number, or each one of a list, may be
 RANGES = {
+    "data.frames": (1, 10_000),
+    "data.size": (1, 8192),
+    "optim.lr": (0.0, 1000.0),
+    "optim.betas": (0.0, 1.0),
+    "optim.weight_decay": (0.0, 1000.0),
+    "optim.accumulate": (1, 10**6),
+    "run.threads": (0, 4096),
+    "run.max_steps": (0, 10**9),
+    "run.max_minutes": (0.0, 1e9),
     "data.clip_share": (0.0, 1.0),
     "data.still_share": (0.0, 1.0),
     "samples.frames": (0, 10**6),

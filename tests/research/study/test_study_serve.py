@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import signal
@@ -270,3 +271,58 @@ def test_a_port_in_use_is_one_line(run, study: Path) -> None:
 
 def test_only_this_machine_is_served_unless_asked(shared: Server) -> None:
     assert shared.url.startswith("http://127.0.0.1:")
+
+
+def asked(port: int, method: str, path: str, **headers: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(
+            method, path, headers={name.replace("_", "-"): say for name, say in headers.items()}
+        )
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_other_names_and_other_pages_are_refused(serve: Serve, study: Path) -> None:
+    port = serve(study).port
+    assert port is not None
+    own = f"http://127.0.0.1:{port}"
+    assert asked(port, "GET", "/api/study", Host=f"localhost:{port}") == 200
+    assert asked(port, "GET", "/api/study", Host="evil.example") == 403
+    assert asked(port, "POST", "/api/raters", Origin=own) == 201
+    assert asked(port, "POST", "/api/raters", Origin="http://evil.example") == 403
+    assert asked(port, "POST", "/api/raters", Origin="null") == 403
+    assert asked(port, "POST", "/api/raters", Origin=own, Sec_Fetch_Site="cross-site") == 403
+    assert asked(port, "POST", "/api/raters", Origin="https://public", Sec_Fetch_Site="same-origin") == 201
+
+
+def test_a_minute_takes_so_many_raters(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lumiere.research.study import serve as module
+
+    monkeypatch.setattr(module, "_JOINS_A_MINUTE", 2)
+    monkeypatch.setattr(module, "_SECONDS_TO_SEND", 0.1)
+    app = module.application(load(study), study)
+
+    async def status(method: str, path: str) -> int:
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(30)  # a body that never comes
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
+        await app(scope, receive, send)
+        return int(sent[0]["status"])
+
+    token = Storage(study / ANSWERS, load(study).id).join()
+    pair = load(study).trials(1)[0].pair.id
+
+    async def all_of_them() -> list[int]:
+        joined = [await status("POST", "/api/raters") for _ in range(3)]
+        return [*joined, await status("PUT", f"/api/raters/{token}/answers/{pair}/1")]
+
+    assert asyncio.run(all_of_them()) == [201, 201, 429, 408]

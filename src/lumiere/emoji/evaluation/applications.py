@@ -20,6 +20,7 @@ from lumiere.emoji.evaluation.bench import Bench, Figures, Shown
 from lumiere.emoji.evaluation.figures import MOVING_THRESHOLD, border_colour, change_between_eighths, measure
 from lumiere.io.pixels import to_uint8
 from lumiere.metrics.consistency import detail, flows, psnr, warped_error
+from lumiere.metrics.joins import steps_at
 from lumiere.metrics.optical_flow import opencv
 from lumiere.pipelines.inputs import fitted_size
 from lumiere.pipelines.outputs import changes_round
@@ -159,10 +160,13 @@ def extend(bench: Bench, prompt: HeldOutPrompt, number: int, seed: int) -> tuple
     scene = dataclasses.replace(prompt.scene, motion="none")
     text = caption(scene, dict(bench.labels))
     first = bench.pipe(text, seed=seed, **bench.sampling)
-    made = bench.pipe.extend(first, EXTENDED, text, seed=seed, **bench.sampling).frames
+    extended = bench.pipe.extend(first, EXTENDED, text, seed=seed, **bench.sampling)
+    made, joins = extended.frames, steps_at(extended.frames, extended.metadata["joins"])
     begin, end = made[:CLIP_FRAMES], made[-CLIP_FRAMES:]
     drift = float(np.abs(border_colour(end) - border_colour(begin)).max())
     return {
+        "first_join": joins[0],
+        "join": max(joins),
         "drift": drift,
         "kept": drift <= _NEAR,
         "detail": detail(end) / detail(begin),

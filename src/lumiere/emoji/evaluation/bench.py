@@ -13,6 +13,7 @@ from lumiere.conditions import Condition
 from lumiere.emoji.data.scenes import CLIP_FRAMES, Scene, Sprite, render
 from lumiere.emoji.evaluation.recogniser import Recogniser, ranking
 from lumiere.io.pixels import from_uint8, to_uint8
+from lumiere.metrics.joins import border_step, join_step
 from lumiere.pipelines.text_to_video import FROM_PROMPT_ALONE, LumierePipeline
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Bench:
         return clip.frames, {
             "raw_psnr": clip.metadata["known_psnr"],
             "codec_psnr": condition.psnr(self.through_codec(condition.video)),
+            "join": join_step(clip.frames, known),
+            "border": border_step(clip.frames, known),
             "exact": bool((clip.frames[known] == condition.video[known]).all()),
         }
 

@@ -6,10 +6,13 @@ by a random token alone, which stands in the link after #: no server's log sees 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,9 +25,11 @@ try:
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
     from starlette.requests import ClientDisconnect, Request
     from starlette.responses import FileResponse, JSONResponse, Response
     from starlette.routing import Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
 except ImportError:
     raise InputError("this needs Starlette and uvicorn: pip install 'lumiere-video[study]'") from None
 
@@ -33,6 +38,9 @@ _PAGE_FILES = {"": "index.html", "study.css": "study.css", "study.js": "study.js
 _LONGEST_BODY = 4096
 _MOST_REVISIONS = 1_000_000
 _MOST_SECONDS = 1e9
+#: of a body
+_SECONDS_TO_SEND = 30
+_JOINS_A_MINUTE = 300
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src data:; media-src blob:; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
@@ -42,10 +50,15 @@ _HEADERS = {
 _SIDES = ("left", "right")
 
 
-def application(study: Study, folder: Path) -> Starlette:
+def application(study: Study, folder: Path, hosts: Collection[str] | None = None) -> Starlette:
     """The page of the study in ``folder``, as an ASGI application.
 
-    Raises :class:`InputError` if its answers cannot be written.
+    Args:
+        hosts: names under which it may be asked for, so that no other page reaches it by a name that it
+            points to this machine. Default: any.
+
+    Raises:
+        InputError: its answers cannot be written.
     """
     storage = Storage(folder / ANSWERS, study.id)
     api = _Api(study, storage)
@@ -79,7 +92,41 @@ def application(study: Study, folder: Path) -> Starlette:
         ],
         exception_handlers={HTTPException: _refusal, sqlite3.Error: _not_stored},
         lifespan=lifespan,
+        middleware=[Middleware(_SamePage, hosts=hosts)],
     )
+
+
+class _SamePage:
+    """Refuse what a page of somebody else has a browser send: under another name of this machine, or to
+    change something."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (reason := self._refused(Request(scope))) is not None:
+            await _json({"error": reason}, 403)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _refused(self, request: Request) -> str | None:
+        host = request.headers.get("host", "")
+        if self.hosts is not None and _name(host) not in self.hosts:
+            return "this study is not served under that name; --allow-host allows one"
+        if request.method in ("GET", "HEAD"):
+            return None
+        # Browsers say this of every request; a proxy that changes the host leaves it.
+        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+        same = origin is None or origin.partition("://")[2] == host
+        if site not in (None, "same-origin", "none") or (site is None and not same):
+            return "another page may not send this"
+        return None
+
+
+def _name(host: str) -> str:
+    """A host without its port."""
+    return host[: host.rindex("]") + 1] if "]" in host else host.partition(":")[0]
 
 
 class _Api:
@@ -87,12 +134,19 @@ class _Api:
         self.study = study
         self.storage = storage
         self.trials: Callable[[int], list[Trial]] = lru_cache(maxsize=1024)(study.trials)
+        self.joined: deque[float] = deque()
 
     async def about(self, _: Request) -> Response:
         """The instructions that a rater sees before the first pair."""
         return _json({"pairs": len(self.trials(1)), "questions": self.study.questions})
 
     async def join(self, _: Request) -> Response:
+        now = time.monotonic()
+        while self.joined and self.joined[0] < now - 60:
+            self.joined.popleft()
+        if len(self.joined) >= _JOINS_A_MINUTE:
+            raise HTTPException(429, "too many raters join at once; try again in a minute")
+        self.joined.append(now)
         return _json({"rater": await run_in_threadpool(self.storage.join)}, 201)
 
     async def session(self, request: Request) -> Response:
@@ -147,13 +201,18 @@ def _number(fields: dict[str, Any], name: str, kinds: tuple[type, ...], most: fl
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    body = b""
-    try:
+    async def read() -> bytes:
+        body = b""
         async for part in request.stream():
             body += part
             if len(body) > _LONGEST_BODY:
                 raise HTTPException(413, f"an answer is at most {_LONGEST_BODY} bytes")
-        fields = json.loads(body)
+        return body
+
+    try:
+        fields = json.loads(await asyncio.wait_for(read(), _SECONDS_TO_SEND))
+    except asyncio.TimeoutError:
+        raise HTTPException(408, f"an answer is to be sent within {_SECONDS_TO_SEND} seconds") from None
     except (ValueError, RecursionError, ClientDisconnect):
         raise HTTPException(400, "an answer is to be JSON") from None
     if not isinstance(fields, dict):

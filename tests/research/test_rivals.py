@@ -173,6 +173,7 @@ def test_any_pipeline_gets_the_arguments_that_its_call_takes(toy, monkeypatch):
     [
         ("adapter", [], "adapter has no model_index.json; give the folder of a whole pipeline"),
         ("unknown", [], "is a NoSuchPipeline, which diffusers"),
+        ("own", [], "own is a model of this package; make its clips with lumiere batch PROMPTS --model"),
         ("foreign", [], "names a os.system, which is not known"),
         ("svd", [], "StableVideoDiffusionPipeline needs images; give their folder with --images"),
         ("svd", ["--images", "none"], "none is no folder; give pictures"),
@@ -209,7 +210,11 @@ def test_bad_input_is_one_line(run, models, model, options, said):
         shutil.copytree(models / "model-scope", folder)
         index, weights = folder / "model_index.json", folder / "unet" / "diffusion_pytorch_model.safetensors"
         about = json.loads(index.read_text())
-        change = {"unknown": {"_class_name": "NoSuchPipeline"}, "foreign": {"unet": ["os", "system"]}}
+        change = {
+            "own": {"_class_name": "LumierePipeline"},
+            "unknown": {"_class_name": "NoSuchPipeline"},
+            "foreign": {"unet": ["os", "system"]},
+        }
         index.write_text(json.dumps(about | change.get(model, {})))
         if model == "pickled":
             weights.rename(weights.with_suffix(".bin"))

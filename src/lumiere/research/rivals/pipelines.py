@@ -229,6 +229,10 @@ def _kind(folder: Path, motion_adapter: Path | None) -> Any:
     if not (folder / INDEX).is_file():
         raise InputError(f"{folder} has no {INDEX}; give the folder of a whole pipeline that diffusers saved")
     name = read_json(folder / INDEX).get("_class_name")
+    if name == "LumierePipeline":
+        raise InputError(
+            f"{folder} is a model of this package; make its clips with lumiere batch PROMPTS --model {folder}"
+        )
     with quiet():  # the module is imported here
         kind = getattr(diffusers, "AnimateDiffPipeline" if motion_adapter else str(name), None)
     if not isinstance(kind, type) or not issubclass(kind, DiffusionPipeline):

@@ -97,9 +97,7 @@ class Watcher:
 class _Bar:
     """What a pipeline uses of tqdm's bar."""
 
-    def __init__(
-        self, watcher: Watcher, pipe: Any, iterable: Iterable[Any] | None, total: int | None
-    ) -> None:
+    def __init__(self, watcher: Watcher, pipe: Any, iterable: Any, total: int | None) -> None:
         self._watcher, self._pipe, self._iterable = watcher, pipe, iterable
         length = len(iterable) if total is None and hasattr(iterable, "__len__") else total
         stage = getattr(pipe, "_progress_bar_config", {}).get("desc") or "sampling"
@@ -124,8 +122,9 @@ def _estimate(pipe: Any) -> Any:
     """The scheduler's estimate of the clean latents, c t h w of the first clip; None if it keeps none."""
     outputs = getattr(pipe.scheduler, "model_outputs", None)
     last = outputs[-1] if outputs else None
-    decodable = hasattr(pipe, "decode_latents") and last is not None and last.ndim == 5
-    return last[0] if decodable and last.shape[1] == pipe.codec.channels else None
+    if last is None or last.ndim != 5 or not hasattr(pipe, "decode_latents"):
+        return None
+    return last[0] if last.shape[1] == pipe.codec.channels else None
 
 
 def _animation(pipe: Any, latents: Any) -> bytes:

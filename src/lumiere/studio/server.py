@@ -265,7 +265,7 @@ class Api:
 
     async def take_frame(self, request: Request) -> Response:
         """Make a picture of a frame of a video."""
-        file, number = await self._video(request), _whole(request.path_params["number"], "frame")
+        file, number = await self._video(request), _whole(request.path_params["number"], "frame") or 0
 
         def taken() -> File:
             pixels = media.frame_of(media.source_of(self.store.folder(file.session, file.id)), number)

@@ -224,8 +224,10 @@ _JOB = "id, session, verb, options, state, error, notes, created, started, ended
 
 
 def _file(row: tuple[Any, ...]) -> File:
-    return File(*row[:4], json.loads(row[4]), row[5])
+    about: Any = json.loads(row[4])
+    return File(*(*row[:4], about, row[5]))
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    return Job(*row[:3], json.loads(row[3]), row[4], row[5], json.loads(row[6]), *row[7:])
+    options, notes = json.loads(row[3]), json.loads(row[6])
+    return Job(*(*row[:3], options, *row[4:6], notes, *row[7:]))

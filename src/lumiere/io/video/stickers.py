@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,23 +99,19 @@ def _attempts(limits: Limits, seconds: Fraction) -> Iterator[tuple[str, Write]]:
             best = share == _BIT_SHARES[0]
             yield (
                 "" if best else f"quality: {bits // 1000} kbit/s",
-                lambda path, frames, fps, bits=bits: transparent.write_webm(path, frames, fps, "", bits),
+                partial(transparent.write_webm, note="", bit_rate=bits),
             )
     elif limits.ending == ".webp":
         for quality in _QUALITIES:
             yield (
                 "" if quality == _QUALITIES[0] else f"quality: WebP at {quality} of 100",
-                lambda path, frames, fps, quality=quality: transparent.write_webp(
-                    path, frames, fps, "", quality
-                ),
+                partial(transparent.write_webp, note="", quality=quality),
             )
     else:
         for colours in (None, *_COLOURS):
             yield (
                 "" if colours is None else f"colours: {colours}, alpha among them",
-                lambda path, frames, fps, colours=colours: transparent.write_apng(
-                    path, frames, fps, "", colours
-                ),
+                partial(transparent.write_apng, note="", colours=colours),
             )
 
 

@@ -45,7 +45,7 @@ def save_transparent(
 def write_webp(path: Path, frames: np.ndarray, fps: Fraction, note: str, quality: int = 90) -> None:
     exif = Image.Exif()
     exif[EXIF_IMAGE_DESCRIPTION] = note
-    options = {"exif": exif} if note else {}
+    options: dict[str, Any] = {"exif": exif} if note else {}
     _save(
         path,
         [*map(Image.fromarray, frames)],
@@ -120,7 +120,7 @@ def read_alpha(path: Path) -> np.ndarray | None:
             stream = container.streams.video[0]
             if "1" not in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE")):
                 return None
-            decoder = av.CodecContext.create(_VP9, "r")
+            decoder: Any = av.CodecContext.create(_VP9, "r")
             pictures = [each for packet in container.demux(stream) for each in decoder.decode(packet)]
         pixels = np.stack([each.to_ndarray(format="rgba") for each in pictures])
     else:

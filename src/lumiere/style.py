@@ -195,6 +195,11 @@ def applied_style(
         yield
         return
     own = dict(net.named_parameters())
+    if any(parameter.is_meta for parameter in own.values()):
+        raise InputError(
+            f"the style {style.name} cannot change weights that are offloaded one by one (sequential CPU"
+            " offload); use model CPU offload (--offload model)"
+        )
     original = {name: parameter.data for name, parameter in own.items()}
     blended = blend(original, style.weights(net), alpha)
     try:

@@ -30,6 +30,7 @@ from lumiere.cli.options import (
     seed_option,
     steps_option,
     style_options,
+    tiling_option,
     upscaler_option,
     with_lora,
 )
@@ -82,6 +83,7 @@ _OPTIONS = (
     rewrite_option,
     device_option,
     offload_option,
+    tiling_option,
     dtype_option,
     transparent_option,
     overwrite_option,
@@ -109,6 +111,7 @@ class ConditionedOptions:
     no_rewrite: bool
     device: str | None
     offload: str | None
+    vae_tiling: bool
     dtype: str
     transparent: bool
     overwrite: bool
@@ -140,7 +143,7 @@ class ConditionedOptions:
         """Load the model. Raises :class:`InputError` if there is none."""
         from lumiere.pipelines.text_to_video import LumierePipeline
 
-        pipe = load(LumierePipeline, self.model, self.device, self.dtype, self.offload)
+        pipe = load(LumierePipeline, self.model, self.device, self.dtype, self.offload, self.vae_tiling)
         pipe.set_progress_bar_config(desc="sampling", unit="step")
         return pipe
 

@@ -35,6 +35,7 @@ from lumiere.cli.options import (
     seed_option,
     steps_option,
     style_options,
+    tiling_option,
     upscaler_option,
     with_lora,
 )
@@ -121,6 +122,7 @@ _OPTIONS = (
     device_option,
     dtype_option,
     transparent_option,
+    tiling_option,
     overwrite_option,
 )
 
@@ -181,6 +183,7 @@ def make_clips(
     device: str | None,
     dtype: str,
     transparent: bool,
+    vae_tiling: bool,
     overwrite: bool,
     loop: bool,
     offload: str | None = None,
@@ -228,7 +231,7 @@ def make_clips(
     folder = bundle.resolve(model)
     asked = model_prompt(prompt, folder, rewrite=not (no_rewrite or regions))
     codec = kept(
-        "codec", (folder, place, dtype), lambda: _codec(folder, pick_dtype(dtype, place))
+        "codec", (folder, place, dtype, offload, vae_tiling), lambda: _codec(folder, pick_dtype(dtype, place))
     )  # small, and its factor decides which sizes are possible
     height, width = target or (None, None)
     larger = None
@@ -245,7 +248,7 @@ def make_clips(
             target_size(height, width, target)
             larger = load(UpscalePipeline, upscaler, place, dtype, offload)
             larger.check_memory(frames, target)
-    pipe = load(LumierePipeline, folder, place, dtype, offload, codec=codec)
+    pipe = load(LumierePipeline, folder, place, dtype, offload, vae_tiling, codec=codec)
     if scheduler is not None:
         pipe.scheduler = make_scheduler(scheduler, pipe.scheduler.config)
     applied_style = Style.from_pretrained(style) if isinstance(style, Path) else style and style(pipe)

@@ -35,6 +35,7 @@ def load(
     device: str | None,
     dtype: str,
     offload: str | None = None,
+    vae_tiling: bool = False,
     **components: Any,
 ) -> T:
     """A shallow copy of a model on a device, loaded once; setting its scheduler affects that copy alone.
@@ -45,7 +46,8 @@ def load(
         kind: class of the pipeline.
         device: None for the fastest one.
         dtype: precision of the networks, by its name in torch, or ``"auto"``.
-        offload: ``"model"`` for diffusers' model CPU offload, which needs a GPU.
+        offload: ``"model"`` or ``"sequential"`` for diffusers' CPU offload of that name, which needs a GPU.
+        vae_tiling: encode and decode in tiles.
         components: replace those of the bundle.
     """
     place = pick_device(device)
@@ -54,11 +56,17 @@ def load(
         pipeline = cast(Any, kind).from_pretrained(model, pick_dtype(dtype, place), **components)
         if offload == "model":
             pipeline.enable_model_cpu_offload(device=place)
+        elif offload == "sequential":
+            pipeline.enable_sequential_cpu_offload(device=place)
         else:
             pipeline.to(place)
+        if vae_tiling:
+            pipeline.enable_vae_tiling()
+        else:
+            pipeline.disable_vae_tiling()
         return cast(T, pipeline)
 
-    pipe = copy(kept(kind.__name__, (str(model), place, dtype, offload), make))
+    pipe = copy(kept(kind.__name__, (str(model), place, dtype, offload, vae_tiling), make))
     if (watch := click.get_current_context().meta.get(WATCH)) is not None:
         watch(pipe)
     return pipe

@@ -94,8 +94,12 @@ device_option = click.option(
 )
 offload_option = click.option(
     "--offload",
-    type=click.Choice(["model"]),
-    help="Keep networks in CPU memory, and move one at a time to the GPU (model CPU offload).",
+    type=click.Choice(["model", "sequential"]),
+    help="Keep networks in CPU memory, and move one network (model) or one layer (sequential, slowest) at a "
+    "time to the GPU.",
+)
+tiling_option = click.option(
+    "--vae-tiling", is_flag=True, help="Encode and decode large frames in tiles, for less memory."
 )
 steps_option = click.option(
     "--steps", type=click.IntRange(1, 1000), help="Denoising steps.  [default: the model's]"

@@ -33,6 +33,19 @@ class VAECodec(ModelMixin, ConfigMixin):
         self.channels: int = config.latent_channels
         self.factor: int = 2 ** (len(config.block_out_channels) - 1)
 
+    @property
+    def tile(self) -> int | None:
+        """Side, in samples, above which a picture is decoded in tiles; None unless tiling is on."""
+        return int(self.vae.tile_latent_min_size) if self.vae.use_tiling else None
+
+    def tiling(self, on: bool) -> None:
+        """Encode and decode large pictures in overlapping tiles, with less memory and slightly different
+        pixels, or whole."""
+        if on:
+            self.vae.enable_tiling()
+        else:
+            self.vae.disable_tiling()
+
     def _offset(self, like: Tensor) -> Tensor | float:
         config = self.vae.config
         if config.latents_mean is not None:

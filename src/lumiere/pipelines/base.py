@@ -158,6 +158,24 @@ class BundlePipeline(DiffusionPipeline):
             )
         return settings
 
+    def enable_vae_tiling(self) -> None:
+        """Encode and decode large frames in overlapping tiles. Frames are encoded and decoded one by one in
+        any case (VAE slicing).
+
+        Raises:
+            InputError: the model's codec is no VAE.
+        """
+        if not hasattr(self.codec, "tiling"):
+            raise InputError(
+                f"this model's codec is a {type(self.codec).__name__}, which has no tiling; leave it out"
+            )
+        self.codec.tiling(True)
+
+    def disable_vae_tiling(self) -> None:
+        """Encode and decode whole frames again."""
+        if hasattr(self.codec, "tiling"):
+            self.codec.tiling(False)
+
     def save_pretrained(
         self,
         save_directory: str | os.PathLike[str],

@@ -9,8 +9,11 @@ from typing import Any
 
 import psutil
 import torch
+import torch.nn.functional as F
+from accelerate import init_empty_weights
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -46,6 +49,16 @@ class _LiveBytes(TorchDispatchMode):
         return out
 
 
+class _FusedAttention(TorchFunctionMode):
+    """Attention on the meta device as fused kernels have it: no matrix of weights is made."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention and args[0].is_meta:
+            query, _, value = args[:3]
+            return query.new_empty(*query.shape[:-1], value.shape[-1])
+        return func(*args, **(kwargs or {}))
+
+
 def peak_bytes(module: nn.Module, compute: Callable[[], Any]) -> int:
     """Bytes that tensors made in ``compute()`` take at their highest; the weights of ``module`` not counted.
 
@@ -53,7 +66,7 @@ def peak_bytes(module: nn.Module, compute: Callable[[], Any]) -> int:
     large one takes.
     """
     weights = {StorageWeakRef(w.untyped_storage()) for w in (*module.parameters(), *module.buffers())}
-    with torch.no_grad(), _LiveBytes(weights) as live:
+    with torch.no_grad(), _FusedAttention(), _LiveBytes(weights) as live:
         compute()
     return live.peak
 
@@ -77,6 +90,11 @@ def _cgroup_bytes() -> int:
         return limit - int((folder / "memory.current").read_text()) + int(stat["inactive_file"])
     except (OSError, ValueError, KeyError):  # no cgroup v2, or no limit ("max")
         return torch.iinfo(torch.int64).max
+
+
+def offloaded_one_by_one(module: nn.Module) -> bool:
+    """Whether a net's weights are brought to its device one by one (sequential CPU offload)."""
+    return any(each.is_meta for each in module.parameters())
 
 
 class SamplingMemory:
@@ -126,7 +144,10 @@ class SamplingMemory:
         video = 4 * 3 * num_frames * height * width * batch_size * larger
         # A codec decodes a clip in slices, so that what it takes does not grow with the clip.
         at_once = getattr(self.codec, "frames_at_once", num_frames)
-        decoded = decoding * ratio / batch_size * min(num_frames, at_once) / min(8, at_once) + 3 * video
+        area = ratio / batch_size
+        if tile := getattr(self.codec, "tile", None):
+            area = min(area, tile**2 / 64)
+        decoded = decoding * area * min(num_frames, at_once) / min(8, at_once) + 3 * video
         return int(OVERHEAD * max(sampling, decoded))
 
     def _probe(self) -> tuple[int, int, int]:
@@ -134,14 +155,27 @@ class SamplingMemory:
         device = self._execution_device
         key = (id(self.unet), id(self.codec), self.unet.dtype, device)
         if key not in self._probed:
-            x = torch.zeros(1, self.codec.channels, 8, 8, 8, device=device)
+            net, codec = self.unet, self.codec
+            if offloaded_one_by_one(net):
+                # Their weights come and go; what they compute is the same without them.
+                device = torch.device("meta")
+                with init_empty_weights(include_buffers=True):
+                    net, codec = (type(each).from_config(each.config).to(each.dtype) for each in (net, codec))
+            x = torch.zeros(1, codec.channels, 8, 8, 8, device=device, dtype=net.dtype)
             context = torch.zeros(1, self.text_encoder.length, self.text_encoder.dim, device=device)
             t = torch.zeros((), dtype=torch.long, device=device)
-            net = peak_bytes(self.unet, lambda: self._denoise(x, t, context))
-            decoding = peak_bytes(self.codec, lambda: self.decode_latents(x[0]))
+            of_net = peak_bytes(net, lambda: net(x, t, context.to(x), return_dict=False))
+            of_codec = peak_bytes(codec, lambda: codec.decode(x.to(codec.dtype)))
+            # Samples are float32 whatever the net computes in.
             self._probed.clear()  # shared with copies of the pipeline, such as a batch's
-            self._probed[key] = net, decoding, x.nbytes
+            self._probed[key] = of_net, of_codec, 4 * x.numel()
         return self._probed[key]
+
+    def _weights_to_come(self) -> int:
+        """Bytes of the net's weights if model CPU offload brings them to the device while sampling."""
+        if not self.__dict__.get("_all_hooks"):
+            return 0
+        return sum(each.numel() * each.element_size() for each in self.unet.parameters())
 
     def check_memory(
         self, num_frames: int, height: int, width: int, batch_size: int, guided: bool, larger: float = 1.0
@@ -155,7 +189,7 @@ class SamplingMemory:
         def need(frames: int) -> int:
             return self.memory_bytes(frames, height, width, batch_size, guided, larger)
 
-        needed, free = need(num_frames), available_bytes(self._execution_device)
+        needed, free = need(num_frames) + self._weights_to_come(), available_bytes(self._execution_device)
         if needed <= free:
             return
         fitting = bisect_right(range(1, num_frames + 1), free, key=need)

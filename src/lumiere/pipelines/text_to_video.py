@@ -257,8 +257,13 @@ class LumierePipeline(SamplingMemory, BundlePipeline):
         if condition is not None:
             condition = condition.to(x).repeat(len(x) // len(condition), 1, 1, 1, 1)
         prediction = self.unet(
-            x, t, encoder_hidden_states=context.to(x), condition=condition, first_frame=frame_offset
-        ).sample
+            x,
+            t,
+            encoder_hidden_states=context.to(x),
+            condition=condition,
+            first_frame=frame_offset,
+            return_dict=False,
+        )[0]
         # A learned variance (DeepFloyd-IF) comes after it; no sampler here has a use for that.
         return prediction[:, : self.codec.channels].float()
 

@@ -103,7 +103,9 @@ def _index(folder: Path) -> dict[str, Any]:
 
 def _vae_codec(vae: AutoencoderKL) -> VAECodec:
     with init_empty_weights():
-        codec = VAECodec({key: value for key, value in vae.config.items() if not key.startswith("_")})
+        codec = VAECodec(
+            vae_config={key: value for key, value in vae.config.items() if not key.startswith("_")}
+        )
     codec.vae = vae.requires_grad_(False).eval()
     return codec
 

@@ -158,7 +158,7 @@ def _unet(path: Path, state: State, config: dict[str, Any]) -> UNet2DConditionMo
 
 def _codec(path: Path, state: State, config: dict[str, Any]) -> VAECodec:
     with init_empty_weights():
-        codec = VAECodec(config)
+        codec = VAECodec(vae_config=config)
     weights = _converted(path, convert_ldm_vae_checkpoint, state, codec.vae.config)
     assign_weights(codec.vae, weights, f"{path} (VAE)")
     return codec

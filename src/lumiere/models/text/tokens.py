@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from lumiere.errors import InputError
 
@@ -40,6 +40,15 @@ def tokenize(tokenizer: Tokenizer, prompts: list[str], length: int, pad: int, de
         ids[i, : len(tokens)] = torch.tensor(tokens)
         mask[i, : len(tokens)] = 1
     return Tokens(ids.to(device), mask.to(device))
+
+
+def working_device(model: nn.Module) -> torch.device:
+    """Where a model computes, which is not where its weights are while they are offloaded one by one."""
+    for module in model.modules():
+        place = getattr(getattr(module, "_hf_hook", None), "execution_device", None)
+        if place is not None:
+            return torch.device(place)
+    return next(model.parameters()).device
 
 
 class Tokenizing:
@@ -80,4 +89,4 @@ class Tokenizing:
         tokenizer = self.tokenizers[file]
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        return tokenize(tokenizer, prompts, length, pad, self.device)
+        return tokenize(tokenizer, prompts, length, pad, working_device(self))

@@ -155,7 +155,7 @@ class _TorchUtilsLoader:
 
 class _Finder:
     @staticmethod
-    def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         loader: Any = _ShellLoader if name in SHELLS else None
         if name == "diffusers.utils.torch_utils":
             loader = _TorchUtilsLoader

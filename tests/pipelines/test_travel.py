@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import tiny_net
 from lumiere import Clip, conditions
 from lumiere.errors import InputError
 from lumiere.models.stunet import _PerFrame
 from lumiere.pipelines.travel import Travel
+from tiny_nets import tiny_net
 
 
 def test_text_and_mappings():

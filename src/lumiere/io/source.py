@@ -15,6 +15,9 @@ from lumiere.io.text import printable
 
 #: enough to find how a PNG or a WebP is animated
 HEAD = 4096
+#: of files that are videos by their names, whatever they hold
+_NAMED = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm webp wmv"
+VIDEO_ENDINGS = frozenset(f".{each}" for each in _NAMED.split())
 _ISO_PICTURES = (b"avif", b"heic", b"heix", b"mif1")
 _ISO = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
 _VIDEOS = (
@@ -114,6 +117,11 @@ def open_source(source: Source) -> io.BufferedIOBase:
 def kind_of(source: Source) -> Kind:
     """What a file is, by how it begins; raises as :func:`open_source` does."""
     return kind_of_bytes(read_head(source))
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is a video, or is called one, so that a damaged one is refused and not passed over."""
+    return path.suffix.lower() in VIDEO_ENDINGS or kind_of(path) is Kind.VIDEO
 
 
 def read_head(source: Source) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lumiere.errors import InputError
 from lumiere.io.bundle import sha256
-from lumiere.io.source import HEAD, Kind, Packed, files_of, kind_of, kind_of_bytes
+from lumiere.io.source import HEAD, Kind, Packed, files_of, is_video, kind_of_bytes
 from lumiere.io.text import parse_json, read_text
 from lumiere.io.video import Clip, read_metadata
 
@@ -88,7 +88,7 @@ def _in(path: Path) -> list[Source]:
             found.append(Source(each.parent.relative_to(path).as_posix(), each.parent))
         elif each.suffix == ".tar":
             found += _in_shard(each)
-        elif each.is_file() and kind_of(each) is Kind.VIDEO:
+        elif each.is_file() and is_video(each):
             found.append(Source(each.relative_to(path).as_posix(), each))
     return found
 

@@ -209,7 +209,7 @@ def test_damaged_figures_are_refused(
             '{"figures": {}, "settings": {}, "prompts": 1}',
             "holds no figures that lumiere writes",
         ),
-        ("a.png", "no picture", "cannot be read as a picture"),
+        ("a.png", "no picture", "cannot be read as JSON or as a picture"),
         ("study.json", '{"format": "lumiere-study/1"}', "study.json is damaged"),
         ("folder/a.txt", "", "folder holds no figures"),
         (None, "", "does not exist"),

@@ -19,11 +19,9 @@ from typing import Any
 
 from lumiere.data.videos.clips import Video
 from lumiere.errors import InputError
-from lumiere.io.source import HEAD, Kind, files_of, kind_of, kind_of_bytes
+from lumiere.io.source import HEAD, VIDEO_ENDINGS, Kind, files_of, is_video, kind_of_bytes
 from lumiere.io.text import parse_json
 
-_CONTAINERS = "3gp avi flv gif m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm webp wmv"
-VIDEOS = frozenset(f".{ending}" for ending in _CONTAINERS.split())
 METADATA = ("metadata.csv", "metadata.jsonl")
 #: names of the caption's column
 CAPTION = ("text", "caption")
@@ -75,9 +73,9 @@ def find_inputs(folder: Path, out: Path) -> Inputs:
 
 def _is_video(path: Path) -> bool:
     """By its content; and by its name, for which it is said why it is none."""
-    if _ending(path.name) in VIDEOS:
-        return True
-    return _ending(path.name) != ".tar" and path.is_file() and kind_of(path) is Kind.VIDEO
+    return _ending(path.name) in VIDEO_ENDINGS or (
+        _ending(path.name) != ".tar" and path.is_file() and is_video(path)
+    )
 
 
 def _utf8(name: str) -> str:
@@ -93,7 +91,7 @@ def _files(folder: Path, out: Path) -> Iterator[Path]:
     for where, folders, names in os.walk(folder):
         here = Path(where)
         # A folder that is named as a video is one of the things that go wrong; it is said, not walked.
-        odd = [name for name in folders if _ending(name) in VIDEOS]
+        odd = [name for name in folders if _ending(name) in VIDEO_ENDINGS]
         folders[:] = [
             name
             for name in folders
@@ -157,7 +155,7 @@ def _samples(path: Path, name: str) -> Iterator[Video]:
                 key = f"{parent}/{key}"
                 if ending.lower() in ("txt", "json"):
                     captions[key] = _member_caption(file.read(), ending.lower())
-                elif f".{ending.lower()}" in VIDEOS or kind_of_bytes(file.read(HEAD)) is Kind.VIDEO:
+                elif f".{ending.lower()}" in VIDEO_ENDINGS or kind_of_bytes(file.read(HEAD)) is Kind.VIDEO:
                     media[key] = member
     except (OSError, ValueError, EOFError, tarfile.TarError):
         whole = False

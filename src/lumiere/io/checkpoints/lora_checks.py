@@ -17,8 +17,8 @@ from lumiere.io.text import printable
 
 PREFIX = "unet"
 #: in the names of the first of a layer's two matrices
-DOWN = re.compile(r"[._](lora_A|down)\.")
-_UP = re.compile(r"[._](lora_B|up)\.")
+DOWN = re.compile(r"[._](lora_A|down)\.(?:\w+\.)?weight$")
+_UP = re.compile(r"[._](lora_B|up)\.(?:\w+\.)?weight$")
 _NOT_PLAIN = re.compile(r"dora_scale|lora_magnitude_vector|lora_B\.bias|lokr_|hada_")
 _HIGHEST_RANK = 4096
 #: names of layers as PEFT matches them, and no patterns that could take long

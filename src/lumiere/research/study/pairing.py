@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lumiere.errors import InputError
-from lumiere.io.source import Kind, kind_of
+from lumiere.io.source import is_video
 from lumiere.io.text import parse_json, read_text
 from lumiere.io.video import ClipInfo, probe
 
@@ -94,7 +94,7 @@ def _is_clip(path: Path) -> bool:
         return False
     if path.is_dir():
         return (path / "clip.json").is_file()
-    return path.is_file() and kind_of(path) is Kind.VIDEO
+    return path.is_file() and is_video(path)
 
 
 def _read(path: Path) -> Found:

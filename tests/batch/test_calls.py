@@ -50,7 +50,7 @@ def test_settings_tell_contents_and_not_names():
     }
     settings = make_call(PROGRAM, "animate", options).settings(digest)
     assert settings["image"] == "<cat.png>" and settings["style"] == "<line-art>"
-    assert settings["model"].endswith("weights/emoji>") and settings["frames"] == 80
+    assert settings["model"].endswith("weights/emoji>") and "frames" not in settings
     assert settings["verb"] == "animate" and settings["seed"] == 3 and "negative" not in settings
 
 

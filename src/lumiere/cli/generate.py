@@ -289,7 +289,7 @@ def make_clips(
         pipe.set_progress_bar_config(desc=f"sampling{which}", unit="step")
         clip = sampled(alpha=alpha, seed=each)
         clip = replace(clip, metadata=noted(with_user_prompt(clip.metadata, prompt)))
-        if larger is None:
+        if larger is None or target is None:
             click.echo(save_clip(clip, path, transparent, overwrite))
         elif transparent:
             click.echo(save_clip(larger(clip, target, seed=each), path, transparent, overwrite))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from lumiere.errors import InputError
 
@@ -42,7 +42,7 @@ def tokenize(tokenizer: Tokenizer, prompts: list[str], length: int, pad: int, de
     return Tokens(ids.to(device), mask.to(device))
 
 
-def working_device(model: nn.Module) -> torch.device:
+def working_device(model: Any) -> torch.device:
     """Where a model computes, which is not where its weights are while they are offloaded one by one."""
     for module in model.modules():
         place = getattr(getattr(module, "_hf_hook", None), "execution_device", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ from diffusers import UNet2DConditionModel
 
 from letter_encoder import LetterEncoder
 from tiny_nets import random_net, tiny_net
+
+
+@pytest.fixture(autouse=True)
+def own_precision():
+    """accelerate has one precision a process, and tests have several, in any order."""
+    yield
+    if (state := sys.modules.get("accelerate.state")) is not None:
+        state.AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from click.testing import CliRunner
 
 from families import save_family
@@ -43,14 +42,6 @@ def fences(language: str) -> list[str]:
 
 
 @pytest.fixture
-def own_precision():
-    """accelerate has one precision a process, and other tests in it have another."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture
 def workplace(tmp_path, monkeypatch) -> Path:
     """A folder with what the document asks for: captioned videos, with sound, and an image model."""
     save_family("sd1", tmp_path / "stable-diffusion-v1-5")
@@ -70,7 +61,7 @@ def test_the_document_shows_the_configuration_that_is_there():
     assert fences("toml")[0] == CONFIG.read_text("utf-8")
 
 
-def test_the_commands_lead_to_a_trained_model_and_a_clip(workplace, own_precision):
+def test_the_commands_lead_to_a_trained_model_and_a_clip(workplace):
     commands = changed(fences("bash")[0], COMMAND_CHANGES).splitlines()
     assert len(commands) <= 10
     install, *rest = map(shlex.split, commands)

@@ -42,6 +42,14 @@ def test_a_frame_and_its_caption_become_latents_and_states(encoder, stills):
     torch.testing.assert_close(context, encoder.text([stills.caption(1), stills.caption(4)]))
 
 
+def test_bf16_computes_text_states_that_are_close_and_float32(encoder):
+    half = Encoder(encoder.codec, encoder.text, encoder.device, "bf16")
+    captions = ["a cat on a red background", "two dogs"]
+    expected, got = encoder.context(captions), half.context(captions)
+    assert got.dtype == torch.float32 and not torch.equal(got, expected)
+    assert (got - expected).pow(2).mean() < 1e-3 * expected.var()
+
+
 def test_the_cache_holds_what_would_be_computed(encoder, stills, clips, tmp_path):
     for pictures in (stills, clips):
         fresh, cached = (

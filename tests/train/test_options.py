@@ -53,7 +53,10 @@ def test_some_steps_see_stills_and_all_of_a_step_the_same(temporal_config, tmp_p
         ("run.device=gpu", "\"run.device\" is 'gpu'; it must be one of '', 'cpu'"),
         ("run.trackers=tensorboard", "it must be a list of 'tensorboard' or 'wandb'"),
         ('run.trackers=["board"]', "\"run.trackers\" is 'board'; it must be one of 'tensorboard', 'wandb'"),
-        ("optim.optimizer=Lion", "\"optim.optimizer\" is 'Lion'; it must be one of 'AdamW', 'AdamW8bit'"),
+        (
+            "optim.optimizer=Lion",
+            "\"optim.optimizer\" is 'Lion'; it must be one of 'AdamW', 'AdamW8bit', 'Muon'",
+        ),
     ],
 )
 def test_what_contradicts_or_is_not_there_is_refused(temporal_config, override, message):
@@ -75,18 +78,18 @@ def test_a_net_that_cannot_recompute_says_so(codec_config, tmp_path):
         Trainer(load(codec_config, ["run.gradient_checkpointing=true"]))
 
 
-def test_eight_bit_moments_survive_a_checkpoint(temporal_config, tmp_path):
-    pytest.importorskip("bitsandbytes")
-    settings = ["optim.optimizer=AdamW8bit", "optim.cooldown=0"]
+@pytest.mark.parametrize("optimizer", ["AdamW8bit", "Muon"])
+def test_the_state_of_an_optimizer_survives_a_checkpoint(temporal_config, tmp_path, optimizer):
+    if optimizer == "AdamW8bit":
+        pytest.importorskip("bitsandbytes")
+    settings = [f"optim.optimizer={optimizer}", "optim.cooldown=0"]
     whole = trainer(temporal_config, tmp_path / "whole", *settings, "run.max_steps=6")
     assert whole.run() == 0
-    kinds = {
-        value.dtype
-        for state in whole.optimizer.state.values()
-        for value in state.values()
-        if not isinstance(value, int)
-    }
-    assert torch.uint8 in kinds
+    states = list(whole.optimizer.state.values())
+    if optimizer == "Muon":
+        assert {key for state in states for key in state} == {"momentum", "step", "exp_avg", "exp_avg_sq"}
+    else:
+        assert torch.uint8 in {v.dtype for state in states for v in state.values() if not isinstance(v, int)}
     assert trainer(temporal_config, tmp_path / "half", *settings, "run.max_steps=3").run() == 0
     resumed = trainer(temporal_config, tmp_path / "half", *settings, "run.max_steps=6", resume=True)
     assert resumed.step == 3 and resumed.run() == 0

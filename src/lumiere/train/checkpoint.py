@@ -1,7 +1,7 @@
 """Checkpoints: folders that are written atomically, without pickles.
 
 ``step-00001000/`` holds ``weights.safetensors`` and ``ema.safetensors`` (trained parameters, by name),
-``optimizer.safetensors`` (AdamW's moments, ``{name}.{key}``) and ``state.json``: step, seconds,
+``optimizer.safetensors`` (the optimizer's state, ``{name}.{key}``) and ``state.json``: step, seconds,
 configuration, hashes of the frozen models and of these files.
 """
 

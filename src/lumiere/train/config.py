@@ -83,8 +83,9 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Optim:
-    #: PyTorch's, fused; or bitsandbytes' of that name, which keeps its state in 8 bits
-    optimizer: Literal["AdamW", "AdamW8bit"] = "AdamW"
+    #: PyTorch's, fused; bitsandbytes' of that name, which keeps its state in 8 bits; or
+    #: :class:`lumiere.train.muon.Muon`
+    optimizer: Literal["AdamW", "AdamW8bit", "Muon"] = "AdamW"
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01

@@ -31,7 +31,7 @@ def make_accelerator(config: Config, **options: Any) -> Accelerator:
     Raises:
         InputError: they contradict each other, or the trainer does not support them.
     """
-    optim, precision = config.optim, _precision(config.run)
+    optim, precision = config.optim, precision_of(config.run)
     if precision not in ("no", "bf16"):
         raise InputError(f"accelerate's mixed precision is {precision}; set run.precision to no or bf16")
     # Their own mixed precision would cast samples, or the weights that are averaged: see autocast.
@@ -77,7 +77,7 @@ def _fit_deepspeed(settings: dict[str, Any], config: Config) -> None:
 
 def autocast(accelerator: Accelerator, run: Run) -> AbstractContextManager[Any]:
     """The precision of the net with FSDP and DeepSpeed; accelerate sets it otherwise."""
-    if not _shards_state(accelerator) or _precision(run) == "no":
+    if not _shards_state(accelerator) or precision_of(run) == "no":
         return nullcontext()
     return torch.autocast(accelerator.device.type, torch.bfloat16, cache_enabled=False)
 
@@ -87,12 +87,13 @@ def attention_kernel(accelerator: Accelerator, run: Run) -> AbstractContextManag
 
     A training step of the shipped image model, batch 48, takes 0.76 s of one core in place of 0.99 s.
     """
-    if accelerator.device.type != "cpu" or _precision(run) != "bf16":
+    if accelerator.device.type != "cpu" or precision_of(run) != "bf16":
         return nullcontext()
     return sdpa_kernel(SDPBackend.MATH)
 
 
-def _precision(run: Run) -> str:
+def precision_of(run: Run) -> str:
+    """The net's precision in training: "no" (float32), "bf16", or another that accelerate is set to."""
     return run.precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
 
 

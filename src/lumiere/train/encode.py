@@ -48,13 +48,18 @@ def fingerprint(module: nn.Module) -> str:
 
 
 class Encoder:
-    """The frozen codec and text encoder, on the training device."""
+    """The frozen codec and text encoder, on the training device.
 
-    def __init__(self, codec: Any, text: Any, device: torch.device):
+    Args:
+        precision: of the text encoder for captions that are not cached: "no" (float32) or "bf16". The codec's
+            is float32, as small differences in latents are what a video model learns from.
+    """
+
+    def __init__(self, codec: Any, text: Any, device: torch.device, precision: str = "no"):
         # Pixels come channels-last, and so they stay: convolutions are a fifth faster on CPUs.
         self.codec = codec.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
         self.text = text.to(device).requires_grad_(False).eval()
-        self.device = device
+        self.device, self.precision = device, precision
         self.empty = self.text([""])
 
     @torch.no_grad()
@@ -79,7 +84,8 @@ class Encoder:
         states: list[Any] = list(texts)
         captions = [text for text in texts if isinstance(text, str)]
         if captions:
-            fresh = iter(self.text(captions))
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                fresh = iter(self.text(captions))
             states = [next(fresh) if isinstance(text, str) else text for text in texts]
         return torch.stack([state.float().to(self.device) for state in states])
 

@@ -14,6 +14,7 @@ from lumiere.diffusion.objective import drop_captions
 from lumiere.diffusion.sampling import noise_schedule, sample
 from lumiere.errors import InputError
 from lumiere.train.config import ImageConfig
+from lumiere.train.distributed import precision_of
 from lumiere.train.draw import Draws, sample_rngs
 from lumiere.train.encode import Encoder, fingerprint
 from lumiere.train.sources.registry import picture_source
@@ -37,7 +38,8 @@ class ImageStage(Stage):
     def __init__(self, config: ImageConfig, device: torch.device, builds_cache: bool = True):
         super().__init__()
         self.config, self.device = config, device
-        self.encode = Encoder(load_codec(config.codec), load_text_encoder(config.text), device)
+        codec, text = load_codec(config.codec), load_text_encoder(config.text)
+        self.encode = Encoder(codec, text, device, precision_of(config.run))
         self.source = picture_source(config, self.encode, builds_cache)
         self.draws_together = self.source.draws_together
         self.prompts = list(config.samples.prompts) or self.source.prompts(SHOWN)

@@ -103,7 +103,7 @@ class Trainer:
             self.whole_net = deepcopy(self.stage.net.cpu())
             # FSDP wants weights contiguous.
             self.stage.net.to(self.accelerator.device, memory_format=torch.contiguous_format)
-        raw_optimizer = optimizer.make_optimizer(optim, self.stage.trained().values())
+        raw_optimizer = optimizer.make_optimizer(optim, self.stage.trained())
         self.model, self.optimizer = self.accelerator.prepare(self.stage, raw_optimizer)
         self.trained = self.stage.trained()
         self.ema = EMAModel(self.trained.values(), decay=optim.ema_decay, foreach=True)

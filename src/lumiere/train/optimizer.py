@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,24 +11,27 @@ from torch import Tensor, nn
 from lumiere.errors import InputError
 from lumiere.train.config import Optim
 from lumiere.train.distributed import gathered, sharded_like
+from lumiere.train.muon import Muon
 
 
-def make_optimizer(optim: Optim, parameters: Iterable[nn.Parameter]) -> Any:
-    """PyTorch's fused AdamW, or bitsandbytes' by its own name.
+def make_optimizer(optim: Optim, parameters: Mapping[str, nn.Parameter]) -> Any:
+    """PyTorch's fused AdamW, :class:`Muon`, or bitsandbytes' by its own name.
 
     Raises:
         InputError: bitsandbytes is not installed.
     """
     settings: dict[str, Any] = {"lr": optim.lr, "betas": optim.betas, "weight_decay": optim.weight_decay}
     if optim.optimizer == "AdamW":
-        return torch.optim.AdamW(parameters, fused=True, **settings)
+        return torch.optim.AdamW(parameters.values(), fused=True, **settings)
+    if optim.optimizer == "Muon":
+        return Muon(parameters, fused=True, **settings)
     try:
         import bitsandbytes
     except ImportError:
         raise InputError(
             f'"optim.optimizer" is {optim.optimizer!r}, which is of bitsandbytes: pip install bitsandbytes'
         ) from None
-    return getattr(bitsandbytes.optim, optim.optimizer)(parameters, **settings)
+    return getattr(bitsandbytes.optim, optim.optimizer)(parameters.values(), **settings)
 
 
 def state_of(optimizer: Any, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:

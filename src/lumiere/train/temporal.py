@@ -16,6 +16,7 @@ from lumiere.errors import InputError
 from lumiere.models.stunet import STUNet
 from lumiere.train.base_model import read_base_model
 from lumiere.train.config import TemporalConfig
+from lumiere.train.distributed import precision_of
 from lumiere.train.draw import Draws, sample_rngs
 from lumiere.train.encode import Encoder, fingerprint
 from lumiere.train.lora import add_lora, merged, save_lora
@@ -35,7 +36,7 @@ class TemporalStage(Stage):
         self.config, self.device = config, device
         self.base = read_base_model(config)
         parts = self.base.parts
-        self.encode = Encoder(parts["codec"], parts["text_encoder"], device)
+        self.encode = Encoder(parts["codec"], parts["text_encoder"], device, precision_of(config.run))
         self.source = clip_source(config, self.encode, builds_cache)
         self.draws_together = self.source.draws_together
         self.prompts = list(config.samples.prompts) or self.source.prompts(SHOWN)

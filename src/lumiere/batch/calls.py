@@ -109,9 +109,9 @@ class Call:
         """
         context = self.parsed(*more, parent=parent)
         note_call(context, settings)
-        with context, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as told:
+        with context, redirect_stdout(StringIO()), redirect_stderr(StringIO()) as printed:
             context.command.invoke(context)
-        return told.getvalue()
+        return printed.getvalue()
 
 
 def make_call(program: Program, verb: str, options: Mapping[str, Any]) -> Call:

@@ -60,7 +60,7 @@ def read_picture(image: ImageInput) -> np.ndarray:
 
     Raises:
         InputError: it is no image, larger than the limit (LUMIERE_MAX_PIXELS), or an array of another type or
-            shape; its levels are not finite, or it cannot be told which of them is white.
+            shape; its levels are not finite, or its white level is unknown.
     """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:

@@ -131,11 +131,11 @@ class Worker(threading.Thread):
                 more.append(f"--keep={made / 'style' / slug(names[Path(resolved.options['reference'][0])])}")
             self._context.meta[WATCH] = watcher.attach
             try:
-                told = call.make(*more, settings=_note(job), parent=self._context)
+                printed = call.make(*more, settings=_note(job), parent=self._context)
             finally:
                 self._context.meta.pop(WATCH, None)
             watcher.begin("saving", 0)
-            said += [self._clean(line, names) for line in told.splitlines() if line.startswith(_NOTES)]
+            said += [self._clean(line, names) for line in printed.splitlines() if line.startswith(_NOTES)]
             about = media.about_video(clip)
             media.write_view(clip, made)
             if resolved.sound is not None:

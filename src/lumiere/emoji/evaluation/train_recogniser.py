@@ -54,7 +54,7 @@ class Pictures:
         index = self.firsts[classes] + (self._rand(size) * self.counts[classes]).long()
         layer = F.grid_sample(self.layers[index] / 255.0, self._grid(index), align_corners=False)
         pictures = layer[:, :3] + self._backgrounds(size) * (1 - layer[:, 3:])
-        return self._worn(pictures), classes
+        return self._degraded(pictures), classes
 
     def _grid(self, index: Tensor) -> Tensor:
         """Most objects fill the picture, as in the cuts that the recogniser is shown; some do not."""
@@ -86,7 +86,7 @@ class Pictures:
         colour = first[:, :, None, None] * (1 - share) + last[:, :, None, None] * share
         return colour + 0.04 * self._sign(n, 3, 1, 1)
 
-    def _worn(self, pictures: Tensor) -> Tensor:
+    def _degraded(self, pictures: Tensor) -> Tensor:
         """As a codec or a model might leave them: softened in half of the cases, noisy, off in colour."""
         n = len(pictures)
         order = torch.randperm(n, generator=self.generator)

@@ -52,7 +52,7 @@ export const TOOLS = {
   },
   inpaint: {
     tab: "Inpaint", action: "Inpaint", conditioned: true,
-    about: "Paint over what is generated anew in a video, on any of its frames.",
+    about: "Paint over what to regenerate in a video, on any of its frames.",
     fields: [VIDEO, { name: "masks", label: "Region to inpaint", type: "mask", of: "video" }, GUIDED, FEATHER, SIZE_OF_SOURCE,
       ...advanced(number("padding_mask_crop", "Crop to the mask and this many pixels around it", 0, 2000)), ...SAMPLING, ...STYLE, ...COMPOSITE],
   },

@@ -129,7 +129,7 @@ function showSaved() {
   $("saved").textContent = waiting === 0 ? "All answers saved"
     : cutOff ? `No connection: ${answers} kept here`
     : "Saving …";
-  $("anew").disabled = waiting > 0;
+  $("restart").disabled = waiting > 0;
   $("end-title").textContent = waiting ? "Almost done" : "Thank you";
   $("end-text").textContent = waiting
     ? `${answers} of yours still to be sent. Please keep this page open.`
@@ -407,7 +407,7 @@ async function open() {
     await ahead();
   } catch (error) {
     if (error instanceof Refused) {
-      trouble("This link is not known here", "Check that it is complete, or begin anew.", forget, "Begin anew");
+      trouble("This link is not known here", "Check that it is complete, or start over.", forget, "Begin restart");
     } else {
       trouble("The study cannot be reached", "Please check your connection.", open);
     }
@@ -415,7 +415,7 @@ async function open() {
 }
 
 $("start").addEventListener("click", start);
-$("anew").addEventListener("click", forget);
+$("restart").addEventListener("click", forget);
 $("copy").hidden = !navigator.clipboard;
 $("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText(location.href);

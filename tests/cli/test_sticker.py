@@ -106,3 +106,18 @@ def test_generating_without_a_background(run, tiny_bundle, tmp_path):
     assert "keeps its background: the background is neither plain" in err and len(Clip.load(out)) == 2
     code, _, err = run("generate", "a cat", *options, "--out", tmp_path / "cat.mp4")
     assert code == 2 and "'.mp4' is not known" in err
+
+
+@pytest.mark.parametrize("ending", [".webp", ".webm"])
+def test_hidden_colours_leave_no_rim(tmp_path, ending):
+    """Lossy formats mix colours of neighbours; those of transparent pixels must not be among them."""
+    _, inside = disc(4)
+    made = []
+    for name, hidden in (("green", (0, 255, 0)), ("own", (230, 60, 20))):
+        colours = np.where(inside[..., None], (230, 60, 20), hidden).astype(np.uint8)
+        rgba = np.concatenate([colours, inside[..., None] * np.uint8(255)], axis=-1)
+        path = save_transparent(tmp_path / f"{name}{ending}", rgba, Fraction(10), {})
+        made.append(read_alpha(path).astype(int))
+    assert np.array_equal(*made)
+    green = made[0][made[0][..., 3] > 16][:, 1]
+    assert abs(green - 60).max() < 24

@@ -43,12 +43,13 @@ def save_transparent(
 
 
 def write_webp(path: Path, frames: np.ndarray, fps: Fraction, note: str, quality: int = 90) -> None:
+    """Lossy; colours that no one sees are drawn from those beside them, see :func:`fill_hidden`."""
     exif = Image.Exif()
     exif[EXIF_IMAGE_DESCRIPTION] = note
     options: dict[str, Any] = {"exif": exif} if note else {}
     _save(
         path,
-        [*map(Image.fromarray, frames)],
+        [*map(Image.fromarray, fill_hidden(frames))],
         fps,
         "WEBP",
         quality=quality,
@@ -77,10 +78,11 @@ def write_gif(path: Path, frames: np.ndarray, fps: Fraction, note: str) -> None:
 
 
 def write_webm(path: Path, frames: np.ndarray, fps: Fraction, note: str, bit_rate: int | None = None) -> None:
-    """VP9 with alpha, yuva420p; odd sizes are padded."""
+    """VP9 with alpha, yuva420p; odd sizes are padded, and hidden colours as in :func:`write_webp`."""
     if _VP9 not in av.codecs_available:
         raise InputError(f"cannot write {path}: this build of PyAV has no {_VP9}; take PyAV from PyPI")
     _, height, width, _ = frames.shape
+    frames = fill_hidden(frames)
     frames = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     options = {"auto-alt-ref": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
     options |= {"crf": "24", "b": "0"} if bit_rate is None else {}
@@ -101,6 +103,39 @@ def write_webm(path: Path, frames: np.ndarray, fps: Fraction, note: str, bit_rat
             picture.pts, picture.time_base = index, 1 / fps
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+
+
+def fill_hidden(frames: np.ndarray) -> np.ndarray:
+    """Frames with the colours of fully transparent pixels replaced by those of the visible ones around them.
+
+    Lossy formats mix the colours of neighbours, seen or not: codecs code blocks, and halve the chroma.
+    The fill is smooth, averages of ever larger squares (the push-pull algorithm of Gortler et al. 1996,
+    "The lumigraph", section 3.4).
+
+    Args:
+        frames: uint8, t x h x w x 4, not premultiplied.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    made = frames.copy()
+    for frame in made:
+        hidden = frame[..., 3] == 0
+        if not hidden.any() or hidden.all():
+            continue
+        pixels = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+        weight = pixels[:, 3:] / 255
+        levels = [(pixels[:, :3] * weight, weight)]
+        while max(levels[-1][1].shape[-2:]) > 1:
+            levels.append(
+                tuple(F.avg_pool2d(each, 2, ceil_mode=True, count_include_pad=False) for each in levels[-1])
+            )
+        colours = levels[-1][0] / levels[-1][1]
+        for premultiplied, seen in reversed(levels[:-1]):
+            around = F.interpolate(colours, size=seen.shape[-2:], mode="bilinear")
+            colours = torch.where(seen > 0, premultiplied / seen.clamp(min=1e-6), around)
+        frame[hidden, :3] = colours[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()[hidden]
+    return made
 
 
 def read_alpha(path: Path) -> np.ndarray | None:

@@ -22,6 +22,7 @@ from lumiere.io.video import (
     write_frames,
     writing,
 )
+from lumiere.io.video.transparent import read_alpha
 from movies import add_sound, heard, smooth_frames, write_movie
 
 SETTINGS = {
@@ -478,3 +479,21 @@ def test_a_clip_is_a_sequence_of_images_that_diffusers_exports(tmp_path):
     with Image.open(export_to_gif(clip, str(tmp_path / "clip.gif"))) as image:
         assert image.n_frames == 5
     assert clip._repr_html_().startswith('<video width="24" height="16" src="data:video/mp4;base64,')
+
+
+@pytest.mark.parametrize("kind", ["movie", "folder"])
+def test_alpha_is_read_at_the_times_of_the_pictures_it_is_of(tmp_path, kind):
+    colours = smooth_frames(4, 16, 24)
+    alpha = np.linspace(0, 255, 24).astype(np.uint8) * np.ones_like(colours[..., :1])[..., 0]
+    rgba = np.concatenate([colours, alpha[..., None]], -1)
+    if kind == "movie":
+        times = [0, 40, 120, 160]
+        path = write_movie(tmp_path / "a.mov", rgba, codec="png", pix_fmt="rgba", milliseconds=times)
+        rgba = rgba[[0, 1, 1, 2, 3]]
+    else:
+        path = Clip(colours, 10).save(tmp_path / "a")
+        for index, frame in enumerate(rgba):
+            Image.fromarray(frame).save(path / f"frame-{index:05d}.png")
+    assert np.array_equal(read_alpha(path)[: len(rgba)], rgba)
+    shown = Clip.load(path)
+    assert len(shown) == len(read_alpha(path)) and (shown.frames[:, :, 0] == 255).all()

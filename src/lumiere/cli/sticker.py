@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lumiere.cli.options import overwrite_option, path_type
+from lumiere.cli.transparent import cut_out
 from lumiere.errors import InputError
 
 #: of lumiere.io.video.stickers, which is imported late
@@ -30,29 +31,19 @@ def command(clip: Path, messenger: str, out: Path | None, keep_background: bool,
     lumiere sticker frog.mp4 --for telegram
     lumiere sticker frog.webp --for whatsapp --out sticker.webp
     """
-    from fractions import Fraction
-
-    import numpy as np
-
     from lumiere.io.files import check_output
-    from lumiere.io.video import Clip
+    from lumiere.io.video.reading import read
     from lumiere.io.video.stickers import MESSENGERS as LIMITS
     from lumiere.io.video.stickers import write_sticker
-    from lumiere.io.video.transparent import read_alpha
-    from lumiere.matting import take_away_background
 
     ending = LIMITS[messenger].ending
     path = out or clip.parent / f"{clip.resolve().stem}-{messenger}{ending}"
     if path.resolve() == clip.resolve():
         raise InputError(f"{path} is the source itself; choose another name")
     check_output(path, overwrite, (ending,))
-    source = Clip.load(clip)
-    frames = read_alpha(clip)
-    if frames is None and keep_background:
-        opaque = np.full((*source.frames.shape[:3], 1), 255, np.uint8)
-        frames = np.concatenate([source.frames, opaque], axis=-1)
-    elif frames is None:
-        frames = take_away_background(source.frames)
-    for lost in write_sticker(path, frames, Fraction(source.fps), messenger, overwrite):
+    frames, fps, _ = read(clip, alpha=True)
+    if not keep_background:
+        frames = cut_out(frames)
+    for lost in write_sticker(path, frames, fps, messenger, overwrite):
         click.echo(f"given up: {lost}", err=True)
     click.echo(path)

@@ -10,6 +10,8 @@ import click
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lumiere.io.video import Clip
 
 transparent_option = click.option(
@@ -32,6 +34,17 @@ def clip_endings(transparent: bool) -> tuple[str, ...]:
     return TRANSPARENT_ENDINGS if transparent else ENDINGS
 
 
+def cut_out(frames: np.ndarray) -> np.ndarray:
+    """Frames with alpha, uint8 t x h x w x 4; opaque ones without their background.
+
+    Raises:
+        InputError: their background cannot be removed.
+    """
+    from lumiere.matting import take_away_background
+
+    return frames if frames[..., 3].min() < 255 else take_away_background(frames[..., :3])
+
+
 def save_clip(
     clip: Clip, path: Path, transparent: bool, overwrite: bool = False, sound: Path | None = None
 ) -> Path:
@@ -40,8 +53,7 @@ def save_clip(
         return clip.save(path, overwrite=overwrite, sound=sound)
     from fractions import Fraction
 
-    import numpy as np
-
+    from lumiere.io.pictures import opaque
     from lumiere.io.video.transparent import save_transparent
     from lumiere.matting import take_away_background
 
@@ -49,6 +61,5 @@ def save_clip(
         frames = take_away_background(clip.frames)
     except InputError as error:
         click.echo(f"warning: {path} keeps its background: {error}", err=True)
-        opaque = np.full((*clip.frames.shape[:3], 1), 255, np.uint8)
-        frames = np.concatenate([clip.frames, opaque], axis=-1)
+        frames = opaque(clip.frames)
     return save_transparent(path, frames, Fraction(clip.fps), clip.metadata, overwrite)

@@ -90,6 +90,16 @@ def read_cutout(image: ImageInput) -> np.ndarray:
     return _taken(image, take)
 
 
+def read_rgba(image: ImageInput) -> np.ndarray:
+    """Read an image as :func:`read_cutout` does; one without transparent pixels has an alpha of 255, too.
+
+    Raises:
+        InputError: it is no image.
+    """
+    pixels = read_cutout(image)
+    return pixels if pixels.shape[2] == 4 else opaque(pixels)
+
+
 def read_levels(image: Image.Image | str | os.PathLike[str] | Packed) -> np.ndarray:
     """The levels of a mask, uint8, h x w: brightness, or, if there are transparent pixels, opacity. Upright.
 
@@ -161,6 +171,11 @@ def rgb(picture: Image.Image) -> np.ndarray:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def opaque(pixels: np.ndarray) -> np.ndarray:
+    """uint8, ... x 3, with an alpha of 255."""
+    return np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=-1)
 
 
 def on_white(rgba: np.ndarray) -> np.ndarray:

@@ -177,9 +177,9 @@ class UpscalePipeline(BundlePipeline):
             InputError: ``size`` is below the clip's, or an option out of its range.
         """
         height, width = target_size(clip.height, clip.width, size)
-        options = self._said(clip.metadata) | options
+        options = self.said(clip.metadata) | options
         frames = self.stream(clip.frames, len(clip), (height, width), **options)
-        return Clip(np.stack(list(frames)), clip.fps, self._note(clip.metadata, (height, width), options))
+        return Clip(np.stack(list(frames)), clip.fps, self.note(clip.metadata, (height, width), options))
 
     def write(
         self,
@@ -202,17 +202,17 @@ class UpscalePipeline(BundlePipeline):
         Raises:
             InputError: an option is out of its range, or the file cannot be written.
         """
-        options = self._said(metadata) | options
+        options = self.said(metadata) | options
         large = self.stream(frames, count, size, **options)
-        note = self._note(metadata, size, options)
+        note = self.note(metadata, size, options)
         return write_frames(path, large, count, size, exact_rate(fps), note, sound=sound, overwrite=overwrite)
 
-    def _said(self, metadata: dict[str, Any]) -> dict[str, Any]:
+    def said(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """The prompt that a clip was made of, if the model can read it."""
         known = self.text_encoder is not None and isinstance(metadata.get("prompt"), str)
         return {"prompt": metadata["prompt"]} if known else {}
 
-    def _note(
+    def note(
         self, metadata: dict[str, Any], size: tuple[int, int], options: dict[str, Any]
     ) -> dict[str, Any]:
         """The source's settings, and how it was enlarged: what was chosen, or else the model's."""

@@ -31,15 +31,16 @@ class Display:
     Args:
         ratio: width over height of a pixel; None for 1.
         source: named by errors.
+        alpha: keep alpha instead of showing what is transparent on white.
     """
 
-    def __init__(self, ratio: Fraction | None, source: object):
-        self.source = source
+    def __init__(self, ratio: Fraction | None, source: object, alpha: bool = False):
+        self.source, self.alpha = source, alpha
         self.ratio = ratio if ratio and _NARROWEST <= ratio <= _WIDEST else Fraction(1)
         self._size: tuple[int, int] | None = None
 
     def picture(self, frame: av.VideoFrame) -> np.ndarray:
-        """uint8, h x w x 3.
+        """uint8, h x w x 3, or x 4 with alpha.
 
         Raises :class:`InputError` for a frame beyond the limit of pixels, or HDR that cannot be tone-mapped.
         """
@@ -49,7 +50,8 @@ class Display:
         turned = _turns(frame)
         if frame.color_trc in _HDR:
             frame = _tone_mapped(frame, self.source)
-        return turned(_pixels(frame, *self._size))
+        pixels = turned(_pixels(frame, *self._size))
+        return pixels if self.alpha else on_white(pixels) if pixels.shape[-1] == 4 else pixels
 
 
 def square(width: int, height: int, ratio: Fraction) -> tuple[int, int]:
@@ -60,11 +62,11 @@ def square(width: int, height: int, ratio: Fraction) -> tuple[int, int]:
 
 
 def _pixels(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-    """uint8, H x W x 3, as stored, on white."""
+    """uint8, H x W x 3, or x 4 if it has alpha, as stored."""
     # Untagged colours are BT.709 by custom from 720 rows on, which swscale does not know.
     untagged_hd = frame.colorspace == _UNSPECIFIED and frame.height >= 720
     has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
-    pixels = frame.to_ndarray(
+    pixels: np.ndarray = frame.to_ndarray(
         format="rgba" if has_alpha else "rgb24",
         width=width,
         height=height,
@@ -72,7 +74,7 @@ def _pixels(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
         src_colorspace=Colorspace.ITU709 if untagged_hd else None,
         threads=1 if width * height < _WORTH_THREADS else 0,
     )
-    return on_white(pixels) if has_alpha else pixels
+    return pixels
 
 
 def _turns(frame: av.VideoFrame) -> Callable[[np.ndarray], np.ndarray]:

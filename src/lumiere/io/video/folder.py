@@ -9,7 +9,7 @@ import numpy as np
 
 from lumiere.errors import InputError
 from lumiere.io.limits import check_length
-from lumiere.io.pictures import read_picture
+from lumiere.io.pictures import read_picture, read_rgba
 from lumiere.io.source import open_source
 from lumiere.io.video.note import LONGEST, parse_note
 from lumiere.io.video.timing import Track
@@ -30,10 +30,13 @@ def survey(path: Path, track: Track) -> None:
     track.complete, track.expected = True, note.frames
 
 
-def pictures(path: Path, count: int) -> Iterator[np.ndarray]:
-    """The frames one by one, uint8, h x w x 3. Raises :class:`InputError` for a missing or damaged one."""
+def pictures(path: Path, count: int, alpha: bool = False) -> Iterator[np.ndarray]:
+    """The frames one by one, uint8, h x w x 3, or x 4 with alpha.
+
+    Raises :class:`InputError` for a missing or damaged one.
+    """
     for index in range(count):
         file = path / f"frame-{index:05d}.png"
         if not file.is_file():
             raise InputError(f"{file} is missing; its clip.json counts {count} frames")
-        yield read_picture(file)
+        yield (read_rgba if alpha else read_picture)(file)

@@ -15,7 +15,7 @@ import psutil
 
 from lumiere.errors import InputError
 from lumiere.io.limits import LimitError, check_memory
-from lumiere.io.pictures import read_picture
+from lumiere.io.pictures import opaque, read_picture, read_rgba
 from lumiere.io.source import Kind, Packed, Source, check_path, kind_of_bytes, read_head
 from lumiere.io.video import folder, webp
 from lumiere.io.video.container import open_movie, refuse_corrupt, refuse_missing_end
@@ -46,17 +46,20 @@ class ClipInfo:
         return float(self.frames / self.fps)
 
 
-def read(source: Source, cut: Cut | None = None) -> tuple[np.ndarray, Fraction, dict[str, Any]]:
+def read(
+    source: Source, cut: Cut | None = None, alpha: bool = False
+) -> tuple[np.ndarray, Fraction, dict[str, Any]]:
     """Frames (uint8, T x H x W x 3), frames per second, settings.
 
-    Frames are upright, of square pixels, of standard dynamic range, and on white.
+    Frames are upright, of square pixels, of standard dynamic range, and on white; with ``alpha`` they keep
+    it instead, straight, T x H x W x 4.
 
     ``cut`` is applied to every picture (H x W x 3) as it is decoded, so that a slice of a long video needs no
     memory for the whole. Raises :class:`InputError` if the file is missing, no video, cut short, damaged,
     larger or longer than the limits (:mod:`lumiere.io.limits`), or too long for the memory that is free.
     """
     track = Track()
-    frames = _stack(_pictures(source, track), track, cut, source)
+    frames = _stack(_pictures(source, track, alpha), track, cut, source)
     fps, shown = uniform(track, source)
     if shown != list(range(len(frames))):
         check_memory(frames.shape[2], frames.shape[1], len(shown), source)
@@ -121,7 +124,7 @@ def _survey(source: Source) -> tuple[ClipInfo, list[int]]:
     return ClipInfo(width, height, len(shown), fps, track.settings), shown
 
 
-def _pictures(source: Source, track: Track) -> Iterator[np.ndarray]:
+def _pictures(source: Source, track: Track, alpha: bool = False) -> Iterator[np.ndarray]:
     """The pictures in the order of their showing; a movie's track is filled as they come, others' at once."""
     if isinstance(source, Path):
         check_path(source, _HINT)
@@ -129,32 +132,33 @@ def _pictures(source: Source, track: Track) -> Iterator[np.ndarray]:
             raise InputError(f"{source} does not exist; {_HINT}")
         if source.is_dir():
             folder.survey(source, track)
-            return folder.pictures(source, len(track.times))
+            return folder.pictures(source, len(track.times), alpha)
     head = read_head(source)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         webp.survey(source, track)
-        return webp.pictures(source)
+        return webp.pictures(source, alpha)
     if kind_of_bytes(head) is Kind.PICTURE:
         track.complete = True
         track.times = [Fraction(0)]
-        return iter([read_picture(source)])
-    return _movie_pictures(source, track)
+        return iter([(read_rgba if alpha else read_picture)(source)])
+    return _movie_pictures(source, track, alpha)
 
 
-def _movie_pictures(source: Source, track: Track) -> Iterator[np.ndarray]:
+def _movie_pictures(source: Source, track: Track, alpha: bool) -> Iterator[np.ndarray]:
     with open_movie(source, track) as (container, stream):
         stream.thread_type = "AUTO"
         decoder: Any = stream
         with_alpha = _DECODERS_WITH_ALPHA.get(stream.codec.name)
-        alpha = stream.metadata.get("alpha_mode") or stream.metadata.get("ALPHA_MODE")
-        if alpha == "1" and with_alpha in av.codecs_available:
+        mode = stream.metadata.get("alpha_mode") or stream.metadata.get("ALPHA_MODE")
+        if mode == "1" and with_alpha in av.codecs_available:
             decoder = av.CodecContext.create(with_alpha, "r")
-        display = Display(stream.sample_aspect_ratio, source)
+        display = Display(stream.sample_aspect_ratio, source, alpha)
         for packet in container.demux(stream):
             refuse_corrupt(packet, source)
             for frame in decoder.decode(packet if packet.size else None):
                 track.add(frame.pts, frame.time_base, frame.duration)
-                yield _cut_to_note(display.picture(frame), track.note)
+                pixels = _cut_to_note(display.picture(frame), track.note)
+                yield opaque(pixels) if alpha and pixels.shape[2] == 3 else pixels
         refuse_missing_end(container, track, source)
 
 

@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin
 from lumiere.errors import InputError
 from lumiere.io.files import check_output, replacing
 from lumiere.io.video.note import Note
+from lumiere.io.video.reading import read
 from lumiere.io.video.writing import EXIF_IMAGE_DESCRIPTION, GIF_FASTEST, GIF_TOO_FAST
 
 _VP9 = "libvpx-vp9"
@@ -139,28 +140,12 @@ def fill_hidden(frames: np.ndarray) -> np.ndarray:
 
 
 def read_alpha(path: Path) -> np.ndarray | None:
-    """Frames with alpha, uint8 t x h x w x 4, of a file that has it, and else None.
+    """Frames with alpha, uint8 t x h x w x 4, not premultiplied, of a file or folder that has it; else None.
 
-    The file is one that :meth:`lumiere.io.video.Clip.load` reads.
+    They are those of :meth:`lumiere.io.video.Clip.load`, which shows them on white, and raise as it does.
     """
-    if path.suffix.lower() in (".webp", ".png", ".apng", ".gif"):
-        with Image.open(path) as image:
-            frames = []
-            for index in range(getattr(image, "n_frames", 1)):
-                image.seek(index)
-                frames.append(np.asarray(image.convert("RGBA")))
-        pixels = np.stack(frames)
-    elif path.suffix.lower() == ".webm" and _VP9 in av.codecs_available:
-        with av.open(os.path.abspath(path)) as container:
-            stream = container.streams.video[0]
-            if "1" not in (stream.metadata.get("alpha_mode"), stream.metadata.get("ALPHA_MODE")):
-                return None
-            decoder: Any = av.CodecContext.create(_VP9, "r")
-            pictures = [each for packet in container.demux(stream) for each in decoder.decode(packet)]
-        pixels = np.stack([each.to_ndarray(format="rgba") for each in pictures])
-    else:
-        return None
-    return pixels if pixels[..., 3].min() < 255 else None
+    frames, _, _ = read(path, alpha=True)
+    return frames if frames[..., 3].min() < 255 else None
 
 
 def _save(

@@ -43,16 +43,19 @@ def survey(source: Source, track: Track) -> tuple[int, int]:
     return size
 
 
-def pictures(source: Source) -> Iterator[np.ndarray]:
-    """The frames one by one, uint8, h x w x 3. Raises :class:`InputError` for a damaged one."""
+def pictures(source: Source, alpha: bool = False) -> Iterator[np.ndarray]:
+    """The frames one by one, uint8, h x w x 3, or x 4 with alpha.
+
+    Raises :class:`InputError` for a damaged one.
+    """
     with opened(source) as image:
         for index in range(getattr(image, "n_frames", 1)):
             try:
                 image.seek(index)
-                pixels = on_white(np.asarray(image.convert("RGBA")))
+                rgba = np.asarray(image.convert("RGBA"))
             except (OSError, EOFError) as error:
                 raise InputError(f"{source} is damaged or cut short; fetch it again") from error
-            yield pixels
+            yield rgba if alpha else on_white(rgba)
 
 
 def _chunks(source: Source) -> tuple[tuple[int, int], list[int]]:

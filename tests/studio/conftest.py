@@ -15,11 +15,11 @@ def conditioned_bundle(make_pipe, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def studio(conditioned_bundle, tmp_path_factory):
+def studio(conditioned_bundle, tiny_upscaler, tmp_path_factory):
     """A studio that tests share, each as a client of its own."""
     pytest.importorskip("starlette")
     pytest.importorskip("uvicorn")
-    made = Studio(tmp_path_factory.mktemp("studio"), [conditioned_bundle])
+    made = Studio(tmp_path_factory.mktemp("studio"), [conditioned_bundle], upscaler=tiny_upscaler)
     yield made
     made.close()
 

@@ -53,11 +53,12 @@ class Client:
 class Studio:
     """A served studio."""
 
-    def __init__(self, folder, models, password=None):
+    def __init__(self, folder, models, password=None, upscaler="emoji-upscaler"):
         import uvicorn
 
         from lumiere.cli.batch import PROGRAM
         from lumiere.cli.studio import served
+        from lumiere.io.bundle import resolve
         from lumiere.io.serving import listen
         from lumiere.studio.security import Guard
         from lumiere.studio.server import application
@@ -69,9 +70,8 @@ class Studio:
         self.address = f"http://127.0.0.1:{self.port}"
         models = dict(served(str(model)) for model in models)
         self.store = Store(folder)
-        self.worker = Worker(
-            self.store, PROGRAM, {name: model.folder for name, model in models.items()}, ["--device=cpu"]
-        )
+        folders = {name: model.folder for name, model in models.items()}
+        self.worker = Worker(self.store, PROGRAM, folders, resolve(upscaler), ["--device=cpu"])
         app = Guard(application(self.store, self.worker, models), self.port, password, frozenset())
         self.server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         self.thread = threading.Thread(

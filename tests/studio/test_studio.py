@@ -55,8 +55,12 @@ def test_a_job_becomes_a_clip_that_can_be_saved_and_says_how_it_was_made(client,
 
 
 @pytest.mark.parametrize(
-    "verb", ["animate", "cinemagraph", "inpaint", "outpaint", "transition", "extend", "edit", "loop"]
-)
+    "verb",
+    [
+        "animate", "cinemagraph", "inpaint", "outpaint", "transition", "extend", "edit", "loop", "stylize",
+        "upscale",
+    ],
+)  # fmt: skip
 def test_every_tab_makes_a_clip_of_uploads(verb, client, tmp_path):
     _, image = client.upload(picture(tmp_path / "a.png"))
     _, clip = client.upload(video(tmp_path / "b.mp4"))
@@ -74,8 +78,11 @@ def test_every_tab_makes_a_clip_of_uploads(verb, client, tmp_path):
         "extend": {"video": clip, "frames": 6, "given": 2},
         "edit": {"video": clip, "strength": 0.5},
         "loop": {"frames": 4},
+        "stylize": {"reference": [image], "caption": "b", "fit_steps": 1, "frames": 4},
+        "upscale": {"file": clip, "size": "64"},
     }[verb]
-    status, job = client.job(verb, prompt="a", steps=2, **given)
+    text = {} if verb == "upscale" else {"prompt": "a"}
+    status, job = client.job(verb, steps=2, **text, **given)
     assert status == 201, job
     job = client.finished(job["id"])
     assert job["state"] == "done", job
@@ -112,27 +119,28 @@ def test_a_session_sees_its_own_files_and_jobs_alone(client, studio, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("verb", "options", "said"),
+    ("verb", "options", "said", "field"),
     [
-        ("generate", {"prompt": "x" * 100_000}, "at most"),
-        ("generate", {"prompt": "x" * 5000}, "5000 characters"),
-        ("generate", {}, "needs 'prompt'"),
-        ("generate", {"prompt": "a", "out": "/etc/passwd"}, "no option 'out'"),
-        ("generate", {"prompt": "a", "style": "/etc"}, "style is not there"),
-        ("generate", {"prompt": "a", "model": "../other"}, "no model"),
-        ("generate", {"prompt": "a", "frames": 10**9}, "frames is"),
-        ("generate", {"prompt": "a", "size": "99999"}, "up to 2048"),
-        ("generate", {"prompt": "a", "steps": "many"}, "steps"),
-        ("generate", {"prompt": ["a"]}, "give text"),
-        ("animate", {"prompt": "a"}, "needs a picture"),
-        ("animate", {"image": "/etc/passwd"}, "not there"),
-        ("animate", {"image": {"id": 1}}, "give text"),
-        ("train", {}, "no job 'train'"),
+        ("generate", {"prompt": "x" * 100_000}, "at most", None),
+        ("generate", {"prompt": "x" * 5000}, "5000 characters", "prompt"),
+        ("generate", {}, "needs 'prompt'", "prompt"),
+        ("generate", {"prompt": "a", "out": "/etc/passwd"}, "no option 'out'", None),
+        ("generate", {"prompt": "a", "style": "/etc"}, "style is not there", "style"),
+        ("generate", {"prompt": "a", "model": "../other"}, "no model", None),
+        ("generate", {"prompt": "a", "frames": 10**9}, "frames is", "frames"),
+        ("generate", {"prompt": "a", "size": "99999"}, "up to 2048", "size"),
+        ("generate", {"prompt": "a", "steps": "many"}, "'many' is not", "steps"),
+        ("generate", {"prompt": ["a"]}, "give text", "prompt"),
+        ("animate", {"prompt": "a"}, "needs a picture", "image"),
+        ("animate", {"image": "/etc/passwd"}, "not there", "image"),
+        ("animate", {"image": {"id": 1}}, "give text", "image"),
+        ("train", {}, "no job 'train'", None),
     ],
 )
-def test_a_bad_job_is_refused_in_one_line(verb, options, said, client, studio):
+def test_a_bad_job_is_refused_in_one_line(verb, options, said, field, client, studio):
     status, answer = client.job(verb, **options)
     assert status in (413, 422) and said in answer["error"] and "\n" not in answer["error"]
+    assert answer.get("field") == field
     assert str(studio.store.root) not in answer["error"]
     assert client.call("GET", "/api/jobs")[1]["jobs"] == []
 

@@ -28,6 +28,12 @@ PORT = 7860
     help="Shipped model, or a model's folder; repeatable, the first is the page's default.",
 )
 @click.option(
+    "--upscaler",
+    default="emoji-upscaler",
+    show_default=True,
+    help="Super-resolution model of the Upscale tab.",
+)
+@click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=PORT,
@@ -63,6 +69,7 @@ PORT = 7860
 @dtype_option
 def command(
     names: tuple[str, ...],
+    upscaler: str,
     port: int,
     host: str,
     password: str | None,
@@ -92,14 +99,19 @@ def command(
 
         check_password(host, password)
         from lumiere.cli.batch import PROGRAM
+        from lumiere.io import bundle
 
         models = dict(served(name) for name in names)
         if len(models) < len(names):
             raise InputError(f"two models are named alike among {', '.join(names)}; rename a folder")
+        enlarging = bundle.resolve(upscaler)
+        bundle.verify(enlarging)
+        bundle.check_index(enlarging, "UpscalePipeline")
         place = pick_device(device)
         options = [f"--device={place}", f"--dtype={dtype}"]
         store = Store(out)
-        worker = Worker(store, PROGRAM, {name: model.folder for name, model in models.items()}, options)
+        folders = {name: model.folder for name, model in models.items()}
+        worker = Worker(store, PROGRAM, folders, enlarging, options)
         bound, port = listening.getsockname()[:2]
         app = Guard(application(store, worker, models), port, password, frozenset(map(str.lower, allowed)))
         click.echo(f"http://{f'[{bound}]' if ':' in bound else bound}:{port}/  (Ctrl-C ends it)")

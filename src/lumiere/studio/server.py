@@ -117,7 +117,7 @@ class Api:
         if tools.TOOLS[verb].conditioned and not model.about["conditioned"]:
             raise InputError(f"{verb} needs a model that was trained with conditions; this one was not")
         folders = {name: each.folder for name, each in self.models.items()}
-        resolved = tools.resolve(self.store, session, verb, options, folders, None)
+        resolved = tools.resolve(self.store, session, verb, options, folders, self.worker.upscaler, None)
         self.worker.check(verb, resolved)
         waiting = [job for job in self.store.waiting() if job.session == session]
         if len(waiting) >= limits.MOST_WAITING:
@@ -157,11 +157,13 @@ class Api:
         return _json({})
 
     async def preview(self, request: Request) -> Response:
-        """The decoded estimate of a running job, an animated WebP."""
+        """The decoded estimate of a running job, an animated WebP; 204 without one, as after its end."""
         job = await run_in_threadpool(self.store.job, _session(request), request.path_params["id"])
-        watcher = None if job is None else self.worker.watcher(job)
+        if job is None:
+            raise HTTPException(404, "no such job")
+        watcher = self.worker.watcher(job)
         if watcher is None or watcher.preview is None:
-            raise HTTPException(404, "no preview")
+            return Response(status_code=204, headers={"Cache-Control": "no-store"})
         return Response(watcher.preview, media_type="image/webp", headers={"Cache-Control": "no-store"})
 
     # ------------------------------------------------------------ prompts
@@ -385,8 +387,9 @@ async def _refusal(_: Request, error: Exception) -> Response:
 
 
 async def _mistake(_: Request, error: Exception) -> Response:
-    """A user's mistake, in one line."""
-    return _json({"error": " ".join(str(error).split())}, 422)
+    """A user's mistake, in one line, and the option that it is in, if it is one's."""
+    said = {"error": " ".join(str(error).split())}
+    return _json(said | {"field": error.field} if isinstance(error, tools.FieldError) else said, 422)
 
 
 async def _fault(_: Request, error: Exception) -> Response:

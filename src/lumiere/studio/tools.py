@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,14 @@ _SAMPLING = frozenset(
 _FROM_TEXT = _SAMPLING | {"frames", "first_frame_prompt", "regions", "scheduler", "guidance_interval"}
 _CONDITIONED = _SAMPLING | {"no_composite"}
 _REGION = frozenset({"masks", "box", "polygon", "feather"})
+
+
+class FieldError(InputError):
+    """An option of a job cannot be used; ``field`` is its name, at which the page shows the message."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True)
@@ -78,17 +87,30 @@ def check(verb: str, options: Mapping[str, Any], models: Mapping[str, Any]) -> N
             known = ", ".join(sorted([*tool.options, *tool.files]))
             raise InputError(f"{verb} has no option {limits.shown(name)}; there are {known}")
         if isinstance(value, dict) != (name == "masks") or (isinstance(value, list) and name != "reference"):
-            raise InputError(f"{name} is {limits.shown(value)}; give text, a number, true or false")
-        limits.check_text(name, value)
-        limits.check_number(name, value)
+            raise FieldError(f"{name} is {limits.shown(value)}; give text, a number, true or false", name)
+        with at(name):
+            limits.check_text(name, value)
+            limits.check_number(name, value)
     model = options.get("model")
     if model is not None and model not in models:
         raise InputError(f"no model {limits.shown(model)} is served; there are {', '.join(models)}")
-    sides = re.findall(r"\d+", str(options.get("size", ""))) + re.findall(
-        r"\d+", str(options.get("canvas", ""))
-    )
-    if any(len(side) > 6 or int(side) > limits.MOST_SIDE for side in sides):
-        raise InputError(f"the size is {', '.join(sides)} pixels; give up to {limits.MOST_SIDE} a side")
+    for name in ("size", "canvas"):
+        sides = re.findall(r"\d+", str(options.get(name, "")))
+        if any(len(side) > 6 or int(side) > limits.MOST_SIDE for side in sides):
+            raise FieldError(
+                f"the {name} is {'x'.join(sides)} pixels; give up to {limits.MOST_SIDE} a side", name
+            )
+
+
+@contextmanager
+def at(field: str) -> Iterator[None]:
+    """Name the field of an :class:`InputError` that is raised within."""
+    try:
+        yield
+    except FieldError:
+        raise
+    except InputError as error:
+        raise FieldError(str(error), field) from None
 
 
 @dataclass(frozen=True)
@@ -114,12 +136,14 @@ def resolve(
     verb: str,
     options: Mapping[str, Any],
     models: Mapping[str, Path],
+    upscaler: Path,
     work: Path | None,
 ) -> Paths:
     """The options of a job as the verb takes them.
 
     Args:
         models: the folders of the served models; the first is the default.
+        upscaler: the folder of the super-resolution model.
         work: folder for a mask that moves; None to check only.
 
     Raises:
@@ -131,9 +155,9 @@ def resolve(
     def path_of(name: str, id_: Any, kinds: tuple[str, ...]) -> Path:
         file = _own(store, session, id_)
         if file is None:
-            raise InputError(f"the {name} is not there any more; choose it again")
+            raise FieldError(f"the {name} is not there any more; choose it again", name)
         if file.kind not in kinds:
-            raise InputError(f"the {name} is a {file.kind}, {file.name}; give a {kinds[0]}")
+            raise FieldError(f"the {name} is a {file.kind}, {file.name}; give a {kinds[0]}", name)
         path = media.source_of(store.folder(session, file.id))
         names[path] = file.name
         return path
@@ -141,17 +165,18 @@ def resolve(
     paths: dict[str, Path] = {}
     for name, kinds in tool.files.items():
         if name not in given:
-            raise InputError(
-                f"{verb} needs a {kinds[0]}; choose one" + (f" for {name}" if len(tool.files) > 1 else "")
-            )
+            raise FieldError(f"{verb} needs a {kinds[0]}; choose one", name)
         several = given[name] if isinstance(given[name], list) else [given[name]]
         if not 1 <= len(several) <= limits.MOST_REFERENCES:
-            raise InputError(f"{len(several)} references are given; give 1 to {limits.MOST_REFERENCES}")
+            raise FieldError(f"{len(several)} pictures are given; give 1 to {limits.MOST_REFERENCES}", name)
         found = [path_of(name, each, kinds) for each in several]
         paths[name] = found[0]
         given[name] = [str(path) for path in found] if name == "reference" else str(found[0])
     if masks := given.pop("masks", None):
-        painted = {_frame(number): path_of("mask", id_, ("mask", "picture")) for number, id_ in masks.items()}
+        with at("masks"):
+            painted = {
+                _frame(number): path_of("masks", id_, ("mask", "picture")) for number, id_ in masks.items()
+            }
         if len(painted) == 1:
             given["mask"] = str(next(iter(painted.values())))
         elif work is not None:
@@ -161,10 +186,12 @@ def resolve(
         and verb != "edit"
         and not ({"mask", "box", "polygon"} & given.keys() or masks)
     ):
-        raise InputError("nothing is marked; paint or draw a box over what is to be generated")
+        raise FieldError("nothing is marked; paint or draw a box over what is to be generated", "masks")
     if "style" in given:
         given["style"] = str(_style(store, session, given["style"]))
-    if verb != "upscale":
+    if verb == "upscale":
+        given["model"] = str(upscaler)
+    else:
         given["model"] = str(models[given.get("model") or next(iter(models))])
     sides = [
         int(side) for side in re.findall(r"\d+", str(given.get("size", "1024" if verb == "upscale" else "")))
@@ -173,8 +200,9 @@ def resolve(
         about = store_about(store, session, options[next(iter(tool.files))])
         sides = [about["width"], about["height"]]
         if max(sides) > limits.MOST_SIDE:
-            raise InputError(
-                f"the source is {sides[0]}x{sides[1]}; choose a size of up to {limits.MOST_SIDE} a side"
+            raise FieldError(
+                f"the source is {sides[0]}x{sides[1]}; choose a size of up to {limits.MOST_SIDE} a side",
+                "size",
             )
     sound = paths[_SOUNDING[verb]] if verb in _SOUNDING and "fps" not in given else None
     return Paths(
@@ -202,5 +230,5 @@ def _style(store: Store, session: str, id_: Any) -> Path:
     job = store.job(session, id_) if isinstance(id_, str) else None
     folder = store.folder(session, id_) / "style" if job is not None and job.state == DONE else None
     if folder is None or not folder.is_dir():
-        raise InputError("the style is not there any more; choose another")
+        raise FieldError("the style is not there any more; choose another", "style")
     return next(folder.iterdir())

@@ -23,6 +23,10 @@ from lumiere.studio.store import CANCELLED, DONE, FAILED, INTERRUPTED, Job, Stor
 
 #: where :func:`lumiere.cli.loading.load` finds what is to follow the pipelines
 WATCH = "watch"
+#: how click refuses the value of an option
+_OF_OPTION = re.compile(r"Invalid value for '--([a-z-]+)': (.*)")
+#: how a missing argument is refused
+_MISSING = re.compile(r"\w+ needs '(\w+)'")
 #: beginnings of the lines of a verb that are for the user
 _NOTES = ("note:", "prompt:")
 
@@ -33,14 +37,21 @@ class Worker(threading.Thread):
     Args:
         program: the verbs.
         models: folders of the served models by their names, the default first.
+        upscaler: folder of the super-resolution model.
         options: of the command line, for every call: the device and the precision.
     """
 
     def __init__(
-        self, store: Store, program: Program, models: Mapping[str, Path], options: Sequence[str]
+        self,
+        store: Store,
+        program: Program,
+        models: Mapping[str, Path],
+        upscaler: Path,
+        options: Sequence[str],
     ) -> None:
         super().__init__(name="studio-worker", daemon=True)
-        self.store, self.program, self.models, self.options = store, program, models, list(options)
+        self.store, self.program, self.models, self.upscaler = store, program, models, upscaler
+        self.options = list(options)
         self.ready = threading.Event()
         self._context = click.Context(click.Command("studio"))
         self._wake = threading.Condition()
@@ -57,7 +68,12 @@ class Worker(threading.Thread):
         try:
             make_call(self.program, verb, resolved.options)
         except InputError as error:
-            raise InputError(self._clean(str(error), resolved.names)) from None
+            text = self._clean(str(error), resolved.names)
+            if said := _OF_OPTION.fullmatch(text):
+                raise tools.FieldError(said[2], said[1].replace("-", "_")) from None
+            if said := _MISSING.fullmatch(text):
+                raise tools.FieldError(text, said[1]) from None
+            raise InputError(text) from None
 
     def wake(self) -> None:
         """Look for waiting jobs."""
@@ -122,7 +138,9 @@ class Worker(threading.Thread):
         folder = self.store.folder(job.session, job.id)
         with replacing(folder) as made:
             made.mkdir()
-            resolved = tools.resolve(self.store, job.session, job.verb, job.options, self.models, made)
+            resolved = tools.resolve(
+                self.store, job.session, job.verb, job.options, self.models, self.upscaler, made
+            )
             names |= resolved.names
             call = make_call(self.program, job.verb, resolved.options)
             clip = made / ("clip.mp4" if resolved.large else "clip")
@@ -149,7 +167,7 @@ class Worker(threading.Thread):
         """One line without the paths of the machine, which are the user's names for these files."""
         for path, name in sorted(names.items(), key=lambda pair: -len(str(pair[0]))):
             text = text.replace(str(path), name)
-        for name, folder in self.models.items():
+        for name, folder in [*self.models.items(), ("the upscaler", self.upscaler)]:
             text = text.replace(str(folder), name)
         text = re.sub(re.escape(str(self.store.root)) + r"[^\s:;,)'\"]*", "the studio's folder", text)
         return " ".join(text.split())

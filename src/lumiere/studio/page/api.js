@@ -7,7 +7,10 @@ async function answered(response) {
   } catch {
     // a proxy's page, or nothing
   }
-  if (!response.ok) throw new Error(content.error ?? `the studio answered ${response.status}`);
+  if (!response.ok) {
+    const error = new Error(content.error ?? `the studio answered ${response.status}`);
+    throw Object.assign(error, { field: content.field });
+  }
   return content;
 }
 

@@ -46,9 +46,10 @@ const app = {
     state.files = [file, ...state.files.filter((each) => each.id !== file.id)];
     refresh();
   },
-  async upload(file) {
+  /** Upload a file, and list it. Throws if it is refused. */
+  async receive(file) {
     const taken = await uploaded(file, status);
-    if (taken) app.add(taken);
+    app.add(taken);
     return taken;
   },
   select(file) {
@@ -117,7 +118,7 @@ async function poll() {
     const before = styles();
     Object.assign(state, { ready, jobs });
     status("");
-    if (finished.length) await load(finished.find((job) => mine.has(job.id)));
+    if (finished.length) await load(finished.find((job) => mine.has(job.id) || !state.selected));
     else if (styles() !== before) refresh();
     showQueue(app);
     for (const job of jobs) if (job.state === "failed" && mine.delete(job.id)) announce(`${app.label(job.verb)} failed: ${job.error}`);
@@ -185,8 +186,13 @@ function build() {
 
 async function take(files) {
   for (const each of files) {
-    const file = await app.upload(each);
-    if (!file) continue;
+    let file;
+    try {
+      file = await app.receive(each);
+    } catch (error) {
+      say(error.message);
+      continue;
+    }
     if (file.frames) app.select(file);
     if (Object.keys(file.settings ?? {}).length) app.restore(file);
     else if (!forms.get(state.verb).accept(file)) app.put(file, file.frames ? "edit" : "animate");

@@ -19,6 +19,18 @@ export function el(tag, properties = {}, ...children) {
 
 export const $ = (id) => document.getElementById(id);
 
+/** Show at a field what is wrong with it, or with null that nothing is. */
+export function mark(field, text) {
+  field.querySelector(":scope > .problem")?.remove();
+  const inputs = field.querySelectorAll("input, textarea, select, canvas");
+  for (const input of inputs) input.removeAttribute("aria-invalid");
+  if (!text) return;
+  field.append(el("p", { className: "problem", role: "alert" }, text));
+  for (const input of inputs) input.setAttribute("aria-invalid", "true");
+  for (let around = field.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+  field.scrollIntoView({ block: "nearest" });
+}
+
 let fading = 0;
 
 /** Show what went wrong, or another message, in one line. */

@@ -1,6 +1,6 @@
 // A tab's form: fields in, options of a verb out.
 
-import { el, newId, say } from "./dom.js";
+import { el, mark, newId } from "./dom.js";
 import { maskField } from "./painter.js";
 import { promptField } from "./prompt.js";
 import { fileField } from "./sources.js";
@@ -17,7 +17,7 @@ export function toolForm(verb, tool, app) {
   const rest = tool.fields.filter((field) => field.advanced);
   const submit = el("button", { type: "submit", className: "primary" }, tool.action);
   const problem = el("p", { className: "problem", role: "alert" });
-  const form = el("form", { noValidate: false },
+  const form = el("form", { noValidate: true },
     el("p", { className: "about" }, tool.about),
     ...plain.map((field) => made.get(field.name).element),
     el("details", { className: "advanced" }, el("summary", {}, "More settings"), el("div", { className: "grid" }, ...rest.map((field) => made.get(field.name).element))),
@@ -34,14 +34,40 @@ export function toolForm(verb, tool, app) {
     return found;
   }
 
+  /** Mark the first field that the browser finds fault with, also one in a closed part of the form. */
+  function isValid() {
+    for (const { element } of made.values()) {
+      const wrong = [...element.querySelectorAll("input, textarea, select")].find((input) => !input.checkValidity());
+      if (!wrong) continue;
+      mark(element, wrong.validationMessage);
+      wrong.focus();
+      return false;
+    }
+    return true;
+  }
+
+  function clear() {
+    problem.textContent = "";
+    for (const field of made.values()) mark(field.element, null);
+  }
+  for (const field of made.values()) field.element.addEventListener("input", () => mark(field.element, null));
+
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;
-    problem.textContent = "";
+    clear();
+    if (!isValid()) {
+      submit.disabled = false;
+      return;
+    }
     try {
       await app.submit(verb, await options());
     } catch (error) {
-      problem.textContent = error.message;
+      const field = made.get(error.field);
+      if (field) {
+        mark(field.element, error.message);
+        field.element.querySelector("input:enabled, textarea, select:enabled, canvas")?.focus();
+      } else problem.textContent = error.message;
     } finally {
       submit.disabled = false;
     }
@@ -56,7 +82,7 @@ export function toolForm(verb, tool, app) {
     /** Fill the fields; those without a value get their default. */
     fill(given) {
       for (const [name, field] of made) if (name !== "masks" && name !== "canvas") field.set(given[name]);
-      problem.textContent = "";
+      clear();
     },
     /** Put a file into the first field for its kind. False if there is none. */
     accept(file, into) {
@@ -66,7 +92,6 @@ export function toolForm(verb, tool, app) {
       target?.accept(file);
       return Boolean(target);
     },
-    say: (text) => say(text),
   };
 }
 

@@ -1,7 +1,7 @@
 // Fields for pictures and videos: chosen from the disk, dropped, or taken from the gallery.
 
 import { address, takeFrame, upload } from "./api.js";
-import { el, newId, say } from "./dom.js";
+import { el, mark, newId } from "./dom.js";
 
 const ACCEPTED = {
   picture: "image/png,image/jpeg,image/webp,image/gif",
@@ -18,9 +18,12 @@ export function fileField(field, app, changed) {
   let chosen = [];
 
   input.addEventListener("change", async () => {
-    for (const file of input.files) {
-      const taken = await app.upload(file);
-      if (taken) accept(taken);
+    for (const file of [...input.files]) {
+      try {
+        accept(await app.receive(file));
+      } catch (error) {
+        mark(element, error.message);
+      }
     }
     input.value = "";
   });
@@ -31,21 +34,26 @@ export function fileField(field, app, changed) {
   });
   frame.addEventListener("click", async () => {
     const selected = app.selected();
-    if (!selected?.file.frames) return say("Select a clip in the gallery first.");
+    if (!selected?.file.frames) return mark(element, "Select a clip in the gallery first.");
     try {
       const file = await takeFrame(selected.file.id, selected.frame);
       app.add(file);
       accept(file);
     } catch (error) {
-      say(error.message);
+      mark(element, error.message);
     }
   });
 
   function accept(file) {
-    if (!matches(file, field.kind)) return say(`${file.name} is a ${file.kind}; ${field.label.toLowerCase()} is to be a ${field.kind}.`);
+    if (!matches(file, field.kind)) return mark(element, `${file.name} is a ${file.kind}; give a ${field.kind}.`);
+    mark(element, null);
     chosen = field.multiple ? [...chosen.filter((each) => each.id !== file.id), file] : [file];
     render();
   }
+
+  const element = el("div", { className: "field file" },
+    el("label", { htmlFor: id }, field.label), input,
+    el("div", { className: "row" }, el("label", { htmlFor: choice.id, className: "unseen" }, `${field.label} from the gallery`), choice, frame), shown);
 
   function render() {
     shown.replaceChildren(...chosen.map((file) => el("figure", {},
@@ -70,9 +78,7 @@ export function fileField(field, app, changed) {
 
   return {
     kind: field.kind,
-    element: el("div", { className: "field file" },
-      el("label", { htmlFor: id }, field.label), input,
-      el("div", { className: "row" }, el("label", { htmlFor: choice.id, className: "unseen" }, `${field.label} from the gallery`), choice, frame), shown),
+    element,
     accept,
     refresh,
     isEmpty: () => !chosen.length,
@@ -84,14 +90,11 @@ export function fileField(field, app, changed) {
   };
 }
 
-/** Upload a file of the user's, saying what is wrong with it. */
+/** Upload a file of the user's. Throws with a line for the user if it is refused. */
 export async function uploaded(file, status) {
   status(`Receiving ${file.name} …`);
   try {
     return await upload(file, file.name);
-  } catch (error) {
-    say(error.message);
-    return null;
   } finally {
     status("");
   }

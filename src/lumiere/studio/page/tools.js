@@ -8,7 +8,7 @@ const SIZE_OF_SOURCE = {
   choices: [["", "the model's"], ["source", "the source's"], ["256", "256 pixels"], ["512", "512 pixels"], ["1024", "1024 pixels"]],
 };
 const SIZE = { ...SIZE_OF_SOURCE, choices: SIZE_OF_SOURCE.choices.filter(([value]) => value !== "source") };
-const FRAMES = number("frames", "Frames", 2, 1600, { placeholder: "frames", value: 80 });
+const FRAMES = number("frames", "Frames", 2, 1600, { placeholder: "frames" });
 const FEATHER = number("feather", "Feather, in pixels", 0, 200, { value: 0 });
 const SAMPLING = advanced(
   number("seed", "Seed", 0, 2 ** 53 - 1, { placeholder: "random" }),
@@ -66,7 +66,7 @@ export const TOOLS = {
   },
   extend: {
     tab: "Extend", action: "Extend", about: "Extend a video, window by window.", conditioned: true,
-    fields: [VIDEO, GUIDED, { ...FRAMES, label: "Frames of the extended video", value: 160 }, SIZE_OF_SOURCE,
+    fields: [VIDEO, GUIDED, { ...FRAMES, label: "Frames of the extended video", placeholder: "a window more" }, SIZE_OF_SOURCE,
       ...advanced(number("given", "Known frames of each window", 1, 79, { placeholder: 16 })), ...SAMPLING, ...STYLE, ...COMPOSITE],
   },
   loop: { tab: "Loop", action: "Generate a loop", about: "Generate a seamless loop from a prompt.", example: "a frog on a purple background", fields: FROM_TEXT },

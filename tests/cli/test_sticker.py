@@ -48,8 +48,8 @@ def test_alpha_survives_in_every_format(tmp_path, ending):
     assert again.shape == rgba.shape
     assert abs((again[..., 3] > 127).astype(int) - inside).mean() < 0.02
     assert abs(again[inside].astype(int) - rgba[inside]).mean() < 16  # VP9 halves the chroma
-    if ending in (".webp", ".webm", ".gif"):
-        assert read_metadata(path)["prompt"] == "a disc" and len(Clip.load(path)) == 4
+    assert read_metadata(path)["prompt"] == "a disc"
+    assert (len(Clip.load(path)), Clip.load(path).fps) == (4, 10)
     with pytest.raises(InputError, match="exists"):
         save_transparent(path, rgba, Fraction(10), {})
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from lumiere import conditions
 from lumiere.errors import InputError
@@ -20,6 +19,7 @@ from lumiere.io.files import replacing
 from lumiere.io.pictures import read_cutout
 from lumiere.io.video import Clip, probe, resize, stream, write_frames
 from lumiere.io.video.note import Note
+from lumiere.io.video.transparent import write_apng
 from lumiere.studio import limits
 
 #: the formats that a clip is saved in, by their endings
@@ -203,7 +203,10 @@ def saved(folder: Path, format_: str, sound: Path | None = None) -> Path:
         return path
     source = source_of(folder)
     if format_ == "apng":
-        _save_apng(Clip.load(source), path)
+        clip = Clip.load(source)
+        note = Note(Fraction(clip.fps), (clip.width, clip.height), len(clip), clip.metadata)
+        with replacing(path) as temporary:
+            write_apng(temporary, clip.frames, Fraction(clip.fps), note.dumps())
         return path
     if format_ != "zip":
         return Clip.load(source).save(path, sound=sound)
@@ -213,24 +216,6 @@ def saved(folder: Path, format_: str, sound: Path | None = None) -> Path:
             for each in sorted(frames.iterdir()):
                 archive.write(each, each.name)
     return path
-
-
-def _save_apng(clip: Clip, path: Path) -> None:
-    """Animated PNG, without loss; the settings are in its text."""
-    about = PngInfo()
-    note = Note(Fraction(clip.fps), (clip.width, clip.height), len(clip), clip.metadata)
-    about.add_text("Comment", note.dumps())
-    first, *others = clip
-    with replacing(path) as temporary:
-        first.save(
-            temporary,
-            format="PNG",
-            save_all=True,
-            append_images=others,
-            duration=1000 / float(clip.fps),
-            loop=0,
-            pnginfo=about,
-        )
 
 
 def masks_over_time(masks: Mapping[int, Path], video: Path, out: Path) -> Path:

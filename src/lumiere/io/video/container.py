@@ -15,6 +15,7 @@ from av.container import InputContainer
 
 from lumiere.errors import InputError
 from lumiere.io.limits import PIXELS, check_length, check_size, limit
+from lumiere.io.pictures import opened
 from lumiere.io.source import Source, open_source
 from lumiere.io.video.note import parse_note
 from lumiere.io.video.timing import Track
@@ -61,9 +62,16 @@ def open_movie(source: Source, track: Track) -> Iterator[tuple[InputContainer, A
         track.expected = stream.frames
         track.declared_fps = stream.average_rate
         track.unit = stream.time_base or track.unit
-        comments = (text for key, text in container.metadata.items() if key.lower() == "comment")
-        track.note = parse_note(next(comments, None), source)
+        track.note = parse_note(_comment(container, source), source)
         yield container, stream
+
+
+def _comment(container: InputContainer, source: Source) -> str | None:
+    if container.format.name == "apng":  # FFmpeg passes over a PNG's text
+        with opened(source) as picture:
+            text = picture.info.get("Comment")
+        return text if isinstance(text, str) else None
+    return next((text for key, text in container.metadata.items() if key.lower() == "comment"), None)
 
 
 def refuse_corrupt(packet: Any, source: Source) -> None:

@@ -61,7 +61,7 @@ def write_webp(path: Path, frames: np.ndarray, fps: Fraction, note: str, quality
 
 
 def write_apng(path: Path, frames: np.ndarray, fps: Fraction, note: str, colours: int | None = None) -> None:
-    """Losslessly, or with one palette of up to 256 colours with alpha for all frames."""
+    """Losslessly, t x h x w x 3 or 4, or with one palette of up to 256 colours with alpha for all frames."""
     said = PngImagePlugin.PngInfo()
     if note:
         said.add_text("Comment", note)

@@ -6,6 +6,7 @@ import base64
 import http.client
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -156,14 +157,10 @@ def test_a_bad_job_is_refused_in_one_line(verb, options, said, field, client, st
     ],
 )
 def test_garbage_is_refused_and_nothing_of_it_is_kept(content, said, client, studio):
-    before = sorted(studio.store.root.rglob("*.part")), len(list(studio.store.root.rglob(".upload-*")))
     status, answer = client.call("POST", "/api/files?name=x.png", content)
     assert status == 422 and said in answer["error"] and str(studio.store.root) not in answer["error"]
     assert client.call("GET", "/api/state")[1]["files"] == []
-    assert before == (
-        sorted(studio.store.root.rglob("*.part")),
-        len(list(studio.store.root.rglob(".upload-*"))),
-    )
+    assert not [*studio.store.root.rglob("*.part"), *studio.store.scratch.iterdir()]
 
 
 def test_large_uploads_are_refused_before_they_are_decoded(client, tmp_path, monkeypatch):
@@ -196,7 +193,41 @@ def test_an_upload_that_breaks_off_leaves_nothing(client, studio):
     connection.close()
     _, job = client.job("generate", prompt="a", frames=2)
     assert client.finished(job["id"])["state"] == "done"
-    assert not list(studio.store.root.glob(".upload-*"))
+    assert not list(studio.store.scratch.iterdir())
+
+
+def test_a_client_that_falls_silent_holds_up_nobody(client, studio, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_SILENCE", 0.5)
+    silent = http.client.HTTPConnection("127.0.0.1", studio.port)
+    silent.putrequest("POST", "/api/files?name=a.png")
+    silent.putheader("Content-Length", "100000")
+    silent.endheaders()
+    silent.send(b"\x89PNG")
+    _, job = client.job("generate", prompt="a", frames=2)
+    assert client.finished(job["id"])["state"] == "done"
+    answer = silent.getresponse()
+    assert answer.status == 408 and b"nothing was received for 0.5 s" in answer.read()
+    silent.close()
+    assert not list(studio.store.scratch.iterdir())
+
+
+def test_ten_clients_at_once_get_their_own_clips(studio, tmp_path):
+    clients = [studio.client() for _ in range(10)]
+    garbage = tmp_path / "garbage.png"
+    garbage.write_bytes(os.urandom(3000))
+
+    def ask(number):
+        assert clients[number].upload(garbage)[0] == 422
+        asked = [clients[number].job("generate", prompt=f"{number} {n}", frames=2, steps=1) for n in "ab"]
+        return [job["id"] for _, job in asked]
+
+    with ThreadPoolExecutor(10) as pool:
+        asked = list(pool.map(ask, range(10)))
+    for number, (client, ids) in enumerate(zip(clients, asked, strict=True)):
+        assert [client.finished(id_)["state"] for id_ in ids] == ["done", "done"]
+        _, state = client.call("GET", "/api/state")
+        said = {file["id"]: file["settings"]["prompt"] for file in state["files"]}
+        assert said == dict(zip(ids, (f"{number} a", f"{number} b"), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -247,6 +278,9 @@ def test_what_a_kill_interrupted_is_listed_and_what_was_finished_is_kept(tmp_pat
     done, running, _ = (store.add_job("s", "generate", {"prompt": name}) for name in "abc")
     store.folder("s", done.id).mkdir(parents=True)
     store.folder("s", "leftover").mkdir()
+    unfinished = [store.scratch / "tmp1", store.folder("s", done.id) / ".0123456789ab.part.zip"]
+    for path in unfinished:
+        path.write_bytes(b"half")
     for job in (done, running):
         store.start(job)
     store.add_file("s", "a", "clip", {}, done.id)
@@ -256,4 +290,5 @@ def test_what_a_kill_interrupted_is_listed_and_what_was_finished_is_kept(tmp_pat
     store = Store(tmp_path)
     assert [job.state for job in store.jobs("s")] == ["interrupted", "interrupted", "done"]
     assert store.folder("s", done.id).is_dir() and not store.folder("s", "leftover").exists()
+    assert not any(path.exists() for path in unfinished)
     store.close()

@@ -56,11 +56,14 @@ class Page:
             field.fill(str(value))
 
     def give(self, verb, *files):
-        """Choose a file for each of a tab's file fields."""
+        """Choose a file for each of a tab's file fields, in place of an earlier one."""
         panel = self.tab(verb)
         for place, file in enumerate(files):
-            panel.locator("input[type=file]").nth(place).set_input_files(file)
-            panel.locator(".file").nth(place).locator("figure").first.wait_for()
+            field = panel.locator(".file").nth(place)
+            if field.locator("figure").count():
+                field.get_by_role("button", name="Remove").click()
+            field.locator("input[type=file]").set_input_files(file)
+            field.locator("figure").wait_for()
         return panel
 
     def drag(self, panel, begin, end):

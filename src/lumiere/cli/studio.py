@@ -13,7 +13,7 @@ from lumiere.cli.options import device_option, dtype_option, path_type, pick_dev
 from lumiere.errors import InputError
 
 if TYPE_CHECKING:
-    from lumiere.studio.server import Model
+    from lumiere.studio.models import Model
 
 PORT = 7860
 
@@ -133,7 +133,7 @@ def served(name: str) -> tuple[str, Model]:
     """
     from lumiere.cli.words import known_words
     from lumiere.io import bundle
-    from lumiere.studio.server import Model
+    from lumiere.studio.models import Model
 
     folder = bundle.resolve(name)
     bundle.verify(folder)

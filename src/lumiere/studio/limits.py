@@ -14,6 +14,10 @@ MOST_VIDEO_PIXELS = 1_000_000_000
 MOST_SECONDS = 60
 MOST_VIDEO_FRAMES = 3600
 MOST_BODY = 64_000
+#: seconds that a client may send nothing in the middle of a request
+MOST_SILENCE = 60
+#: free bytes of the disk, below which nothing is taken
+LEAST_FREE = 1_000 * MB
 MOST_TEXT = 2000
 MOST_FILES = 500
 MOST_SESSION_BYTES = 4_000 * MB

@@ -163,8 +163,11 @@ def about_video(path: Path) -> dict[str, Any]:
 
 
 def source_of(folder: Path) -> Path:
-    """The picture, video or folder of frames that a file's folder holds."""
-    return next(path for path in folder.iterdir() if path.stem in ("source", "clip"))
+    """The picture, video or folder of frames in a file's folder; FileNotFoundError if it was deleted."""
+    found = (path for path in folder.iterdir() if path.stem in ("source", "clip"))
+    if (path := next(found, None)) is None:
+        raise FileNotFoundError(f"{folder} holds no source and no clip")
+    return path
 
 
 def write_view(path: Path, folder: Path) -> None:
@@ -192,10 +195,11 @@ def frame_of(path: Path, number: int) -> np.ndarray:
     return next(frame for index, frame in enumerate(frames) if index == number)
 
 
-def saved(folder: Path, format_: str, sound: Path | None = None) -> Path:
+def saved(folder: Path, format_: str, scratch: Path, sound: Path | None = None) -> Path:
     """The file's video in one of ``FORMATS``, written on the first call.
 
     Args:
+        scratch: where frames may lie meanwhile.
         sound: a video whose sound goes along.
     """
     path = folder / f"saved.{format_}"
@@ -210,7 +214,7 @@ def saved(folder: Path, format_: str, sound: Path | None = None) -> Path:
         return path
     if format_ != "zip":
         return Clip.load(source).save(path, sound=sound)
-    with tempfile.TemporaryDirectory(dir=folder) as made, replacing(path) as temporary:
+    with tempfile.TemporaryDirectory(dir=scratch) as made, replacing(path) as temporary:
         frames = source if source.is_dir() else Clip.load(source).save(Path(made) / "frames")
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for each in sorted(frames.iterdir()):

@@ -89,12 +89,16 @@ def session_of(token: str) -> str:
 class Store:
     """The folder of a studio, locked as long as it is open. Safe to use from several threads.
 
+    Attributes:
+        scratch: folder for what is being received or written; emptied when the store is opened.
+
     Raises:
         InputError: another studio uses the folder, or it cannot be written.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self.scratch = self.root / ".scratch"
         check_parent(self.root / "studio.db")
         self.root.mkdir(parents=True, exist_ok=True)
         self._file_lock = FileLock(self.root / ".studio.lock")
@@ -207,12 +211,14 @@ class Store:
         query = "UPDATE jobs SET state = ?, ended = ? WHERE state IN (?, ?)"
         self._do(query, (INTERRUPTED, time.time(), RUNNING, WAITING))
         known = {row[0] for row in self._do("SELECT id FROM files")}
-        for session in self.root.iterdir():
-            if session.is_dir():
-                remove_unfinished(session)
-                for folder in session.iterdir():
-                    if folder.name not in known:
-                        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        for session in filter(Path.is_dir, self.root.iterdir()):
+            for folder in session.iterdir():
+                if folder.name in known:
+                    remove_unfinished(folder)
+                else:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _do(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._lock:

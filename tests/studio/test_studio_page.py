@@ -264,7 +264,7 @@ def test_the_queue_survives_a_reload_and_settings_are_restored(browser, studio, 
     page.page.get_by_role("button", name="Delete").click()
     page.page.on("dialog", lambda dialog: dialog.accept())
     page.page.get_by_role("button", name="Delete").click()
-    page.page.locator("#gallery-empty").wait_for()
+    page.page.locator("#stage.empty").wait_for()
     page.give("edit", saved)
     page.page.locator("#gallery button").first.click()
     page.page.get_by_role("button", name="Restore settings").click()

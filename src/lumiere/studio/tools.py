@@ -187,6 +187,8 @@ def resolve(
         and not ({"mask", "box", "polygon"} & given.keys() or masks)
     ):
         raise FieldError("nothing is marked; paint or draw a box over what is to be generated", "masks")
+    if verb == "stylize" and "caption" not in given:
+        given["caption"] = [re.sub(r"[-_]", " ", Path(names[Path(each)]).stem) for each in given["reference"]]
     if "style" in given:
         given["style"] = str(_style(store, session, given["style"]))
     if verb == "upscale":

@@ -10,7 +10,8 @@ et al. 2023).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from lumiere import __version__
 from lumiere.diffusion.guidance import classifier_free
@@ -125,7 +125,7 @@ def fit(
     check_references(pictures)
     rng, generator = np.random.default_rng(seed), torch.Generator(device).manual_seed(seed)
     views, texts = _views(pictures, captions, pipe.config["size"], rng, backgrounds)
-    with torch.no_grad():
+    with torch.no_grad(), _progress_of(pipe, "redrawing", "batch"):
         styled = pipe.encode_video(np.stack(views))[0].movedim(1, 0).float()
         wordings, which = np.unique(texts, return_inverse=True)
         context = pipe.text_encoder(wordings.tolist()).to(device)[torch.from_numpy(which)]
@@ -134,7 +134,7 @@ def fit(
             [
                 _redrawn(pipe, latents, states, empty, strength, generator)
                 for latents, states, strength in zip(
-                    tqdm(styled.split(_BATCH), "redrawing", unit="batch", disable=None),
+                    pipe.progress_bar(styled.split(_BATCH)),
                     context.split(_BATCH),
                     cycle(_STRENGTHS),
                 )
@@ -178,6 +178,17 @@ def fit(
         lora = {f"{PREFIX}.{name}": weight.detach().cpu().clone() for name, weight in state.items()}
     thumbnails = [_thumbnail(picture) for picture in pictures]
     return Style(lora, {}, {**about, "steps": done}, thumbnails, name)
+
+
+@contextmanager
+def _progress_of(pipe: LumierePipeline, stage: str, unit: str) -> Iterator[None]:
+    """Name what the pipeline's progress bar counts meanwhile."""
+    before = getattr(pipe, "_progress_bar_config", {})
+    pipe.set_progress_bar_config(**before | {"desc": stage, "unit": unit})
+    try:
+        yield
+    finally:
+        pipe.set_progress_bar_config(**before)
 
 
 def _redrawn(

@@ -230,7 +230,7 @@ async function start() {
   refresh();
   choose(location.hash.slice(1) in TOOLS ? location.hash.slice(1) : "generate");
   const latest = state.files.find((file) => file.kind === "clip");
-  if (latest) app.select(latest);
+  app.select(latest ?? null);
   document.body.dataset.ready = "yes";
   await poll();
 }

@@ -83,7 +83,7 @@ function button(label, action) {
 
 export function showGallery(app) {
   const files = app.files();
-  $("gallery-empty").hidden = files.length > 0;
+  $("gallery-title").hidden = !files.length;
   const selected = app.selected()?.file.id;
   const before = new Map([...$("gallery").children].map((item) => [item.dataset.id, item]));
   $("gallery").replaceChildren(...files.map((file) => {

@@ -9,7 +9,7 @@ const SHORT_WORDS = new Set(["a", "an", "the", "on", "in", "of", "to", "and", "w
 export function promptField(field, app, example) {
   const id = newId("prompt");
   const area = el("textarea", {
-    id, rows: 2, maxLength: 2000, required: field.required, placeholder: example ?? "",
+    id, rows: 2, maxLength: 2000, required: field.required, placeholder: app.words().objects ? (example ?? "") : "",
     "aria-describedby": `${id}-reading`, spellcheck: true,
   });
   const suggestions = el("div", { className: "chips", role: "group", "aria-label": "Suggestions" });

@@ -13,7 +13,7 @@ export function fileField(field, app, changed) {
   const id = newId("file");
   const input = el("input", { id, type: "file", accept: ACCEPTED[field.kind], multiple: Boolean(field.multiple) });
   const choice = el("select", { id: `${id}-choice` });
-  const frame = el("button", { type: "button", className: "quiet", hidden: field.kind !== "picture" }, "Frame of the selected clip");
+  const frame = el("button", { type: "button", className: "quiet", hidden: field.kind !== "picture", "aria-label": "Frame of the selected clip", title: "Frame of the selected clip" }, "This frame");
   const shown = el("div", { className: "sources", "aria-live": "polite" });
   let chosen = [];
 
@@ -52,8 +52,8 @@ export function fileField(field, app, changed) {
   }
 
   const element = el("div", { className: "field file" },
-    el("label", { htmlFor: id }, field.label), input,
-    el("div", { className: "row" }, el("label", { htmlFor: choice.id, className: "unseen" }, `${field.label} from the gallery`), choice, frame), shown);
+    el("label", { htmlFor: id }, field.label),
+    el("div", { className: "row" }, input, el("label", { htmlFor: choice.id, className: "unseen" }, `${field.label} from the gallery`), choice, frame), shown);
 
   function render() {
     shown.replaceChildren(...chosen.map((file) => el("figure", {},

@@ -9,7 +9,11 @@ const LABELS = { rewritten_prompt: "model's prompt", first_frame_prompt: "first-
 
 export function show(app, file) {
   const stage = $("stage");
-  if (!file) return stage.replaceChildren();
+  stage.classList.toggle("empty", !file);
+  if (!file) {
+    return stage.replaceChildren(el("h3", {}, "No clip yet"),
+      el("p", { className: "soft" }, "Type a prompt, or drop a picture or a clip anywhere on the page."));
+  }
   if (!file.frames) return stage.replaceChildren(picture(app, file));
   const job = app.jobs().find((each) => each.id === file.id);
   const video = player(file);
@@ -26,11 +30,10 @@ export function show(app, file) {
       el("button", { type: "button", onclick: () => app.use(file, "start") }, "Use as start"),
       el("button", { type: "button", onclick: () => app.use(file, "reference", frameOf(file, video)) }, "Use as reference"),
       use(app, file, video),
-      el("button", { type: "button", onclick: () => app.restore(file) }, "Restore settings"),
       el("button", { type: "button", className: "danger", onclick: () => app.remove(file) }, "Delete")),
     el("div", { className: "row buttons", role: "group", "aria-label": "Save as" }, el("span", { className: "soft" }, "Save as"),
       ...app.formats().map((format) => el("a", { href: address.save(file, format), download: "", className: "button" }, format === "zip" ? "PNG (zip)" : format.toUpperCase()))),
-    settings(file));
+    settings(app, file));
 }
 
 /** Which frame of a clip is shown. */
@@ -79,10 +82,11 @@ function regionOver(job, frame) {
   return el("label", { className: "check" }, el("input", { type: "checkbox", onchange: (event) => (cover.hidden = !event.target.checked) }), "Show the region");
 }
 
-function settings(file) {
+function settings(app, file) {
   const known = { ...file.settings };
   const facts = { size: `${file.width}×${file.height}`, frames: `${file.frames}, ${Number(file.fps.toFixed(3))} fps`, ...known };
   const rows = Object.entries(facts).filter(([name, value]) => !HIDDEN.has(name) && value !== null && value !== "")
-    .map(([name, value]) => [el("dt", {}, LABELS[name] ?? name), el("dd", {}, typeof value === "string" ? value : JSON.stringify(value))]);
-  return el("details", { className: "settings", open: true }, el("summary", {}, "Settings"), el("dl", {}, ...rows.flat()));
+    .map(([name, value]) => [el("dt", {}, LABELS[name] ?? name.replaceAll("_", " ")), el("dd", {}, typeof value === "string" ? value : JSON.stringify(value))]);
+  return el("details", { className: "settings", open: true }, el("summary", {}, "Settings"), el("dl", {}, ...rows.flat()),
+    el("button", { type: "button", onclick: () => app.restore(file) }, "Restore settings"));
 }

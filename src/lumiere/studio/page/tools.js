@@ -80,7 +80,7 @@ export const TOOLS = {
   stylize: {
     tab: "Style", action: "Fit and generate", about: "Generate a clip in the style of pictures. Fitting takes minutes; the style is kept for other tabs.",
     fields: [{ name: "reference", label: "Reference pictures", type: "file", kind: "picture", multiple: true },
-      { name: "caption", label: "Caption of the references, without their style", type: "text", placeholder: "a fox" }, NEEDED,
+      { name: "caption", label: "Caption of the references, without their style", type: "text", placeholder: "the file's name" }, NEEDED,
       { name: "alpha", label: "Strength of the style", type: "range", min: 0, max: 1, step: 0.05, value: 1 },
       number("fit_steps", "Training steps of the style", 1, 2000, { value: 400 }), FRAMES, SIZE, ...SAMPLING],
   },

@@ -20,7 +20,8 @@ NAME     = $(OUT)/$(shell printf '%s' '$(subst ','\'',$(PROMPT))' | tr -cs '[:al
 export PROMPT
 
 # Processes of one thread each are faster than one process of several threads, but each takes up to 2 GB.
-PYTEST  := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+# Where Python is set to write no bytecode, each process that a test starts would compile torch's sources.
+PYTEST  := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test test-all fuzz check bench format help
 .DEFAULT_GOAL := help

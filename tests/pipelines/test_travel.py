@@ -8,7 +8,7 @@ import torch
 
 from lumiere import Clip, conditions
 from lumiere.errors import InputError
-from lumiere.models.stunet import _PerFrame
+from lumiere.models.blocks import FrameConditions
 from lumiere.pipelines.travel import Travel
 from tiny_nets import tiny_net
 
@@ -68,7 +68,7 @@ def test_contexts_of_equal_frames_are_the_clips(net, frames):
 
 def test_levels_get_the_text_of_the_frames_that_they_keep():
     emb, text = torch.randn(2, 8, 3), torch.randn(2, 8, 5, 4)
-    conditions = _PerFrame(emb, text, emb)
+    conditions = FrameConditions(emb, text, emb)
     for stride in (1, 2, 4):
         x = torch.empty(2 * 8 // stride, 1, 1, 1)
         assert torch.equal(conditions.context(x).unflatten(0, (2, -1)), text[:, ::stride])

@@ -4,25 +4,31 @@ alternate with temporal ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from accelerate import init_empty_weights
 from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.resnet import ResnetBlock2D
-from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.utils import BaseOutput
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from lumiere.errors import InputError
 from lumiere.models.adopted import adopted_layers
-from lumiere.models.layers import Design, PaperLayers, TemporalLayers, attentions
+from lumiere.models.blocks import (
+    FrameConditions,
+    attend,
+    layer_blocks,
+    repeat_for_frames,
+    repeat_last,
+    resize,
+    run_layer,
+)
+from lumiere.models.layers import Design, PaperLayers, TemporalLayers
 from lumiere.models.norm import use_fast_norms
 from lumiere.models.temporal import in_slices
 from lumiere.models.text.pooled import size_ids, split_pooled
@@ -48,42 +54,6 @@ class STUNetOutput(BaseOutput):
     """``sample``: the prediction for every frame, ``b c t h w``."""
 
     sample: Tensor
-
-
-class _PerFrame:
-    """Each clip's embedding and text context, repeated for a level's frames; of one clip, views.
-
-    A clip whose text changes has those of each frame, ``b t e`` and ``b t l d``: a level gets those of the
-    frames that it keeps.
-    """
-
-    def __init__(self, emb: Tensor, context: Tensor, placed: Tensor):
-        self._clip_emb, self._clip_context, self._placed = emb, context, placed
-        self._made: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def _for(self, folded: int) -> tuple[Tensor, Tensor]:
-        if folded not in self._made:
-            emb, context = self._clip_emb, self._clip_context
-            frames = folded // len(emb)
-            if emb.ndim == 3:
-                emb, context = (each[:, :: each.shape[1] // frames] for each in (emb, context))
-            else:
-                emb = emb[:, None].expand(-1, frames, -1)
-                context = context[:, None].expand(-1, frames, -1, -1)
-            self._made[folded] = emb.flatten(0, 1), context.flatten(0, 1)
-        return self._made[folded]
-
-    def emb(self, x: Tensor) -> Tensor:
-        """``(b t) e`` for the ``b t`` frames of ``x``."""
-        return self._for(len(x))[0]
-
-    def context(self, x: Tensor) -> Tensor:
-        """``(b t) l d`` for the ``b t`` frames of ``x``."""
-        return self._for(len(x))[1]
-
-    def placed(self, x: Tensor) -> Tensor:
-        """``b t e`` for the ``b t`` frames of ``x``: the temporal blocks' embedding."""
-        return self._placed[:, :: self._placed.shape[0] * self._placed.shape[1] // len(x)]
 
 
 class STUNet(ModelMixin, ConfigMixin):
@@ -290,24 +260,24 @@ class STUNet(ModelMixin, ConfigMixin):
             )
         given = timestep, class_labels, timestep_cond
         conditions = self._conditions(sample, encoder_hidden_states, given, added, first_frame, padding)
-        layer = self._layer(conditions)
+        layer = partial(self._layer, conditions)
 
         # In: frames join the batch, the last one repeated up to a length that resampling divides
-        x = fold(_repeat_last(sample, padding))
+        x = fold(repeat_last(sample, padding))
         x = unet.conv_in(2 * x - 1 if unet.config.center_input_sample else x)
         if condition is not None:
-            x = x + temporal.condition(fold(_repeat_last(condition, padding)))
+            x = x + temporal.condition(fold(repeat_last(condition, padding)))
         if temporal.first is not None:
             x = temporal.first(x, conditions.placed(x))
 
         # Down: skips keep each level's own size and number of frames
         skips = [x]
         for space, time in zip(unet.down_blocks, temporal.down, strict=True):
-            for parts in _layer_blocks(space, time):
+            for parts in layer_blocks(space, time):
                 x = layer(x, *parts)
                 skips.append(x)
             for downsample in space.downsamplers or []:
-                x = _resize(downsample, x, conditions)
+                x = resize(downsample, x, conditions)
                 x = time.resample(x, clips) if time.resample else x
                 skips.append(x)
 
@@ -321,16 +291,16 @@ class STUNet(ModelMixin, ConfigMixin):
             time.blocks[1:],
             strict=True,
         ):
-            x = _attend(attention, x, conditions.context(x)) if attention else x
+            x = attend(attention, x, conditions.context(x)) if attention else x
             x = inner(x, conditions.placed(x)) if inner else x
             x = layer(x, resnet, None, None, block)
 
         # Up
         for space, time in zip(unet.up_blocks, temporal.up, strict=True):
-            for parts in _layer_blocks(space, time):
+            for parts in layer_blocks(space, time):
                 x = layer(x, *parts, skips.pop())
             for upsample in space.upsamplers or []:
-                x = _resize(upsample, x, conditions, skips[-1].shape[-2:])
+                x = resize(upsample, x, conditions, skips[-1].shape[-2:])
                 x = time.resample(x, clips) if time.resample else x
 
         # Out: frames leave the batch, and the repeated ones the clip
@@ -362,7 +332,7 @@ class STUNet(ModelMixin, ConfigMixin):
         added: dict[str, Tensor],
         first_frame: Tensor | int,
         padding: int,
-    ) -> _PerFrame:
+    ) -> FrameConditions:
         """Embedding and context: one per clip, or, of text that changes, one per frame.
 
         Args:
@@ -374,8 +344,8 @@ class STUNet(ModelMixin, ConfigMixin):
         if by_frame:
             text = torch.cat([text, text[:, -1:].expand(-1, padding, -1, -1)], 1).flatten(0, 1)
             pictures = sample[:, :, 0].repeat_interleave(frames, 0)
-            given = tuple(_repeated(each, frames) for each in given)
-            added = {name: _repeated(each, frames) for name, each in added.items()}
+            given = tuple(repeat_for_frames(each, frames) for each in given)
+            added = {name: repeat_for_frames(each, frames) for name, each in added.items()}
         if self._text_brings_more(added):
             text, added = self._added(text, pictures)
         timestep, class_labels, timestep_cond = given
@@ -383,7 +353,7 @@ class STUNet(ModelMixin, ConfigMixin):
         context = self.spatial.process_encoder_hidden_states(text, added)
         if by_frame:
             emb, context = (each.unflatten(0, (clips, frames)) for each in (emb, context))
-        return _PerFrame(emb, context, self._placed(emb, context, first_frame, frames))
+        return FrameConditions(emb, context, self._placed(emb, context, first_frame, frames))
 
     def _placed(self, emb: Tensor, context: Tensor, first_frame: Tensor | int, frames: int) -> Tensor:
         """The temporal blocks' embedding, ``b t e``: the clip's, with each frame's place if that is on."""
@@ -428,40 +398,13 @@ class STUNet(ModelMixin, ConfigMixin):
         emb = emb if aug_emb is None else emb + aug_emb
         return unet.time_embed_act(emb) if unet.time_embed_act is not None else emb
 
-    def _layer(self, conditions: _PerFrame) -> Callable[..., Tensor]:
-        """The function that runs a spatial layer block, on ``x`` and its skip, and its temporal layers."""
-
-        def run(
-            x: Tensor,
-            placed: Tensor,
-            resnet: nn.Module,
-            inner: nn.Module | None,
-            attention: nn.Module | None,
-            block: nn.Module,
-            *skips: Tensor,
-        ) -> Tensor:
-            def residual(x: Tensor, emb: Tensor, *skips: Tensor) -> Tensor:
-                return resnet(torch.cat([x, *skips], dim=1) if skips else x, emb)
-
-            def space(x: Tensor, emb: Tensor, context: Tensor, *skips: Tensor) -> Tensor:
-                x = residual(x, emb, *skips)
-                return _attend(attention, x, context) if attention else x
-
-            if inner is None:
-                x = in_slices(space, x, conditions.emb(x), conditions.context(x), *skips)
-            else:
-                x = inner(in_slices(residual, x, conditions.emb(x), *skips), placed)
-                if attention:
-                    x = in_slices(partial(_attend, attention), x, conditions.context(x))
-            return block(x, placed)
-
-        def layer(x: Tensor, *parts: Any) -> Tensor:
-            # Tensors with gradients are arguments: recomputation must not find them in a cache.
-            if self.gradient_checkpointing and torch.is_grad_enabled():
-                return self._gradient_checkpointing_func(run, x, conditions.placed(x), *parts)
-            return run(x, conditions.placed(x), *parts)
-
-        return layer
+    def _layer(self, conditions: FrameConditions, x: Tensor, *parts: Any) -> Tensor:
+        """A spatial layer block and its temporal layers, as :func:`lumiere.models.blocks.run_layer`."""
+        run = partial(run_layer, conditions)
+        # Tensors with gradients are arguments: recomputation must not find them in a cache.
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(run, x, conditions.placed(x), *parts)
+        return run(x, conditions.placed(x), *parts)
 
 
 def _check_walkable(unet: UNet2DConditionModel) -> None:
@@ -478,30 +421,3 @@ def _check_walkable(unet: UNet2DConditionModel) -> None:
         )
     if config.addition_embed_type == "image_hint":
         raise InputError("the image model takes a picture as a hint; one that takes text can be inflated")
-
-
-def _repeated(each: Any, frames: int) -> Any:
-    """Of each clip, for each of its frames; what is one for all clips stays so."""
-    return each.repeat_interleave(frames, 0) if isinstance(each, Tensor) and each.ndim else each
-
-
-def _repeat_last(clips: Tensor, times: int) -> Tensor:
-    return F.pad(clips, (0, 0, 0, 0, 0, times), mode="replicate") if times else clips
-
-
-def _layer_blocks(space: Any, time: Any) -> Iterator[tuple[nn.Module | None, ...]]:
-    """Of each spatial layer block: its resnet, what stands inside it, its attention, and what follows it."""
-    inner = time.inner_layers(len(space.resnets))
-    return zip(space.resnets, inner, attentions(space), time.blocks, strict=True)
-
-
-def _attend(attention: nn.Module, x: Tensor, context: Tensor) -> Tensor:
-    if isinstance(attention, Transformer2DModel):
-        return attention(x, encoder_hidden_states=context, return_dict=False)[0]
-    return attention(x, encoder_hidden_states=context)
-
-
-def _resize(resize: nn.Module, x: Tensor, conditions: _PerFrame, size: torch.Size | None = None) -> Tensor:
-    if isinstance(resize, ResnetBlock2D):
-        return in_slices(resize, x, conditions.emb(x))
-    return in_slices(lambda x: resize(x) if size is None else resize(x, size), x)

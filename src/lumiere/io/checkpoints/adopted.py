@@ -67,7 +67,8 @@ class AdoptedWeights:
                     f"{self.source} {what} {len(names)} temporal weights, such as {_short(min(names))}; give"
                     " the whole weights, of this image model's kind"
                 )
-        net.load_state_dict({name: each.to(net.dtype) for name, each in self.weights.items()}, strict=False)
+        dtype = net.dtype  # which diffusers finds by a walk over all parameters
+        net.load_state_dict({name: each.to(dtype) for name, each in self.weights.items()}, strict=False)
 
 
 def _short(name: str) -> str:

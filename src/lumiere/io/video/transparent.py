@@ -126,7 +126,7 @@ def fill_hidden(frames: np.ndarray) -> np.ndarray:
             continue
         pixels = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
         weight = pixels[:, 3:] / 255
-        levels = [(pixels[:, :3] * weight, weight)]
+        levels: list[tuple[torch.Tensor, ...]] = [(pixels[:, :3] * weight, weight)]
         while max(levels[-1][1].shape[-2:]) > 1:
             levels.append(
                 tuple(F.avg_pool2d(each, 2, ceil_mode=True, count_include_pad=False) for each in levels[-1])

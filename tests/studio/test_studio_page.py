@@ -267,6 +267,7 @@ def test_the_queue_survives_a_reload_and_settings_are_restored(browser, studio, 
     page.page.locator("#stage.empty").wait_for()
     page.give("edit", saved)
     page.page.locator("#gallery button").first.click()
+    page.page.locator("#stage summary").click()
     page.page.get_by_role("button", name="Restore settings").click()
     panel = page.page.locator("#panel-generate")
     assert panel.locator("textarea").input_value() == "a phone"

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { compareForm } from "./compare.js";
-import { $, announce, el, say } from "./dom.js";
+import { $, announce, el, isNarrow, say } from "./dom.js";
 import { toolForm } from "./form.js";
 import { showGallery, showQueue } from "./gallery.js";
 import { uploaded } from "./sources.js";
@@ -34,6 +34,7 @@ const app = {
     mine.add(job.id);
     announce(`${app.label(verb)} is in the queue.`);
     await poll();
+    if (isNarrow()) $("queue").scrollIntoView({ block: "start" });
   },
   run: (job) => attempt(() => app.submit(job.verb, job.options)),
   again: (job, file) => attempt(() => app.submit(job.verb, { ...job.options, seed: file.settings?.seed ?? job.options.seed })),
@@ -158,6 +159,7 @@ function choose(verb, focus = false) {
     if (isChosen) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   for (const [each, form] of forms) form.element.hidden = each !== verb;
+  document.querySelector("main").classList.toggle("wide", verb === "compare");
   history.replaceState(null, "", `#${verb}`);
 }
 

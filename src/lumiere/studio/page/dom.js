@@ -17,6 +17,9 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Whether the results stand below the form, as on a phone. */
+export const isNarrow = () => matchMedia("(max-width: 52rem)").matches;
+
 export const $ = (id) => document.getElementById(id);
 
 /** Show at a field what is wrong with it, or with null that nothing is. */

@@ -38,8 +38,8 @@ export function maskField(field) {
   const element = el("fieldset", { className: "field mask", disabled: true },
     el("legend", {}, field.label + (field.optional ? " (optional)" : "")),
     el("div", { className: "row tools" }, ...Object.values(modes),
-      el("label", { className: "size" }, "Size", size),
       el("button", { type: "button", onclick: undo }, "Undo"), el("button", { type: "button", onclick: clear }, "Clear")),
+    el("div", { className: "row" }, el("label", { htmlFor: size.id }, "Size"), size),
     stage, frameRow, onward, state,
     el("details", {}, el("summary", {}, "Box by numbers"), el("div", { className: "row corners" }, ...corners,
       el("button", { type: "button", onclick: addBox }, "Add box"))));

@@ -1,7 +1,7 @@
 // The selected clip: played, sliced, saved, and used for the next one.
 
 import { address } from "./api.js";
-import { $, el } from "./dom.js";
+import { $, el, isNarrow } from "./dom.js";
 import { player, sliceOf } from "./slice.js";
 
 const HIDDEN = new Set(["call", "version", "known_psnr"]);
@@ -82,11 +82,17 @@ function regionOver(job, frame) {
   return el("label", { className: "check" }, el("input", { type: "checkbox", onchange: (event) => (cover.hidden = !event.target.checked) }), "Show the region");
 }
 
+function said(value) {
+  if (typeof value !== "object") return String(value);
+  if (Array.isArray(value)) return value.map(said).join(", ");
+  return Object.entries(value).map(([name, each]) => `${name.replaceAll("_", " ")} ${said(each)}`).join(", ");
+}
+
 function settings(app, file) {
   const known = { ...file.settings };
   const facts = { size: `${file.width}×${file.height}`, frames: `${file.frames}, ${Number(file.fps.toFixed(3))} fps`, ...known };
   const rows = Object.entries(facts).filter(([name, value]) => !HIDDEN.has(name) && value !== null && value !== "")
-    .map(([name, value]) => [el("dt", {}, LABELS[name] ?? name.replaceAll("_", " ")), el("dd", {}, typeof value === "string" ? value : JSON.stringify(value))]);
-  return el("details", { className: "settings", open: true }, el("summary", {}, "Settings"), el("dl", {}, ...rows.flat()),
+    .map(([name, value]) => [el("dt", {}, LABELS[name] ?? name.replaceAll("_", " ")), el("dd", {}, said(value))]);
+  return el("details", { className: "settings", open: !isNarrow() }, el("summary", {}, "Settings"), el("dl", {}, ...rows.flat()),
     el("button", { type: "button", onclick: () => app.restore(file) }, "Restore settings"));
 }

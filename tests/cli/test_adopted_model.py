@@ -103,6 +103,8 @@ def test_a_lora_a_batch_and_super_resolution(run, session, model, tmp_path, tiny
     plain, _ = run("generate", "a cat", "--seed", 1)
     styled, _ = run("generate", "a cat", "--seed", 1, "--lora", "lora.safetensors", "--out", "styled.mp4")
     assert styled.metadata["style"] == "lora" and (styled.frames != plain.frames).any()
+    fitted, _ = run("stylize", "a cat", "--reference", "first.png", "--fit-steps", 1, "--out", "fitted.mp4")
+    assert fitted.metadata["style"] == "first" and len(fitted) == 16
     (tmp_path / "prompts.jsonl").write_text(
         json.dumps({"prompt": "a cat", "id": "cat"})
         + "\n"
@@ -117,6 +119,14 @@ def test_a_lora_a_batch_and_super_resolution(run, session, model, tmp_path, tiny
         assert caught.value.code == 0, capfd.readouterr().err
     assert {len(Clip.load(path)) for path in tmp_path.glob("clips/*.mp4")} == {16}
     assert Clip.load("a-cat-1-64.mp4").frames.shape == (16, 64, 64, 3)
+
+
+def test_rival_points_to_batch_for_a_model_of_this_package(model, tmp_path, capfd):
+    (tmp_path / "p.txt").write_text("a red cat")
+    with pytest.raises(SystemExit) as caught:
+        main(["rival", str(model), str(tmp_path / "p.txt"), "--out", str(tmp_path / "rival")])
+    assert caught.value.code == 2 and "lumiere batch" in capfd.readouterr().err
+    assert not (tmp_path / "rival").exists()
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from broken_models import broken_model
 from PIL import Image
 
 NUMBERS = ("0", "-1", "1", "nan", "inf", "1e400", "99999999", "٣", "", "0x10", "1,2", "3.5", "--")
@@ -37,11 +38,24 @@ NOTES = (
 )
 
 
-class Broken:
-    """Makes broken files in a folder, from good ones, as a random generator chooses."""
+MESSENGERS = ("telegram", "whatsapp", "signal", "discord", "")
+#: verbs that take an upscaler; others that take a model take one that generates
+UPSCALING = ("upscale",)
+SAMPLING = (
+    "generate", "loop", "animate", "transition", "cinemagraph", "inpaint", "outpaint", "extend", "edit",
+    "stylize", "style", "words",
+)  # fmt: skip
 
-    def __init__(self, rng: random.Random, folder: Path, good: dict[str, bytes]):
-        self.rng, self.folder, self.good = rng, folder, good
+
+class Broken:
+    """Makes broken files in a folder, from good ones, as a random generator chooses.
+
+    Args:
+        models: folders of a model that generates and one that upscales.
+    """
+
+    def __init__(self, rng: random.Random, folder: Path, good: dict[str, bytes], models: tuple[Path, Path]):
+        self.rng, self.folder, self.good, self.models = rng, folder, good, models
         self.made = 0
 
     def named(self, name: str, data: bytes) -> str:
@@ -66,7 +80,9 @@ class Broken:
     def mutated(self, kind: str) -> str:
         """A good file with bytes changed, cut off or doubled, under a fitting or another name."""
         pictures = ("png", "jpg", "tif", "webp-still")
-        kinds = [name for name in self.good if (name in pictures) == (kind == "png")] or list(self.good)
+        kinds = (
+            [kind] if kind == "pt" else [name for name in self.good if (name in pictures) == (kind == "png")]
+        )
         chosen = self.rng.choice(kinds if self.rng.random() < 0.8 else list(self.good))
         data = bytearray(self.good[chosen])
         match self.rng.randrange(5):
@@ -166,9 +182,9 @@ class Broken:
         """A file of prompts or lines, or of JSON."""
         values = (1, None, [], {}, "x", "\ud800", "a\0b", 1e400, -5, True, "clip.mp4", "/dev/zero", ".")
         row = {
-            self.rng.choice(["prompt", "image", "seed", "verb", "clip", "mask", "frames"]): self.rng.choice(
-                values
-            )
+            self.rng.choice(
+                ["prompt", "image", "seed", "verb", "clip", "mask", "frames", "model", "regions"]
+            ): self.rng.choice(values)
         }
         texts = (
             "",
@@ -205,6 +221,12 @@ class Broken:
         )
         return self.named("run.toml", f'stage = "image"\n{key} = {value}\n'.encode())
 
+    def model(self, upscaler: bool = False) -> str:
+        """A model's folder in which something is broken."""
+        name = self.fresh("model")
+        broken_model(self.rng, self.models[upscaler], self.folder / name)
+        return name
+
     def out(self) -> str:
         choices = (
             "new.mp4",
@@ -221,9 +243,9 @@ class Broken:
         return self.rng.choice([*choices, "a:b.webm", "z" * 300 + ".mp4", "deep/er/new.webp"])
 
 
-def call(rng: random.Random, folder: Path, good: dict[str, bytes]) -> list[str]:
+def call(rng: random.Random, folder: Path, good: dict[str, bytes], models: tuple[Path, Path]) -> list[str]:
     """The arguments of one broken call, whose files are put into ``folder``, beside good ones."""
-    made = Broken(rng, folder, good)
+    made = Broken(rng, folder, good, models)
 
     def options(*known: tuple[str, Callable[[], str]]) -> list[str]:
         chosen = rng.sample(known, rng.randrange(min(3, len(known)) + 1))
@@ -252,6 +274,15 @@ def call(rng: random.Random, folder: Path, good: dict[str, bytes]) -> list[str]:
         ("--style", made.video),
         ("--lora", made.picture),
         ("--dtype", text),
+        ("--scheduler", text),
+        ("--offload", text),
+        ("--alpha", number),
+        ("--lora-scale", number),
+        ("--count", few),
+        ("--free-init", few),
+        ("--regions", lambda: rng.choice(["a | b", "a / b", "|", "a | / b", "", "a |" * 500])),
+        ("--first-frame-prompt", text),
+        ("--upscaler", lambda: made.model(upscaler=True)),
     )
     region = rng.choice(
         [["--box", rng.choice(BOXES)], ["--mask", made.picture()], ["--polygon", "1,1 9,9 1,9"], []]
@@ -282,7 +313,21 @@ def call(rng: random.Random, folder: Path, good: dict[str, bytes]) -> list[str]:
         "generate": lambda: [text(), "--frames", number(), *options(*shared)],
         "style": lambda: ["fit", made.picture(), "--out", "style", *options(("--steps", few))],
         "batch": lambda: [made.lines(rng.choice(["jsonl", "csv", "txt", "x"])), "--out", "clips"],
+        "loop": lambda: [text(), "--frames", number(), *options(*shared)],
+        "stylize": lambda: [text(), "--reference", made.picture(), "--fit-steps", few(), *options(*shared)],
+        "sticker": lambda: [
+            "clip.mp4" if good_video else made.video(),
+            "--for",
+            rng.choice(MESSENGERS),
+            *options(("--out", made.out)),
+        ],
+        "convert": lambda: [made.mutated("pt"), "out.safetensors"],
+        "rival": lambda: [made.model(), made.lines("jsonl"), "--out", "clips"],
+        "words": lambda: options(("--json", lambda: "x")),
+        "ablate": lambda: ["multidiffusion", made.shard(), *options(("--frames", few), ("--window", number))],
+        "evaluate": lambda: [made.model(), "--prompts", "1", "--steps", "1", "--out", "figures"],
         "metrics": lambda: [
+            rng.choice(["clips", "nearest", "ucf101", "compare"]),
             rng.choice([made.video, made.shard])(),
             *options(("--prompts", lambda: made.lines("jsonl"))),
         ],
@@ -296,9 +341,36 @@ def call(rng: random.Random, folder: Path, good: dict[str, bytes]) -> list[str]:
         "train": lambda: [made.toml(), *options(("--set", lambda: "optim.lr=nan"), ("--out", made.out))],
         "study": lambda: ["build", f"a={rng.choice(['.', made.video()])}", "b=.", "--out", "study"],
         "report": lambda: [rng.choice([lambda: made.lines("json"), made.picture])(), "--out", "page.html"],
-        "inflate": lambda: [rng.choice([made.picture, made.video])(), "--out", "model"],
+        "inflate": lambda: [rng.choice([made.picture, made.video, made.model])(), "--out", "inflated"],
     }
-    verb = rng.choice(list(verbs))
     (folder / "clip.mp4").write_bytes(good["mp4"])
     (folder / "good.png").write_bytes(good["png"])
-    return [verb, *verbs[verb]()]
+    verb = rng.choice(list(verbs))
+    takes_model = verb in (*UPSCALING, *SAMPLING)
+    if takes_model and rng.random() < 0.4:
+        arguments = _whole(verb)
+        chosen = made.model(verb in UPSCALING)
+    else:
+        arguments, chosen = verbs[verb](), str(models[verb in UPSCALING])
+    if takes_model:
+        arguments += ["--model", chosen]
+        arguments += [] if "--steps" in arguments or verb == "words" else ["--steps", "1"]
+    return [verb, *arguments]
+
+
+def _whole(verb: str) -> list[str]:
+    """Arguments of a call that has nothing broken but its model."""
+    files = {
+        "animate": ["good.png"],
+        "transition": ["good.png", "good.png"],
+        "cinemagraph": ["good.png", "--box", "4,4,20,20"],
+        "inpaint": ["clip.mp4", "--box", "4,4,20,20"],
+        "outpaint": ["clip.mp4", "--canvas", "48x32"],
+        "extend": ["clip.mp4", "--frames", "8"],
+        "edit": ["clip.mp4", "a frog"],
+        "upscale": ["clip.mp4", "--size", "64"],
+        "style": ["fit", "good.png", "--out", "style"],
+        "stylize": ["a frog", "--reference", "good.png", "--fit-steps", "1", "--frames", "4"],
+        "words": [],
+    }
+    return files.get(verb, ["a frog", "--frames", "4"])

@@ -33,16 +33,6 @@ _HEAVY = (
     "lumiere.pipelines.superres",
     "lumiere.metrics.report",
 )
-_WORKING_MODELS = {
-    "generate",
-    "animate",
-    "transition",
-    "cinemagraph",
-    "inpaint",
-    "outpaint",
-    "extend",
-    "edit",
-}
 
 
 @dataclass
@@ -60,6 +50,8 @@ class Outcome:
 
 def good_files(folder: Path) -> dict[str, bytes]:
     """Small files that are whole, by their endings."""
+    import torch
+
     from lumiere.io.video import Clip
 
     y, x = np.mgrid[:32, :32]
@@ -72,7 +64,9 @@ def good_files(folder: Path) -> dict[str, bytes]:
         made = io.BytesIO()
         Image.fromarray(clip.frames[0]).save(made, kind)
         files[name] = made.getvalue()
-    return files
+    made = io.BytesIO()
+    torch.save({"state_dict": {"conv.weight": torch.ones(4, 4), "conv.bias": torch.zeros(4)}}, made)
+    return {**files, "pt": made.getvalue()}
 
 
 def warm_up(*others: str) -> None:
@@ -85,14 +79,11 @@ def warm_up(*others: str) -> None:
         importlib.import_module(name)
 
 
-def run(seed: int, good: dict[str, bytes], models: list[str]) -> Outcome:
+def run(seed: int, good: dict[str, bytes], models: tuple[Path, Path]) -> Outcome:
     """One call, in a forked process and a folder of its own."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        arguments = call(random.Random(seed), folder, good)
-        if arguments[0] in (*_WORKING_MODELS, "style") or arguments[0] == "upscale":
-            model = models[arguments[0] == "upscale"]
-            arguments += ["--model", model, *([] if "--steps" in arguments else ["--steps", "1"])]
+        arguments = call(random.Random(seed), folder, good, models)
         before = _listed(folder)
         said, began = folder.parent / f"{folder.name}.said", time.monotonic()
         child = os.fork()
@@ -218,12 +209,15 @@ def main() -> None:
     )
     options = parser.parse_args()
     warm_up(*options.register)
+    from lumiere.io.bundle import resolve
+
+    models = resolve(options.model).absolute(), resolve(options.upscaler).absolute()
     with tempfile.TemporaryDirectory() as folder:
         good = good_files(Path(folder))
     counts: Counter[str] = Counter()
     cpu = most = 0.0
     for seed in range(options.seed, options.seed + options.calls):
-        outcome = run(seed, good, [options.model, options.upscaler])
+        outcome = run(seed, good, models)
         cpu, most = cpu + outcome.seconds, max(most, outcome.gigabytes)
         counts[outcome.fault or ("refused" if outcome.status else "accepted")] += 1
         if outcome.fault:

@@ -160,6 +160,16 @@ def test_weights_of_another_configuration(copy):
     refused(resigned(copy), r"unet is of another configuration: .* is \(.*\), not \(.*\)")
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.int64])
+def test_weights_that_are_whole_numbers(copy, kind):
+    """No layer computes with them, however well their shapes fit."""
+    state = load_file(copy / UNET)
+    name = min(state)
+    save_file(state | {name: state[name].to(kind)}, copy / UNET)
+    said = str(kind).removeprefix("torch.")
+    refused(resigned(copy), f"unet is of another configuration: {name} is {said}, not float32")
+
+
 @pytest.mark.parametrize(
     ("extra", "match"), [(None, "it lacks 1 weights"), ("odd", "it has in excess 1 weights")]
 )

@@ -256,6 +256,9 @@ def assign_weights(model: torch.nn.Module, state: dict[str, torch.Tensor], where
         if state[name].shape != weight.shape:
             shapes = f"{tuple(state[name].shape)}, not {tuple(weight.shape)}"
             raise InputError(f"{where} is of another configuration: {name} is {shapes}")
+        if state[name].is_floating_point() != weight.is_floating_point():
+            types = f"{state[name].dtype}, not {weight.dtype}".replace("torch.", "")
+            raise InputError(f"{where} is of another configuration: {name} is {types}")
     model.load_state_dict(state, assign=True)
 
 
